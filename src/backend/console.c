@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+#include "backend/console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "backend/console_ring.h"
+#include "vmm/guest_memory.h"
+#include "vmm/record.h"
+#include "xen/evtchn_kvm.h"
+
+#define IMPATIENT_MS  1000
+/* A guest that writes without end gets this many rings full at a time; then others have their turn. */
+#define ROUNDS_MAX    8
+#define PTY_REOPEN_MS 200
+
+struct console {
+	struct console_ring ring;
+	const struct evtchn_backend *port;
+	struct record *record;
+	struct console_files files;
+	bool client; /* in_fd and out_fd are a client's of listen_fd, and ours to close */
+
+	guint port_source, in_source, out_source, listen_source;
+
+	/* Taken from the ring and logged, not yet output. */
+	uint8_t pending[2048];
+	size_t pending_start, pending_end;
+};
+
+static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque);
+static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque);
+static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque);
+
+static void remove_source(guint *source)
+{
+	if (*source)
+		g_source_remove(*source);
+	*source = 0;
+}
+
+static void log_all(struct console *console, const uint8_t *bytes, size_t len_bytes)
+{
+	while (len_bytes > 0) {
+		ssize_t written = write(console->files.log_fd, bytes, len_bytes);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		/* A full disk costs the log, not the guest. */
+		if (written <= 0)
+			return;
+		bytes += written;
+		len_bytes -= (size_t)written;
+	}
+}
+
+/* The reader went away. A client makes room for the next one; for other outputs nobody reads from now on. */
+static void lose_output(struct console *console)
+{
+	remove_source(&console->out_source);
+	console->pending_start = console->pending_end = 0;
+	if (console->client) {
+		remove_source(&console->in_source);
+		close(console->files.out_fd);
+		console->files.in_fd = console->files.out_fd = -1;
+		console->client = false;
+		console->listen_source = g_unix_fd_add(console->files.listen_fd, G_IO_IN, on_client, console);
+	} else {
+		console->files.out_fd = -1;
+	}
+}
+
+static bool pty_is_closed(const struct console *console)
+{
+	struct pollfd master = { .fd = console->files.out_fd };
+
+	return console->files.out_is_pty && poll(&master, 1, 0) == 1 && (master.revents & POLLHUP);
+}
+
+/* FALSE: the reader is slow, on_output_ready() goes on. */
+static bool flush_pending(struct console *console)
+{
+	while (console->pending_start < console->pending_end) {
+		if (console->files.out_fd < 0 || pty_is_closed(console)) {
+			console->pending_start = console->pending_end;
+			break;
+		}
+		ssize_t written = write(console->files.out_fd, console->pending + console->pending_start,
+					console->pending_end - console->pending_start);
+		if (written >= 0) {
+			console->pending_start += (size_t)written;
+		} else if (errno == EAGAIN) {
+			if (!console->out_source)
+				console->out_source = g_unix_fd_add(console->files.out_fd, G_IO_OUT, on_output_ready, console);
+			return false;
+		} else if (errno != EINTR) {
+			lose_output(console);
+		}
+	}
+	return true;
+}
+
+static void pump_output(struct console *console)
+{
+	unsigned int rounds = 0;
+
+	while (flush_pending(console) && rounds < ROUNDS_MAX) {
+		size_t taken_bytes = console_ring_take(&console->ring, console->pending, sizeof(console->pending));
+
+		if (taken_bytes == 0)
+			break;
+		rounds++;
+		console->pending_start = 0;
+		console->pending_end = taken_bytes;
+		if (!record_phase_seen(console->record, PHASE_FIRST_CONSOLE_BYTE))
+			record_phase(console->record, PHASE_FIRST_CONSOLE_BYTE, NULL);
+		if (console->files.log_fd >= 0)
+			log_all(console, console->pending, taken_bytes);
+	}
+	if (rounds > 0)
+		evtchn_backend_notify(console->port);
+	if (rounds == ROUNDS_MAX)
+		evtchn_backend_wake(console->port);
+}
+
+static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct console *console = opaque;
+
+	(void)fd, (void)condition;
+	console->out_source = 0;
+	pump_output(console);
+	return G_SOURCE_REMOVE;
+}
+
+/* Input is listened to while the guest has room for it; its event of having read starts that again. */
+static void watch_input(struct console *console)
+{
+	if (console->files.in_fd >= 0 && !console->in_source && console_ring_room(&console->ring) > 0)
+		console->in_source = g_unix_fd_add(console->files.in_fd, G_IO_IN | G_IO_HUP, on_input, console);
+}
+
+static gboolean on_pty_reopen(gpointer opaque)
+{
+	struct console *console = opaque;
+
+	if (pty_is_closed(console))
+		return G_SOURCE_CONTINUE;
+	console->in_source = 0;
+	watch_input(console);
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct console *console = opaque;
+	uint8_t bytes[1024];
+	size_t room_bytes = console_ring_room(&console->ring);
+
+	(void)condition;
+	if (room_bytes == 0) {
+		console->in_source = 0;
+		return G_SOURCE_REMOVE;
+	}
+	ssize_t len_bytes = read(fd, bytes, MIN(room_bytes, sizeof(bytes)));
+	if (len_bytes < 0 && (errno == EAGAIN || errno == EINTR))
+		return G_SOURCE_CONTINUE;
+	if (len_bytes <= 0) {
+		/* A pty whose other side is closed reads as EIO, and may be opened again: look once in a while. */
+		console->in_source = 0;
+		if (console->client)
+			lose_output(console);
+		else if (console->files.out_is_pty)
+			console->in_source = g_timeout_add(PTY_REOPEN_MS, on_pty_reopen, console);
+		else
+			console->files.in_fd = -1;
+		return G_SOURCE_REMOVE;
+	}
+	/* There was room for all of it, and only the guest makes more. */
+	(void)console_ring_put(&console->ring, bytes, (size_t)len_bytes);
+	evtchn_backend_notify(console->port);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct console *console = opaque;
+	int client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)condition;
+	if (client_fd < 0)
+		return G_SOURCE_CONTINUE;
+	console->client = true;
+	console->files.in_fd = console->files.out_fd = client_fd;
+	watch_input(console);
+	/* One client at a time: the next one waits in the backlog. */
+	console->listen_source = 0;
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct console *console = opaque;
+	uint64_t count;
+	ssize_t got = read(fd, &count, sizeof(count));
+
+	(void)condition, (void)got;
+	pump_output(console);
+	watch_input(console);
+	return G_SOURCE_CONTINUE;
+}
+
+struct console *console_new(struct guest_memory *memory, const struct evtchn_backend *port,
+			    const struct console_files *files, struct record *record)
+{
+	struct console *console = g_new0(struct console, 1);
+
+	console->ring.page = guest_memory_span(memory, guest_memory_layout(memory)->console_gpa, LAYOUT_PAGE_BYTES);
+	g_assert(console->ring.page);
+	console->port = port;
+	console->files = *files;
+	console->record = record;
+	console->port_source = g_unix_fd_add(port->from_guest_fd, G_IO_IN, on_port, console);
+	if (files->listen_fd >= 0)
+		console->listen_source = g_unix_fd_add(files->listen_fd, G_IO_IN, on_client, console);
+	watch_input(console);
+	return console;
+}
+
+void console_drain(struct console *console, bool patient, int interrupt_fd)
+{
+	pump_output(console);
+	while (console->out_source) {
+		struct pollfd fds[] = {
+			{ .fd = console->files.out_fd, .events = POLLOUT },
+			{ .fd = interrupt_fd, .events = POLLIN },
+		};
+		int rc = poll(fds, 2, patient ? -1 : IMPATIENT_MS);
+
+		if (rc == 0 || (rc > 0 && fds[1].revents))
+			return;
+		remove_source(&console->out_source);
+		pump_output(console);
+	}
+}
+
+void console_free(struct console *console)
+{
+	if (!console)
+		return;
+	remove_source(&console->port_source);
+	remove_source(&console->in_source);
+	remove_source(&console->out_source);
+	remove_source(&console->listen_source);
+	if (console->client)
+		close(console->files.out_fd);
+	g_free(console);
+}

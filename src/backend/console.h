@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The PV console: a ring page on the guest's side, descriptors on the host's.
+ *
+ *   guest writes --> out ring --> log (complete) --> output
+ *   guest reads  <-- in ring  <-- input
+ *
+ * Back-pressure instead of buffers: what the output does not take stays in the ring, and the guest sees a full ring.
+ * What is taken from the ring goes to the log first. A console without a reader (null; a pty or socket nobody has
+ * opened) takes everything and shows it to nobody.
+ *
+ * Guest memory is shared: indexes are read once and checked; a guest whose indexes are a lie has no console any more.
+ * Thread: the main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+struct evtchn_backend;
+struct guest_memory;
+struct record;
+
+struct console_files {
+	int in_fd;     /* -1: no input. Non-blocking */
+	int out_fd;    /* -1: nobody reads. Non-blocking */
+	int listen_fd; /* -1, or a listening socket: its client, one at a time, is input and output */
+	int log_fd;    /* -1: none. A regular file */
+	bool out_is_pty; /* out_fd is a pty's master: nobody reads while no one has opened the other side */
+};
+
+struct console;
+
+/* files are borrowed. Sources are attached to the thread's default main context. NULL: no memory, or no page. */
+struct console *console_new(struct guest_memory *memory, const struct evtchn_backend *port,
+			    const struct console_files *files, struct record *record);
+
+/*
+ * At the end of the domain: passes on what is still in the ring. patient: waits for a slow reader as long as it takes,
+ * until interrupt_fd becomes readable; else a second at the most.
+ */
+void console_drain(struct console *console, bool patient, int interrupt_fd);
+void console_free(struct console *console);

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+/*
+ * dom1 run: from the command line to the exit status.
+ *
+ * Whatever can fail because of what a person named fails here, before anything is started: the kernel is unpacked, the
+ * boot plan is made, files are open. prepare() and its steps are the order; release() undoes it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "config/vm_config.h"
+#include "shim/boot_plan.h"
+#include "shim/find_shim.h"
+#include "shim/unpack.h"
+#include "vmm/error.h"
+#include "vmm/kvm.h"
+#include "vmm/launcher.h"
+#include "vmm/machine.h"
+#include "vmm/mapped_file.h"
+#include "vmm/report.h"
+#include "vmm/run_folder.h"
+
+struct run {
+	struct vm_config config;
+	struct kernel_bytes kernel;
+	struct mapped_file shim, initrd;
+	char *shim_command_line;
+	struct boot_plan *plan;
+	struct run_folder folder;
+	struct machine_setup setup;
+	struct launcher_files launcher;
+	struct tty tty;
+	int report_fd;
+	char *socket_path; /* to be removed: the console's */
+};
+
+static bool load_images(struct run *run, GError **error)
+{
+	char *shim_path = shim_find(run->config.shim_path, error);
+
+	if (!shim_path)
+		return false;
+	g_free(run->config.shim_path);
+	run->config.shim_path = shim_path;
+	return mapped_file_open(&run->shim, shim_path, "shim", error) &&
+	       (!run->config.initrd_path || mapped_file_open(&run->initrd, run->config.initrd_path, "initrd", error)) &&
+	       kernel_load(run->config.kernel_path, TRUE, &run->kernel, error);
+}
+
+static bool make_plan(struct run *run, GError **error)
+{
+	const struct vm_config *config = &run->config;
+	const struct layout *layout = &run->setup.layout;
+
+	if (!layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error))
+		return false;
+	/* Nobody is there to answer BIOS calls; the guest has the console ring to itself, the shim logs by hypercall. */
+	run->shim_command_line = g_strdup_printf("pv-shim%s console=xen%s%s",
+						 config->entry == BOOT_ENTRY_MULTIBOOT ? " no-real-mode" : "",
+						 config->shim_append ? " " : "", config->shim_append ? config->shim_append : "");
+	const struct boot_inputs inputs = {
+		.entry = config->entry,
+		.shim = { config->shim_path, run->shim.bytes, run->shim.len_bytes },
+		.kernel = { config->kernel_path, run->kernel.bytes, run->kernel.len_bytes },
+		.initrd = { config->initrd_path, run->initrd.bytes, run->initrd.len_bytes },
+		.shim_command_line = run->shim_command_line,
+		.guest_command_line = config->guest_command_line,
+		.memory_map = layout->map,
+		.n_memory_map = layout->n_map,
+		.low_ram_top_gpa = layout->low_ram_top_gpa,
+		.rsdp_gpa = LAYOUT_ACPI_GPA,
+	};
+	run->plan = boot_plan_new(&inputs, error);
+	return run->plan != NULL;
+}
+
+static int dry_run(const struct run *run)
+{
+	static const char *const types[] = { [MEMORY_MAP_RAM] = "RAM", [MEMORY_MAP_RESERVED] = "reserved",
+					     [MEMORY_MAP_ACPI] = "ACPI" };
+	const struct vm_config *config = &run->config;
+	const struct layout *layout = &run->setup.layout;
+
+	printf("name: %s\n", config->name);
+	printf("kernel: %s (%s, %zu KiB for the shim)\n", config->kernel_path,
+	       run->kernel.cached ? "unpacked, from the cache" : run->kernel.unpacked ? "unpacked" : "as it is",
+	       run->kernel.len_bytes / 1024);
+	printf("initrd: %s\n", config->initrd_path ? config->initrd_path : "none");
+	printf("shim: %s (entry %s)\n", config->shim_path, config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
+	printf("shim's command line: %s\n", run->shim_command_line);
+	printf("guest's command line: %s\n", config->guest_command_line);
+	printf("vcpus: %u\n", config->n_vcpus);
+	/* Measured: the shim keeps 20 MiB and a 128th of the memory. */
+	printf("memory: %" PRIu64 " MiB, about %" PRIu64 " MiB of it for the guest\n", layout->ram_bytes >> 20,
+	       (layout->ram_bytes - layout->ram_bytes / 128 - (UINT64_C(20) << 20)) >> 20);
+	for (size_t i = 0; i < layout->n_map; i++)
+		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", layout->map[i].gpa, layout->map[i].gpa + layout->map[i].len_bytes,
+		       types[layout->map[i].type]);
+	printf("loaded at:\n");
+	for (size_t i = 0; i < run->plan->n_segments; i++)
+		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", run->plan->segments[i].gpa,
+		       run->plan->segments[i].gpa + run->plan->segments[i].mem_bytes, run->plan->segments[i].what);
+	return fflush(stdout) == 0 ? DOM1_STATUS_OK : DOM1_STATUS_USAGE;
+}
+
+static bool open_output_file(int *fd, const char *option, const char *path, GError **error)
+{
+	*fd = -1;
+	if (!path)
+		return true;
+	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (*fd < 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s=%s: cannot write: %s", option, path, g_strerror(errno));
+	return *fd >= 0;
+}
+
+static bool console_error(GError **error, const struct run *run, const char *what)
+{
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--console=%s: cannot open: %s",
+		    run->config.console_path ? run->config.console_path : what, g_strerror(errno));
+	return false;
+}
+
+static bool open_stdio_console(struct run *run, GError **error)
+{
+	struct console_files *console = &run->setup.console;
+	int pipe_fds[2];
+	struct stat status;
+
+	/* What is typed goes through the launcher, which knows the escape even when the machine is stuck. */
+	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) != 0)
+		return console_error(error, run, "stdio");
+	console->in_fd = pipe_fds[0];
+	run->launcher.input_fd = pipe_fds[1];
+	run->launcher.stdin_fd = fcntl(STDIN_FILENO, F_GETFD) < 0 ? -1 : STDIN_FILENO;
+
+	console->out_fd = tty_reopen_nonblocking(STDOUT_FILENO, O_WRONLY);
+	/* Closed: nobody reads. A socket cannot be opened again: it is shared, and made non-blocking for all. */
+	if (console->out_fd < 0 && fstat(STDOUT_FILENO, &status) == 0) {
+		console->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (console->out_fd >= 0)
+			fcntl(console->out_fd, F_SETFL, fcntl(console->out_fd, F_GETFL) | O_NONBLOCK);
+	}
+	/* A file that the shell opened is written where the shell stands in it. */
+	if (console->out_fd >= 0 && fstat(console->out_fd, &status) == 0 && S_ISREG(status.st_mode)) {
+		close(console->out_fd);
+		console->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	}
+	run->setup.console_patient = true;
+	return true;
+}
+
+static bool open_pty_console(struct run *run, GError **error)
+{
+	struct console_files *console = &run->setup.console;
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || grantpt(fd) != 0 || unlockpt(fd) != 0)
+		return console_error(error, run, "pty");
+	/* Until somebody opens the other side, it looks hung up; opening it once makes sure that it does. */
+	int other_fd = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (other_fd >= 0) {
+		struct termios raw;
+
+		if (tcgetattr(other_fd, &raw) == 0) {
+			cfmakeraw(&raw);
+			tcsetattr(other_fd, TCSANOW, &raw);
+		}
+		close(other_fd);
+	}
+	fprintf(stderr, "dom1: %s: console on %s\n", run->config.name, ptsname(fd));
+	console->in_fd = console->out_fd = fd;
+	console->out_is_pty = true;
+	return true;
+}
+
+static bool open_socket_console(struct run *run, GError **error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = run->config.console_path;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return console_error(error, run, "socket");
+	}
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1) != 0) {
+		console_error(error, run, "socket");
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	run->socket_path = g_strdup(path);
+	run->setup.console.listen_fd = fd;
+	return true;
+}
+
+static bool open_console(struct run *run, GError **error)
+{
+	switch (run->config.console) {
+	case CONSOLE_STDIO:
+		return open_stdio_console(run, error);
+	case CONSOLE_FILE:
+		return open_output_file(&run->setup.console.out_fd, "--console", run->config.console_path, error);
+	case CONSOLE_PTY:
+		return open_pty_console(run, error);
+	case CONSOLE_SOCKET:
+		return open_socket_console(run, error);
+	default:
+		return true;
+	}
+}
+
+static bool open_files(struct run *run, GError **error)
+{
+	const struct vm_config *config = &run->config;
+	int sockets[2];
+
+	if (!open_output_file(&run->report_fd, "--report", config->report_path, error) ||
+	    !open_output_file(&run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
+	    !open_output_file(&run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
+	    !open_console(run, error))
+		return false;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "socketpair: %s", g_strerror(errno));
+		return false;
+	}
+	run->launcher.machine_fd = sockets[0];
+	run->launcher.machine_end_fd = run->setup.launcher_fd = sockets[1];
+	return true;
+}
+
+static bool prepare(struct run *run, GError **error)
+{
+	if (!load_images(run, error) || !make_plan(run, error))
+		return false;
+	if (run->config.dry_run)
+		return true;
+	run->setup.kvm_fd = kvm_open(NULL, error);
+	return run->setup.kvm_fd >= 0 && run_folder_take(&run->folder, run->config.name, error) && open_files(run, error);
+}
+
+static void init(struct run *run, uint64_t exec_ns)
+{
+	*run = (struct run){
+		.folder = { .parent_fd = -1, .fd = -1, .lock_fd = -1 },
+		.setup = {
+			.config = &run->config,
+			.record = record_new(exec_ns),
+			.kvm_fd = -1,
+			.launcher_fd = -1,
+			.shim_log_fd = -1,
+			.console = { .in_fd = -1, .out_fd = -1, .listen_fd = -1, .log_fd = -1 },
+			.tty_fd = -1,
+			.folder_fd = -1,
+			.folder_parent_fd = -1,
+		},
+		.launcher = { .stdin_fd = -1, .input_fd = -1, .machine_fd = -1, .machine_end_fd = -1 },
+		.tty = { .fd = -1 },
+		.report_fd = -1,
+	};
+}
+
+static void release(struct run *run)
+{
+	tty_restore(&run->tty);
+	if (run->socket_path)
+		unlink(run->socket_path);
+	g_free(run->socket_path);
+	run_folder_release(&run->folder);
+	boot_plan_free(run->plan);
+	g_free(run->shim_command_line);
+	kernel_bytes_clear(&run->kernel);
+	mapped_file_close(&run->initrd);
+	mapped_file_close(&run->shim);
+	vm_config_clear(&run->config);
+}
+
+/* Between here and release() the terminal is raw: nothing is printed. */
+static bool run_domain(struct run *run, struct launcher_end *end, GError **error)
+{
+	sigset_t signals;
+
+	launcher_block_signals(&signals);
+	run->setup.plan = run->plan;
+	run->setup.sample_memory = run->report_fd >= 0;
+	run->setup.folder_fd = run->folder.fd;
+	run->setup.folder_parent_fd = run->folder.parent_fd;
+	run->setup.folder_name = run->folder.name;
+	record_phase(run->setup.record, PHASE_EXEC, NULL);
+	if (run->launcher.stdin_fd >= 0)
+		tty_enter_raw(&run->tty, run->launcher.stdin_fd);
+	run->setup.tty_fd = run->tty.fd;
+	run->setup.tty_state = run->tty.state;
+
+	bool ran = launcher_run(&run->setup, &run->launcher, &signals, end, error);
+	tty_restore(&run->tty);
+	run->tty.fd = -1;
+	if (ran)
+		record_phase(run->setup.record, PHASE_EXIT, NULL);
+	return ran && (run->report_fd < 0 ||
+		       report_write(run->report_fd, run->config.report_path, &run->setup, end, error));
+}
+
+static void tell_end(const struct run *run, const struct launcher_end *end)
+{
+	const struct record *record = run->setup.record;
+	uint32_t outcome = atomic_load(&record->outcome);
+	char detail[sizeof(record->detail)];
+
+	if (end->status == DOM1_STATUS_OK)
+		return;
+	memcpy(detail, record->detail, sizeof(detail));
+	detail[sizeof(detail) - 1] = '\0';
+	/* A guest's words may be in it: nothing that a terminal would obey. */
+	for (char *c = detail; *c; c++)
+		if (!g_ascii_isprint(*c))
+			*c = '?';
+	fprintf(stderr, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR],
+		detail[0] ? ": " : "", detail);
+}
+
+int cmd_run(int argc, char **argv, uint64_t exec_ns)
+{
+	struct run run;
+	struct launcher_end end = { .status = DOM1_STATUS_DEFECT };
+	g_autoptr(GError) error = NULL;
+
+	init(&run, exec_ns);
+	if (!run.setup.record) {
+		fputs("dom1: out of memory\n", stderr);
+		return DOM1_STATUS_HOST;
+	}
+	if (vm_config_parse(&run.config, argc, argv, &error) && prepare(&run, &error)) {
+		if (run.config.dry_run)
+			end.status = dry_run(&run);
+		else if (run_domain(&run, &end, &error))
+			tell_end(&run, &end);
+	}
+	if (error) {
+		fprintf(stderr, "dom1: %s\n", error->message);
+		end.status = error->code;
+	}
+	release(&run);
+	return end.status;
+}

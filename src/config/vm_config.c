@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+#include "config/vm_config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/error.h"
+#include "vmm/layout.h"
+#include "vmm/record.h"
+
+#define DEFAULT_MEMORY    "512M"
+#define XEN_VERSION_GUEST (4u << 16 | 17u)
+#define NAME_CHARACTERS   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+/* The words of the command line, before they mean anything. */
+struct words {
+	char *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
+	char *vcpus, *timeout;
+};
+
+static void words_clear(struct words *words)
+{
+	g_free(words->memory);
+	g_free(words->low_memory);
+	g_free(words->entry);
+	g_free(words->console);
+	g_free(words->on_poweroff);
+	g_free(words->on_reboot);
+	g_free(words->on_crash);
+	g_free(words->xen_version);
+	g_free(words->vcpus);
+	g_free(words->timeout);
+}
+
+static gboolean usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean usage_error(GError **error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	g_autofree char *message = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, message);
+	return FALSE;
+}
+
+gboolean vm_config_parse_size(const char *text, uint64_t *bytes)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned int shift = 20;
+	char *end;
+
+	if (!g_ascii_isdigit(text[0]))
+		return FALSE;
+	guint64 number = g_ascii_strtoull(text, &end, 10);
+	if (*end != '\0') {
+		const char *suffix = strchr(suffixes, g_ascii_toupper(*end));
+
+		if (!suffix || end[1] != '\0')
+			return FALSE;
+		shift = 10 * (unsigned int)(suffix - suffixes + 1);
+	}
+	if (number > (G_MAXUINT64 / 2) >> shift)
+		return FALSE;
+	*bytes = number << shift;
+	return TRUE;
+}
+
+static gboolean parse_size_option(const char *option, const char *text, uint64_t *bytes, GError **error)
+{
+	/* The host's huge pages are 2 MiB, and so are the steps of guest memory: what is less is rounded up. */
+	const uint64_t step_bytes = 2 << 20;
+
+	if (!vm_config_parse_size(text, bytes) || *bytes == 0 || *bytes > UINT64_MAX / 2)
+		return usage_error(error, "%s=%s: not a size; give a number of MiB, or one with K, M, G or T", option, text);
+	*bytes = (*bytes + step_bytes - 1) / step_bytes * step_bytes;
+	return TRUE;
+}
+
+static gboolean parse_number(const char *option, const char *text, unsigned int low, unsigned int high,
+			     unsigned int *number, GError **error)
+{
+	guint64 value;
+
+	if (!g_ascii_string_to_unsigned(text, 10, low, high, &value, NULL))
+		return usage_error(error, "%s=%s: must be a number from %u to %u", option, text, low, high);
+	*number = (unsigned int)value;
+	return TRUE;
+}
+
+static gboolean parse_policy(const char *option, const char *text, enum end_policy *policy, GError **error)
+{
+	if (!text)
+		return TRUE;
+	if (strcmp(text, "stop") == 0 || strcmp(text, "destroy") == 0)
+		*policy = END_STOP;
+	else if (strcmp(text, "restart") == 0)
+		*policy = END_RESTART;
+	else
+		return usage_error(error, "%s=%s: must be stop or restart", option, text);
+	return TRUE;
+}
+
+static gboolean parse_console(struct vm_config *config, const char *text, GError **error)
+{
+	static const struct {
+		const char *word;
+		enum console_kind kind;
+		gboolean has_path;
+	} kinds[] = {
+		{ "stdio", CONSOLE_STDIO, FALSE }, { "pty", CONSOLE_PTY, FALSE },	 { "null", CONSOLE_NULL, FALSE },
+		{ "file:", CONSOLE_FILE, TRUE },   { "socket:", CONSOLE_SOCKET, TRUE },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		size_t word_bytes = strlen(kinds[i].word);
+
+		if (kinds[i].has_path ? !g_str_has_prefix(text, kinds[i].word) || text[word_bytes] == '\0' :
+					strcmp(text, kinds[i].word) != 0)
+			continue;
+		config->console = kinds[i].kind;
+		config->console_path = kinds[i].has_path ? g_strdup(text + word_bytes) : NULL;
+		return TRUE;
+	}
+	return usage_error(error, "--console=%s: must be stdio, file:PATH, pty, socket:PATH or null", text);
+}
+
+static gboolean parse_entry(struct vm_config *config, const char *text, GError **error)
+{
+	if (!text || strcmp(text, "multiboot") == 0)
+		config->entry = BOOT_ENTRY_MULTIBOOT;
+	else if (strcmp(text, "pvh") == 0)
+		config->entry = BOOT_ENTRY_PVH;
+	else
+		return usage_error(error, "--shim-entry=%s: must be multiboot or pvh", text);
+	return TRUE;
+}
+
+static gboolean parse_xen_version(struct vm_config *config, const char *text, GError **error)
+{
+	unsigned int major, minor;
+	char rest;
+
+	config->xen_version = XEN_VERSION_GUEST;
+	if (!text)
+		return TRUE;
+	if (sscanf(text, "%5u.%5u%c", &major, &minor, &rest) != 2 || major == 0 || major > G_MAXUINT16 || minor > G_MAXUINT16)
+		return usage_error(error, "--xen-version=%s: must be MAJOR.MINOR, such as 4.17", text);
+	config->xen_version = major << 16 | minor;
+	return TRUE;
+}
+
+/* From the kernel's file name and our pid, so that two runs of one kernel do not collide. */
+static char *default_name(const char *kernel_path)
+{
+	g_autofree char *base = g_path_get_basename(kernel_path);
+	g_autofree char *suffix = g_strdup_printf("-%d", (int)getpid());
+	size_t room = VM_CONFIG_NAME_MAX - strlen(suffix);
+
+	g_strcanon(base, NAME_CHARACTERS, '_');
+	if (base[0] == '.')
+		base[0] = '_';
+	return g_strdup_printf("%.*s%s", (int)room, base, suffix);
+}
+
+static gboolean check_name(struct vm_config *config, GError **error)
+{
+	if (!config->name)
+		config->name = default_name(config->kernel_path);
+	size_t len_bytes = strlen(config->name);
+	if (len_bytes == 0 || len_bytes > VM_CONFIG_NAME_MAX || config->name[strspn(config->name, NAME_CHARACTERS)] != '\0' ||
+	    strcmp(config->name, ".") == 0 || strcmp(config->name, "..") == 0)
+		return usage_error(error, "--name=%s: must be 1 to %d of the characters A-Z a-z 0-9 . _ -", config->name,
+				   VM_CONFIG_NAME_MAX);
+	return TRUE;
+}
+
+static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
+{
+	if (!config->kernel_path)
+		return usage_error(error, "no kernel: give one with --kernel (dom1 run --help shows the rest)");
+	config->on_reboot = END_RESTART;
+	config->n_vcpus = 1;
+	if (!config->guest_command_line)
+		config->guest_command_line = g_strdup("");
+	return check_name(config, error) &&
+	       parse_size_option("--memory", words->memory ? words->memory : DEFAULT_MEMORY, &config->memory_bytes, error) &&
+	       (words->low_memory ?
+			parse_size_option("--low-memory", words->low_memory, &config->low_memory_bytes, error) :
+			(config->low_memory_bytes = LAYOUT_LOW_RAM_DEFAULT) != 0) &&
+	       (!words->vcpus || parse_number("--vcpus", words->vcpus, 1, RECORD_MAX_VCPUS, &config->n_vcpus, error)) &&
+	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
+	       parse_entry(config, words->entry, error) &&
+	       parse_console(config, words->console ? words->console : "stdio", error) &&
+	       parse_xen_version(config, words->xen_version, error) &&
+	       parse_policy("--on-poweroff", words->on_poweroff, &config->on_poweroff, error) &&
+	       parse_policy("--on-reboot", words->on_reboot, &config->on_reboot, error) &&
+	       parse_policy("--on-crash", words->on_crash, &config->on_crash, error);
+}
+
+static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
+			      "The escape Ctrl-] ends the domain.\n"
+			      "\n"
+			      "Example:\n"
+			      "  dom1 run --kernel /boot/vmlinuz-6.1.0-cloud-amd64 --initrd initrd.img --append 'console=hvc0'";
+
+gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError **error)
+{
+	struct words words = { 0 };
+
+	*config = (struct vm_config){ 0 };
+	const GOptionEntry entries[] = {
+		{ "kernel", 'k', 0, G_OPTION_ARG_FILENAME, &config->kernel_path, "PV kernel: bzImage, vmlinux, or an ELF compressed whole", "FILE" },
+		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &config->initrd_path, "initial RAM disk", "FILE" },
+		{ "append", 'a', 0, G_OPTION_ARG_STRING, &config->guest_command_line, "the guest's command line, exactly", "TEXT" },
+		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &words.memory, "RAM of the domain, the shim's share included: 512, 512M, 4G (default " DEFAULT_MEMORY ")", "SIZE" },
+		{ "low-memory", 0, 0, G_OPTION_ARG_STRING, &words.low_memory, "the most RAM below 4 GiB (default 3G); the rest lies above", "SIZE" },
+		{ "vcpus", 'c', 0, G_OPTION_ARG_STRING, &words.vcpus, "number of vCPUs, 1 to 32 (default 1)", "N" },
+		{ "name", 'n', 0, G_OPTION_ARG_STRING, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
+		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
+		{ "shim-append", 0, 0, G_OPTION_ARG_STRING, &config->shim_append, "added to the shim's command line", "TEXT" },
+		{ "shim-entry", 0, 0, G_OPTION_ARG_STRING, &words.entry, "how the shim starts: multiboot (default) or pvh", "ENTRY" },
+		{ "console", 0, 0, G_OPTION_ARG_STRING, &words.console, "stdio (default), file:PATH, pty, socket:PATH (listens) or null", "WHERE" },
+		{ "console-log", 0, 0, G_OPTION_ARG_FILENAME, &config->console_log_path, "also write all console output to FILE", "FILE" },
+		{ "shim-log", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_log_path, "write what the shim logs to FILE", "FILE" },
+		{ "timeout", 0, 0, G_OPTION_ARG_STRING, &words.timeout, "end the domain after so many seconds, with status 124", "SECONDS" },
+		{ "on-poweroff", 0, 0, G_OPTION_ARG_STRING, &words.on_poweroff, "stop (default) or restart", "ACTION" },
+		{ "on-reboot", 0, 0, G_OPTION_ARG_STRING, &words.on_reboot, "restart (default) or stop, with status 32", "ACTION" },
+		{ "on-crash", 0, 0, G_OPTION_ARG_STRING, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
+		{ "report", 0, 0, G_OPTION_ARG_FILENAME, &config->report_path, "write how it went to FILE, as JSON", "FILE" },
+		{ "xen-version", 0, 0, G_OPTION_ARG_STRING, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
+		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },
+		{ NULL, 0, 0, 0, NULL, NULL, NULL },
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	g_autoptr(GError) parse_error = NULL;
+
+	g_option_context_set_summary(context, SUMMARY);
+	g_option_context_add_main_entries(context, entries, NULL);
+	gboolean ok = g_option_context_parse(context, &argc, &argv, &parse_error);
+	if (!ok)
+		usage_error(error, "%s (dom1 run --help shows the options)", parse_error->message);
+	else if (argc > 1)
+		ok = usage_error(error, "%s: unexpected argument (dom1 run --help shows the options)", argv[1]);
+	else
+		ok = interpret(config, &words, error);
+	words_clear(&words);
+	if (!ok)
+		vm_config_clear(config);
+	return ok;
+}
+
+void vm_config_clear(struct vm_config *config)
+{
+	g_free(config->name);
+	g_free(config->kernel_path);
+	g_free(config->initrd_path);
+	g_free(config->guest_command_line);
+	g_free(config->shim_path);
+	g_free(config->shim_append);
+	g_free(config->console_path);
+	g_free(config->console_log_path);
+	g_free(config->shim_log_path);
+	g_free(config->report_path);
+	*config = (struct vm_config){ 0 };
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a person asked for, checked and with its defaults filled in: numbers in range, no two options that contradict
+ * each other. Nothing is opened here; that is the launcher's.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "shim/boot_plan.h"
+
+#define VM_CONFIG_NAME_MAX 32
+
+enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_SOCKET, CONSOLE_NULL };
+
+enum end_policy { END_STOP, END_RESTART };
+
+struct vm_config {
+	char *name;
+	char *kernel_path;
+	char *initrd_path; /* NULL: none */
+	char *guest_command_line;
+	char *shim_path; /* NULL: shim_find() decides */
+	char *shim_append;
+	enum boot_entry entry;
+	uint64_t memory_bytes;
+	uint64_t low_memory_bytes; /* RAM below 4 GiB ends here at the latest */
+	unsigned int n_vcpus;
+	enum console_kind console;
+	char *console_path;
+	char *console_log_path;
+	char *shim_log_path;
+	char *report_path;
+	uint32_t xen_version; /* major << 16 | minor */
+	unsigned int timeout_s; /* 0: none */
+	gboolean dry_run;
+	enum end_policy on_poweroff, on_reboot, on_crash;
+};
+
+/*
+ * argv[0] is the name of the command. On success what *config owns is freed by vm_config_clear(). FALSE and
+ * DOM1_STATUS_USAGE with a line that names the option. --help prints and exits.
+ */
+gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError **error);
+void vm_config_clear(struct vm_config *config);
+
+/* "512", "512M", "4G", "65536K": bytes; a bare number is MiB. FALSE: not a size, or more than 2^63 bytes. */
+gboolean vm_config_parse_size(const char *text, uint64_t *bytes);

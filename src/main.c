@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <glib.h>
+
+#include "cmd/cmd.h"
+#include "vmm/error.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv, uint64_t exec_ns);
+	const char *summary;
+} COMMANDS[] = {
+	{ "run", cmd_run, "boot a PV kernel in the Xen PV shim" },
+	{ "check", cmd_check, "say whether this host can run domains" },
+};
+
+static void print_help(FILE *stream)
+{
+	fputs("Usage: dom1 COMMAND [OPTIONS]\n"
+	      "Runs Xen guests on Linux KVM.\n\n"
+	      "Commands:\n",
+	      stream);
+	for (size_t i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
+		fprintf(stream, "  %-8s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+	fputs("\nOptions:\n"
+	      "  --help     this text; dom1 COMMAND --help for a command's own\n"
+	      "  --version  the version\n",
+	      stream);
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		print_help(stderr);
+		return DOM1_STATUS_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return DOM1_STATUS_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("dom1 " DOM1_VERSION);
+		return DOM1_STATUS_OK;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
+		if (strcmp(argv[1], COMMANDS[i].name) == 0) {
+			g_autofree char *program = g_strdup_printf("dom1 %s", COMMANDS[i].name);
+
+			g_set_prgname(program);
+			return COMMANDS[i].run(argc - 1, argv + 1, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+		}
+	fprintf(stderr, "dom1: %s: no such command (dom1 --help lists them)\n", argv[1]);
+	return DOM1_STATUS_USAGE;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/guest_memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/error.h"
+
+#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
+
+struct guest_memory {
+	struct layout layout;
+	uint8_t *reservation; /* as mmap gave it */
+	size_t reservation_bytes;
+	uint8_t *base; /* host address of guest-physical 0, aligned to a huge page */
+};
+
+static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa)
+{
+	if (end_gpa <= gpa)
+		return true;
+
+	void *hva = memory->base + gpa;
+	size_t len_bytes = end_gpa - gpa;
+
+	if (mmap(hva, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+	    MAP_FAILED)
+		return false;
+	/* Both are wishes: a kernel without them boots guests as well, only slower, or with guests in our core dumps. */
+	(void)madvise(hva, len_bytes, MADV_HUGEPAGE);
+	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
+	return true;
+}
+
+struct guest_memory *guest_memory_new(const struct layout *layout, GError **error)
+{
+	struct guest_memory *memory = g_new0(struct guest_memory, 1);
+
+	memory->layout = *layout;
+	memory->reservation_bytes = layout->overlay_end_gpa + HUGE_PAGE_BYTES;
+	void *reservation = mmap(NULL, memory->reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (reservation == MAP_FAILED)
+		goto fail;
+	memory->reservation = reservation;
+	memory->base = (uint8_t *)(((uintptr_t)reservation + HUGE_PAGE_BYTES - 1) & ~(HUGE_PAGE_BYTES - 1));
+
+	if (!map_ram(memory, 0, layout->special_end_gpa) ||
+	    !map_ram(memory, LAYOUT_4GIB, layout->high_ram_top_gpa))
+		goto fail;
+	return memory;
+fail:
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
+		    "cannot map %" G_GUINT64_FORMAT " MiB of guest memory: %s; ask for less with --memory",
+		    layout->ram_bytes >> 20, g_strerror(errno));
+	guest_memory_free(memory);
+	return NULL;
+}
+
+void guest_memory_free(struct guest_memory *memory)
+{
+	if (!memory)
+		return;
+	if (memory->reservation)
+		munmap(memory->reservation, memory->reservation_bytes);
+	g_free(memory);
+}
+
+const struct layout *guest_memory_layout(const struct guest_memory *memory)
+{
+	return &memory->layout;
+}
+
+size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory_slot slots[GUEST_MEMORY_MAX_SLOTS])
+{
+	const struct layout *layout = &memory->layout;
+	size_t n = 0;
+
+	slots[n++] = (struct guest_memory_slot){ 0, layout->special_end_gpa, memory->base };
+	if (layout->high_ram_top_gpa > LAYOUT_4GIB)
+		slots[n++] = (struct guest_memory_slot){ LAYOUT_4GIB, layout->high_ram_top_gpa - LAYOUT_4GIB,
+							 memory->base + LAYOUT_4GIB };
+	slots[n++] = (struct guest_memory_slot){ layout->overlay_gpa, layout->overlay_end_gpa - layout->overlay_gpa,
+						 memory->base + layout->overlay_gpa };
+	return n;
+}
+
+void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end)
+{
+	*start = (uintptr_t)memory->reservation;
+	*end = *start + memory->reservation_bytes;
+}
+
+static bool inside(uint64_t gpa, uint64_t len_bytes, uint64_t start, uint64_t end)
+{
+	return gpa >= start && gpa < end && len_bytes <= end - gpa;
+}
+
+void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t len_bytes)
+{
+	const struct layout *layout = &memory->layout;
+
+	if (len_bytes == 0)
+		return NULL;
+	if (!inside(gpa, len_bytes, 0, layout->special_end_gpa) &&
+	    !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa))
+		return NULL;
+	return memory->base + gpa;
+}
+
+bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *destination, size_t len_bytes)
+{
+	const void *source = guest_memory_span(memory, gpa, len_bytes);
+
+	if (!source)
+		return false;
+	memcpy(destination, source, len_bytes);
+	return true;
+}
+
+bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *source, size_t len_bytes)
+{
+	void *destination = guest_memory_span(memory, gpa, len_bytes);
+
+	if (!destination)
+		return false;
+	memcpy(destination, source, len_bytes);
+	return true;
+}
+
+/* Where a page of the hypervisor's may be shown: RAM proper (not the special pages) or the window. */
+static bool gfn_is_ram(const struct guest_memory *memory, uint64_t gfn)
+{
+	const struct layout *layout = &memory->layout;
+
+	if (gfn > UINT64_MAX / LAYOUT_PAGE_BYTES)
+		return false;
+	return inside(gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, 0, layout->low_ram_top_gpa) ||
+	       inside(gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, LAYOUT_4GIB, layout->high_ram_top_gpa);
+}
+
+static bool gfn_is_window(const struct guest_memory *memory, uint64_t gfn)
+{
+	const struct layout *layout = &memory->layout;
+
+	return gfn >= layout->overlay_gpa / LAYOUT_PAGE_BYTES && gfn < layout->overlay_end_gpa / LAYOUT_PAGE_BYTES;
+}
+
+int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes)
+{
+	if (!gfn_is_ram(memory, gfn) && !gfn_is_window(memory, gfn))
+		return EINVAL;
+	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
+	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset_bytes) ==
+	    MAP_FAILED)
+		return errno;
+	return 0;
+}
+
+int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)
+{
+	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
+
+	if (gfn_is_ram(memory, gfn))
+		return map_ram(memory, gfn * LAYOUT_PAGE_BYTES, (gfn + 1) * LAYOUT_PAGE_BYTES) ? 0 : errno;
+	if (!gfn_is_window(memory, gfn))
+		return EINVAL;
+	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+	    MAP_FAILED)
+		return errno;
+	return 0;
+}
+
+bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
+{
+	const struct layout *layout = &memory->layout;
+
+	if (len_bytes == 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
+			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
+		return false;
+	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Guest memory as a type. All of it is one reservation in our address space, so that an address of the host is the
+ * guest's plus a constant; whoever wants to touch it asks for a span, which is refused unless each byte is backed.
+ *
+ * The reservation covers guest-physical 0 to the end of the overlay window. Holes stay PROT_NONE. Pages that the
+ * hypervisor owns (shared_info, grant frames) live in a memfd, and guest_memory_overlay() maps them over the place the
+ * guest chose: the host address stays the same, KVM notices by itself, and no memslot changes.
+ *
+ * Thread: everything but new and free may be called from any thread. Contents are shared with a running guest: read
+ * a value once, through ring.h or guest_memory_read().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "vmm/layout.h"
+
+struct guest_memory;
+
+/* A range that KVM gets as a memslot. */
+struct guest_memory_slot {
+	uint64_t gpa;
+	uint64_t len_bytes;
+	void *hva;
+};
+#define GUEST_MEMORY_MAX_SLOTS 3
+
+/* NULL and DOM1_STATUS_HOST when the host has not enough address space or memory. layout is copied. */
+struct guest_memory *guest_memory_new(const struct layout *layout, GError **error);
+void guest_memory_free(struct guest_memory *memory);
+
+const struct layout *guest_memory_layout(const struct guest_memory *memory);
+size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory_slot slots[GUEST_MEMORY_MAX_SLOTS]);
+
+/* The whole reservation, for who must leave it out of an account. */
+void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end);
+
+/* NULL unless [gpa, gpa + len_bytes) lies in RAM or special pages. len_bytes > 0. Not the overlay window. */
+void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t len_bytes);
+
+/* FALSE, and nothing copied, where span() is NULL. */
+bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *destination, size_t len_bytes);
+bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *source, size_t len_bytes);
+
+/*
+ * Shows page offset_bytes of memfd at gfn, in RAM or in the overlay window; what was there is gone. 0 or a positive
+ * errno: EINVAL for a gfn outside both.
+ */
+int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes);
+/* The opposite: the gfn gets a fresh page of zeros (RAM) or none (window). */
+int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn);
+
+/* Gives the pages back to the host; the guest finds zeros when it touches them again. RAM only. */
+bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes);

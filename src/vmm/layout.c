@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/layout.h"
+
+#include <inttypes.h>
+
+#include "vmm/error.h"
+
+#define MIB             (UINT64_C(1) << 20)
+#define ALIGNMENT_BYTES (2 * MIB)
+/* Grant table entries of version 1 hold a 32-bit frame number: a page above 16 TiB could not be granted. */
+#define RAM_MAX_BYTES   (UINT64_C(1) << 43)
+
+static void add_entry(struct layout *layout, uint64_t gpa, uint64_t end_gpa, enum memory_map_type type)
+{
+	if (end_gpa <= gpa)
+		return;
+	g_assert(layout->n_map < LAYOUT_MAX_MAP_ENTRIES);
+	layout->map[layout->n_map++] = (struct memory_map_entry){ gpa, end_gpa - gpa, type };
+}
+
+gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error)
+{
+	if (ram_bytes < LAYOUT_LOW_RAM_MIN || ram_bytes > RAM_MAX_BYTES || ram_bytes % ALIGNMENT_BYTES != 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "memory of %" PRIu64 " KiB: must be a multiple of 2 MiB from %" PRIu64 " MiB to %" PRIu64 " GiB",
+			    ram_bytes / 1024, LAYOUT_LOW_RAM_MIN / MIB, RAM_MAX_BYTES / (1024 * MIB));
+		return FALSE;
+	}
+	if (max_low_ram_bytes < LAYOUT_LOW_RAM_MIN || max_low_ram_bytes > LAYOUT_LOW_RAM_MAX ||
+	    max_low_ram_bytes % ALIGNMENT_BYTES != 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "low memory of %" PRIu64 " KiB: must be a multiple of 2 MiB from %" PRIu64 " to %" PRIu64 " MiB",
+			    max_low_ram_bytes / 1024, LAYOUT_LOW_RAM_MIN / MIB, LAYOUT_LOW_RAM_MAX / MIB);
+		return FALSE;
+	}
+
+	*layout = (struct layout){ .ram_bytes = ram_bytes };
+	layout->low_ram_top_gpa = MIN(ram_bytes, max_low_ram_bytes);
+	layout->console_gpa = layout->low_ram_top_gpa;
+	layout->xenstore_gpa = layout->console_gpa + LAYOUT_PAGE_BYTES;
+	layout->special_end_gpa = layout->xenstore_gpa + LAYOUT_PAGE_BYTES;
+	layout->high_ram_top_gpa = LAYOUT_4GIB + (ram_bytes - layout->low_ram_top_gpa);
+	layout->overlay_gpa = layout->high_ram_top_gpa;
+	layout->overlay_end_gpa = layout->overlay_gpa + LAYOUT_OVERLAY_BYTES;
+
+	add_entry(layout, 0, LAYOUT_EBDA_GPA, MEMORY_MAP_RAM);
+	add_entry(layout, LAYOUT_EBDA_GPA, LAYOUT_LOW_HOLE_END, MEMORY_MAP_RESERVED);
+	add_entry(layout, LAYOUT_LOW_HOLE_END, layout->low_ram_top_gpa, MEMORY_MAP_RAM);
+	add_entry(layout, layout->console_gpa, layout->special_end_gpa, MEMORY_MAP_RESERVED);
+	add_entry(layout, LAYOUT_4GIB, layout->high_ram_top_gpa, MEMORY_MAP_RAM);
+	return TRUE;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The map of guest-physical memory: what lies where, decided once from the amount of RAM. Pure.
+ *
+ *   0                 RAM, 639 KiB (the BIOS data area is the loader's)
+ *   0x9fc00           reserved; backed, because the shim scans it for an MP table and DMI and finds zeros
+ *   0xe0000             RSDP and the ACPI tables, inside the reserved range
+ *   1 MiB             RAM, up to low_ram_top
+ *   low_ram_top       special pages, reserved and backed: console ring, xenstore ring. The shim turns these two
+ *                     into RAM of its own map, so they lie right above RAM: further up, its frame table would grow
+ *   ...               hole (LAPIC, KVM's own pages at the top)
+ *   4 GiB             the rest of the RAM, up to high_ram_top
+ *   overlay_base      window for the pages the hypervisor owns and the guest places: shared_info, grant frames. The
+ *                     shim takes the first gfn that is neither in the memory map nor below 4 GiB or its last page, so
+ *                     the window begins right there, is in no memory map, and needs no memslot change at run time
+ *
+ * Source: measured contract of the shim; docs/architecture.md.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "shim/boot_plan.h"
+
+#define LAYOUT_PAGE_BYTES      UINT64_C(4096)
+#define LAYOUT_EBDA_GPA        UINT64_C(0x9fc00)
+#define LAYOUT_LOW_HOLE_GPA    UINT64_C(0xa0000)
+#define LAYOUT_ACPI_GPA        UINT64_C(0xe0000)
+#define LAYOUT_ACPI_MAX_BYTES  UINT64_C(0x10000)
+#define LAYOUT_LOW_HOLE_END    UINT64_C(0x100000)
+#define LAYOUT_4GIB            UINT64_C(0x100000000)
+#define LAYOUT_LOW_RAM_DEFAULT UINT64_C(0xc0000000) /* top of low RAM when nobody asks for another */
+#define LAYOUT_LOW_RAM_MAX     UINT64_C(0xe0000000)
+#define LAYOUT_LOW_RAM_MIN     (UINT64_C(32) << 20)
+#define LAYOUT_OVERLAY_BYTES   (UINT64_C(2) << 20)
+#define LAYOUT_TSS_GPA         UINT64_C(0xfffbd000) /* three pages that KVM on Intel wants for itself */
+#define LAYOUT_IDENTITY_GPA    UINT64_C(0xfffbc000)
+
+#define LAYOUT_MAX_MAP_ENTRIES 8
+
+struct layout {
+	uint64_t ram_bytes;
+	uint64_t low_ram_top_gpa;
+	uint64_t console_gpa;
+	uint64_t xenstore_gpa;
+	uint64_t special_end_gpa;
+	uint64_t high_ram_top_gpa; /* LAYOUT_4GIB when all RAM is low */
+	uint64_t overlay_gpa;
+	uint64_t overlay_end_gpa; /* nothing of ours lies above */
+	struct memory_map_entry map[LAYOUT_MAX_MAP_ENTRIES];
+	size_t n_map;
+};
+
+/*
+ * ram_bytes: a multiple of 2 MiB, as is max_low_ram_bytes (LAYOUT_LOW_RAM_MIN to LAYOUT_LOW_RAM_MAX).
+ * FALSE and DOM1_STATUS_USAGE when the numbers are out of range.
+ */
+gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error);

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+/*
+ * start_vm() is the boot sequence, stop_vm() undoes it in reverse. A restart is one more turn of the loop in
+ * machine_main(), with fresh memory and a fresh VM.
+ */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "vmm/acpi.h"
+#include "vmm/error.h"
+#include "vmm/guest_memory.h"
+#include "vmm/kvm.h"
+#include "vmm/memory_sample.h"
+#include "vmm/run_folder.h"
+#include "vmm/vm.h"
+#include "xen/domain.h"
+#include "xen/store_contents.h"
+#include "xen/xenstore/xenstore.h"
+#include "xen/xenstore_ring.h"
+
+#define MAX_GRANT_FRAMES 64
+
+struct machine {
+	const struct machine_setup *setup;
+	GMainLoop *loop;
+	struct kvm_cpuid2 *supported_cpuid;
+	struct vm vm;
+	struct xenstore *store;
+	struct xenstore_watch *mark_watch;
+	struct xenstore_ring *store_ring;
+	struct console *console;
+	guint stop_source;
+	bool launcher_gone;
+	char *uuid;
+};
+
+void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
+{
+	char detail[512] = "";
+	const uint64_t one = 1;
+
+	if (format) {
+		va_list arguments;
+
+		va_start(arguments, format);
+		g_vsnprintf(detail, sizeof(detail), format, arguments);
+		va_end(arguments);
+	}
+	record_end(vm->record, outcome, status, "%s", detail);
+	atomic_store(&vm->stopping, true);
+	ssize_t written = write(vm->stop_fd, &one, sizeof(one));
+	(void)written;
+}
+
+static gboolean on_stop(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct machine *machine = opaque;
+
+	(void)fd, (void)condition;
+	machine->stop_source = 0;
+	g_main_loop_quit(machine->loop);
+	return G_SOURCE_REMOVE;
+}
+
+/* The launcher wants the domain to end (it has set the outcome already), or is dead. */
+static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct machine *machine = opaque;
+	uint8_t message;
+	ssize_t got = read(fd, &message, sizeof(message));
+
+	(void)condition;
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return G_SOURCE_CONTINUE;
+	machine->launcher_gone = got <= 0;
+	vm_end(&machine->vm, OUTCOME_DESTROYED, 0, NULL);
+	g_main_loop_quit(machine->loop);
+	return got <= 0 ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static gboolean on_phase(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct machine *machine = opaque;
+	uint64_t count;
+	ssize_t got = read(fd, &count, sizeof(count));
+
+	(void)condition, (void)got;
+	if (machine->vm.memory)
+		memory_sample(machine->vm.record, machine->vm.memory);
+	return G_SOURCE_CONTINUE;
+}
+
+static void on_mark(void *opaque, const char *path)
+{
+	struct machine *machine = opaque;
+	void *value;
+	size_t len_bytes;
+
+	if (xenstore_read(machine->store, path, &value, &len_bytes) != 0)
+		return;
+	if (len_bytes > 0)
+		record_phase(machine->vm.record, PHASE_MARK, value);
+	free(value);
+}
+
+static bool load_memory(struct machine *machine, GError **error)
+{
+	const struct boot_plan *plan = machine->setup->plan;
+	struct guest_memory *memory = guest_memory_new(&machine->setup->layout, error);
+
+	machine->vm.memory = memory;
+	if (!memory)
+		return false;
+	for (size_t i = 0; i < plan->n_segments; i++) {
+		const struct boot_segment *segment = &plan->segments[i];
+
+		/* Memory is fresh: what a segment wants zeroed is zero. */
+		if (segment->len_bytes > 0)
+			g_assert(guest_memory_write(memory, segment->gpa, segment->bytes, segment->len_bytes));
+	}
+	uint8_t *tables = guest_memory_span(memory, LAYOUT_ACPI_GPA, LAYOUT_ACPI_MAX_BYTES);
+	g_assert(tables && acpi_build(tables, LAYOUT_ACPI_MAX_BYTES, LAYOUT_ACPI_GPA, machine->vm.n_vcpus) > 0);
+	return true;
+}
+
+static bool create_vcpus(struct machine *machine, GError **error)
+{
+	struct vm *vm = &machine->vm;
+	int mmap_bytes = ioctl(machine->setup->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	if (mmap_bytes < (int)sizeof(struct kvm_run)) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "KVM_GET_VCPU_MMAP_SIZE: %s", g_strerror(errno));
+		return false;
+	}
+	vm->vcpu_mmap_bytes = (size_t)mmap_bytes;
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		if (!vcpu_init(&vm->vcpus[i], vm, i, machine->supported_cpuid, error))
+			return false;
+	return vcpu_set_entry(&vm->vcpus[0], machine->setup->plan->eip, machine->setup->plan->eax, machine->setup->plan->ebx,
+			      error);
+}
+
+static bool fill_store(struct machine *machine, GError **error)
+{
+	const struct layout *layout = &machine->setup->layout;
+	const struct store_contents contents = {
+		.name = machine->setup->config->name,
+		.uuid = machine->uuid,
+		.memory_kib = layout->ram_bytes / 1024,
+		.n_vcpus = machine->vm.n_vcpus,
+		.console_gfn = layout->console_gpa / LAYOUT_PAGE_BYTES,
+		.xenstore_gfn = layout->xenstore_gpa / LAYOUT_PAGE_BYTES,
+		.console_port = machine->vm.xen->console_port,
+		.xenstore_port = machine->vm.xen->xenstore_port,
+	};
+	int rc;
+
+	machine->store = xenstore_new(&XENSTORE_QUOTA_DEFAULT);
+	rc = machine->store ? store_contents_write(machine->store, &contents) : ENOMEM;
+	if (rc == 0) {
+		machine->mark_watch = xenstore_watch(machine->store, "/local/domain/1/data/mark", on_mark, machine);
+		rc = machine->mark_watch ? 0 : ENOMEM;
+	}
+	if (rc != 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT, "cannot fill the xenstore: %s", g_strerror(rc));
+	return rc == 0;
+}
+
+static bool start_backends(struct machine *machine, GError **error)
+{
+	struct xen_domain *xen = machine->vm.xen;
+
+	if (!fill_store(machine, error))
+		return false;
+	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
+						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record);
+	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
+				       &machine->setup->console, machine->vm.record);
+	if (!machine->store_ring || !machine->console) {
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
+		return false;
+	}
+	return true;
+}
+
+static bool start_vm(struct machine *machine, GError **error)
+{
+	const struct machine_setup *setup = machine->setup;
+	const struct xen_domain_config xen_config = { .max_grant_frames = MAX_GRANT_FRAMES, .shim_log_fd = setup->shim_log_fd };
+	struct vm *vm = &machine->vm;
+
+	*vm = (struct vm){
+		.vm_fd = -1,
+		.record = setup->record,
+		.n_vcpus = setup->config->n_vcpus,
+		.xen_version = setup->config->xen_version,
+		.calls_lock = PTHREAD_MUTEX_INITIALIZER,
+		.calls_changed = PTHREAD_COND_INITIALIZER,
+	};
+	for (unsigned int i = 0; i < VM_MAX_VCPUS; i++)
+		vm->vcpus[i].fd = -1;
+	vm->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->stop_fd < 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "eventfd: %s", g_strerror(errno));
+		return false;
+	}
+	machine->stop_source = g_unix_fd_add(vm->stop_fd, G_IO_IN, on_stop, machine);
+
+	if (!load_memory(machine, error))
+		return false;
+	vm->vm_fd = kvm_create_vm(setup->kvm_fd, vm->memory, vm->xen_version, error);
+	if (vm->vm_fd < 0)
+		return false;
+	record_phase(vm->record, PHASE_VM_CREATED, NULL);
+	vm->xen = xen_domain_new(vm, &xen_config, error);
+	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
+		return false;
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		if (!vcpu_start(&vm->vcpus[i], error))
+			return false;
+	return true;
+}
+
+static void stop_vcpus(struct vm *vm)
+{
+	atomic_store(&vm->stopping, true);
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		if (vm->vcpus[i].run)
+			vcpu_kick(&vm->vcpus[i]);
+	/* Who waits for another vCPU's answer learns that there will be none. */
+	pthread_mutex_lock(&vm->calls_lock);
+	pthread_cond_broadcast(&vm->calls_changed);
+	pthread_mutex_unlock(&vm->calls_lock);
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		vcpu_join(&vm->vcpus[i]);
+}
+
+static void stop_vm(struct machine *machine)
+{
+	struct vm *vm = &machine->vm;
+
+	stop_vcpus(vm);
+	if (machine->console && !machine->launcher_gone)
+		console_drain(machine->console, machine->setup->console_patient, machine->setup->launcher_fd);
+	if (vm->memory && machine->setup->sample_memory)
+		memory_sample(vm->record, vm->memory);
+	console_free(machine->console);
+	machine->console = NULL;
+	xenstore_ring_free(machine->store_ring);
+	machine->store_ring = NULL;
+	if (machine->mark_watch)
+		xenstore_unwatch(machine->store, machine->mark_watch);
+	machine->mark_watch = NULL;
+	xenstore_free(machine->store);
+	machine->store = NULL;
+	for (unsigned int i = 0; i < VM_MAX_VCPUS; i++)
+		vcpu_fini(&vm->vcpus[i]);
+	xen_domain_free(vm->xen);
+	if (vm->vm_fd >= 0)
+		close(vm->vm_fd);
+	guest_memory_free(vm->memory);
+	vm->memory = NULL;
+	if (machine->stop_source)
+		g_source_remove(machine->stop_source);
+	machine->stop_source = 0;
+	if (vm->stop_fd >= 0)
+		close(vm->stop_fd);
+}
+
+static bool wants_restart(const struct machine *machine)
+{
+	const struct vm_config *config = machine->setup->config;
+
+	switch (atomic_load(&machine->setup->record->outcome)) {
+	case OUTCOME_POWEROFF:
+		return config->on_poweroff == END_RESTART;
+	case OUTCOME_REBOOT:
+		return config->on_reboot == END_RESTART;
+	case OUTCOME_CRASH:
+	case OUTCOME_SHIM_CRASH:
+		return config->on_crash == END_RESTART;
+	default:
+		return false;
+	}
+}
+
+/* The launcher is gone, and with it whoever would have cleaned up. */
+static void clean_up_for_launcher(const struct machine_setup *setup)
+{
+	if (setup->tty_fd >= 0)
+		(void)tcsetattr(setup->tty_fd, TCSANOW, &setup->tty_state);
+	if (setup->folder_fd >= 0)
+		run_folder_remove_at(setup->folder_parent_fd, setup->folder_name, setup->folder_fd);
+}
+
+int machine_main(const struct machine_setup *setup)
+{
+	struct machine machine = { .setup = setup, .vm.stop_fd = -1 };
+	g_autoptr(GError) error = NULL;
+	guint launcher_source, phase_source = 0;
+	bool running = true;
+
+	prctl(PR_SET_NAME, "dom1-machine");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	vcpu_set_up_kick_signal();
+	machine.loop = g_main_loop_new(NULL, FALSE);
+	machine.uuid = g_uuid_string_random();
+	machine.supported_cpuid = kvm_supported_cpuid(setup->kvm_fd, &error);
+	launcher_source = g_unix_fd_add(setup->launcher_fd, G_IO_IN | G_IO_HUP, on_launcher, &machine);
+	if (setup->sample_memory) {
+		setup->record->phase_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		phase_source = g_unix_fd_add(setup->record->phase_fd, G_IO_IN, on_phase, &machine);
+	}
+
+	while (machine.supported_cpuid && running) {
+		if (start_vm(&machine, &error))
+			g_main_loop_run(machine.loop);
+		stop_vm(&machine);
+		running = !error && !machine.launcher_gone && wants_restart(&machine);
+		if (running)
+			record_restart(setup->record);
+	}
+	if (error)
+		record_end(setup->record, OUTCOME_HOST_ERROR, (uint32_t)error->code, "%s", error->message);
+
+	if (!machine.launcher_gone)
+		g_source_remove(launcher_source);
+	else
+		clean_up_for_launcher(setup);
+	if (phase_source)
+		g_source_remove(phase_source);
+	g_free(machine.supported_cpuid);
+	g_free(machine.uuid);
+	g_main_loop_unref(machine.loop);
+	return 0;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The machine process: one domain, from KVM_CREATE_VM to its end.
+ *
+ * Everything it needs is open or computed already: it gets descriptors and plans, and opens nothing. Its main thread
+ * runs the event loop (console, xenstore, the launcher's wishes); each vCPU has a thread. It talks to the launcher by
+ * a socket (a message stops it; end of file means the launcher is dead, and it goes too) and by the record.
+ */
+#pragma once
+
+#include <termios.h>
+
+#include "backend/console.h"
+#include "config/vm_config.h"
+#include "shim/boot_plan.h"
+#include "vmm/layout.h"
+#include "vmm/record.h"
+
+struct machine_setup {
+	const struct vm_config *config;
+	struct layout layout;
+	const struct boot_plan *plan;
+	struct record *record;
+	int kvm_fd;
+	int launcher_fd;
+	int shim_log_fd; /* -1: none */
+	struct console_files console;
+	bool console_patient; /* its reader is worth waiting for when the domain has ended */
+	bool sample_memory;
+
+	/* What the machine puts right if the launcher dies: the terminal, and the domain's folder. */
+	int tty_fd; /* -1: none */
+	struct termios tty_state;
+	int folder_fd;        /* -1: none */
+	int folder_parent_fd;
+	const char *folder_name;
+};
+
+/* What the launcher sends. */
+enum machine_message { MACHINE_STOP = 1 };
+
+/* Runs the domain until it ends for good. Returns the machine process's exit status; the record says the rest. */
+int machine_main(const struct machine_setup *setup);

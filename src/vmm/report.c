@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* What the record says is copied once and clamped: the machine that wrote it may have been taken over by its guest. */
+#include "vmm/report.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <json-glib/json-glib.h>
+
+#include "vmm/error.h"
+#include "vmm/launcher.h"
+#include "vmm/machine.h"
+
+#define REPORT_VERSION 1
+
+static void add_string(JsonBuilder *json, const char *key, const char *value)
+{
+	g_autofree char *valid = g_utf8_make_valid(value, -1);
+
+	json_builder_set_member_name(json, key);
+	json_builder_add_string_value(json, valid);
+}
+
+static void add_number(JsonBuilder *json, const char *key, uint64_t value)
+{
+	json_builder_set_member_name(json, key);
+	json_builder_add_int_value(json, (gint64)MIN(value, (uint64_t)G_MAXINT64));
+}
+
+static void begin(JsonBuilder *json, const char *key)
+{
+	json_builder_set_member_name(json, key);
+	json_builder_begin_object(json);
+}
+
+static void add_host(JsonBuilder *json)
+{
+	struct utsname uts;
+
+	begin(json, "host");
+	if (uname(&uts) == 0) {
+		add_string(json, "kernel", uts.release);
+		add_string(json, "architecture", uts.machine);
+	}
+	add_number(json, "cpus", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+	json_builder_end_object(json);
+}
+
+static void add_machine(JsonBuilder *json, const struct machine_setup *setup)
+{
+	const struct vm_config *config = setup->config;
+
+	begin(json, "machine");
+	add_string(json, "kernel", config->kernel_path);
+	if (config->initrd_path)
+		add_string(json, "initrd", config->initrd_path);
+	add_string(json, "append", config->guest_command_line);
+	add_string(json, "shim", config->shim_path);
+	add_string(json, "shim_entry", config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
+	add_number(json, "memory_kib", setup->layout.ram_bytes / 1024);
+	add_number(json, "vcpus", config->n_vcpus);
+	json_builder_end_object(json);
+}
+
+static void add_phases(JsonBuilder *json, struct record *record)
+{
+	uint32_t n_events = MIN(atomic_load(&record->n_events), (uint32_t)RECORD_MAX_EVENTS);
+
+	json_builder_set_member_name(json, "phases");
+	json_builder_begin_array(json);
+	for (uint32_t i = 0; i < n_events; i++) {
+		struct record_event event = record->events[i];
+
+		if (event.phase == 0 || event.phase > N_PHASES)
+			continue;
+		event.text[sizeof(event.text) - 1] = '\0';
+		json_builder_begin_object(json);
+		add_string(json, "phase", PHASE_NAMES[event.phase - 1]);
+		add_number(json, "t_ns", event.t_ns);
+		if (event.generation > 0)
+			add_number(json, "restart", event.generation);
+		if (event.private_kib > 0)
+			add_number(json, "private_kib", event.private_kib);
+		if (event.text[0] != '\0')
+			add_string(json, event.phase - 1 == PHASE_MARK ? "text" : "path", event.text);
+		json_builder_end_object(json);
+	}
+	json_builder_end_array(json);
+}
+
+static void add_counters(JsonBuilder *json, struct record *record)
+{
+	begin(json, "counters");
+	begin(json, "exits");
+	for (unsigned int i = 0; i < N_EXIT_KINDS; i++)
+		add_number(json, EXIT_KIND_NAMES[i], atomic_load(&record->exits[i]));
+	json_builder_end_object(json);
+	begin(json, "hypercalls");
+	for (unsigned int i = 0; i < RECORD_N_HYPERCALLS; i++) {
+		uint64_t count = atomic_load(&record->hypercalls[i]);
+		g_autofree char *number = g_strdup_printf("%u", i);
+
+		if (count > 0)
+			add_number(json, number, count);
+	}
+	json_builder_end_object(json);
+	add_number(json, "restarts", atomic_load(&record->generation));
+	json_builder_end_object(json);
+}
+
+static JsonNode *build(const struct machine_setup *setup, const struct launcher_end *end)
+{
+	struct record *record = setup->record;
+	uint32_t outcome = atomic_load(&record->outcome);
+	char detail[sizeof(record->detail)];
+	g_autoptr(JsonBuilder) json = json_builder_new();
+
+	memcpy(detail, record->detail, sizeof(detail));
+	detail[sizeof(detail) - 1] = '\0';
+	json_builder_begin_object(json);
+	add_number(json, "version", REPORT_VERSION);
+	add_string(json, "name", setup->config->name);
+	add_string(json, "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
+	add_number(json, "status", (uint64_t)end->status);
+	if (detail[0] != '\0' && atomic_load(&record->detail_ready))
+		add_string(json, "detail", detail);
+	add_host(json);
+	add_machine(json, setup);
+	add_phases(json, record);
+	add_counters(json, record);
+	begin(json, "memory");
+	add_number(json, "peak_private_kib", atomic_load(&record->peak_private_kib));
+	json_builder_end_object(json);
+	json_builder_end_object(json);
+	return json_builder_get_root(json);
+}
+
+gboolean report_write(int fd, const char *path, const struct machine_setup *setup, const struct launcher_end *end,
+		      GError **error)
+{
+	g_autoptr(JsonNode) root = build(setup, end);
+	g_autofree char *text = json_to_string(root, TRUE);
+	g_autofree char *line = g_strconcat(text, "\n", NULL);
+	size_t len_bytes = strlen(line);
+
+	for (size_t done = 0; done < len_bytes;) {
+		ssize_t written = write(fd, line + done, len_bytes - done);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0) {
+			g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: cannot write the report: %s", path, g_strerror(errno));
+			return FALSE;
+		}
+		done += (size_t)written;
+	}
+	return TRUE;
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/cpuid.h"
+#include "vmm/error.h"
+#include "vmm/kvm.h"
+#include "vmm/vm.h"
+#include "xen/hypercall.h"
+
+#define KICK_SIGNAL SIGUSR1
+
+#define CR0_PE     (1u << 0)
+#define CR0_ET     (1u << 4)
+#define RFLAGS_ONE (1u << 1)
+
+struct vcpu_call {
+	struct vcpu_call *next;
+	int64_t (*fn)(struct vcpu *target, void *argument);
+	void *argument;
+	int64_t result;
+	bool done;
+};
+
+static void ignore_kick(int signal_number)
+{
+	(void)signal_number;
+}
+
+void vcpu_set_up_kick_signal(void)
+{
+	struct sigaction action = { .sa_handler = ignore_kick };
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+}
+
+static bool fail(GError **error, unsigned int number, const char *what)
+{
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot set up vCPU %u: %s: %s", number, what, g_strerror(errno));
+	return false;
+}
+
+static bool set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *supported)
+{
+	const struct cpuid_facts facts = {
+		.vcpu = vcpu->number,
+		.n_vcpus = vcpu->vm->n_vcpus,
+		.tsc_khz = vcpu->vm->tsc_khz,
+		.xen_version = vcpu->vm->xen_version,
+		.hypercall_msr = KVM_XEN_HYPERCALL_MSR,
+		.domid = 1,
+	};
+	g_autofree struct kvm_cpuid2 *cpuid = cpuid_build(supported, &facts);
+
+	if (!cpuid) {
+		errno = E2BIG;
+		return false;
+	}
+	return ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) == 0;
+}
+
+bool vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int number, const struct kvm_cpuid2 *supported, GError **error)
+{
+	struct kvm_xen_vcpu_attr id = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, .u.vcpu_id = number };
+	struct kvm_mp_state mp_state = { .mp_state = number == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED };
+
+	*vcpu = (struct vcpu){ .vm = vm, .number = number };
+	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, number);
+	if (vcpu->fd < 0)
+		return fail(error, number, "KVM_CREATE_VCPU");
+	vcpu->run_bytes = vm->vcpu_mmap_bytes;
+	vcpu->run = mmap(NULL, vcpu->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
+		return fail(error, number, "mmap");
+	}
+	if (vm->tsc_khz == 0) {
+		int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+		vm->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
+	}
+	if (!set_cpuid(vcpu, supported))
+		return fail(error, number, "KVM_SET_CPUID2");
+	if (kvm_set_xen_vcpu_attr(vcpu->fd, &id) != 0)
+		return fail(error, number, "KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID");
+	if (ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state) != 0)
+		return fail(error, number, "KVM_SET_MP_STATE");
+	return true;
+}
+
+void vcpu_fini(struct vcpu *vcpu)
+{
+	if (vcpu->run)
+		munmap(vcpu->run, vcpu->run_bytes);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	vcpu->run = NULL;
+	vcpu->fd = -1;
+}
+
+bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx, GError **error)
+{
+	const struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = 0x8, .type = 0xb, .present = 1, .db = 1, .s = 1, .g = 1,
+	};
+	const struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = 0x10, .type = 0x3, .present = 1, .db = 1, .s = 1, .g = 1,
+	};
+	const struct kvm_segment task = { .limit = 0x67, .selector = 0x18, .type = 0xb, .present = 1 };
+	struct kvm_regs regs = { .rax = eax, .rbx = ebx, .rip = eip, .rflags = RFLAGS_ONE };
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) != 0)
+		return fail(error, vcpu->number, "KVM_GET_SREGS");
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+	sregs.tr = task;
+	sregs.cr0 = CR0_PE | CR0_ET;
+	sregs.cr3 = sregs.cr4 = sregs.efer = 0;
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) != 0)
+		return fail(error, vcpu->number, "KVM_SET_SREGS");
+	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs) != 0)
+		return fail(error, vcpu->number, "KVM_SET_REGS");
+	return true;
+}
+
+bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, uint64_t *gpa)
+{
+	struct kvm_translation translation = { .linear_address = gva };
+
+	if (ioctl(vcpu->fd, KVM_TRANSLATE, &translation) != 0 || !translation.valid)
+		return false;
+	*gpa = translation.physical_address;
+	return true;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (vcpu->thread_started)
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+/* With calls_lock held, which is dropped around each call. */
+static void serve_calls_locked(struct vcpu *vcpu)
+{
+	while (vcpu->calls) {
+		struct vcpu_call *call = vcpu->calls;
+
+		vcpu->calls = call->next;
+		pthread_mutex_unlock(&vcpu->vm->calls_lock);
+		call->result = call->fn(vcpu, call->argument);
+		pthread_mutex_lock(&vcpu->vm->calls_lock);
+		call->done = true;
+		pthread_cond_broadcast(&vcpu->vm->calls_changed);
+	}
+}
+
+static void serve_calls(struct vcpu *vcpu)
+{
+	/* First the flag, then the queue: who queues sets them in the opposite order. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&vcpu->vm->calls_lock);
+	serve_calls_locked(vcpu);
+	pthread_mutex_unlock(&vcpu->vm->calls_lock);
+}
+
+static void unlink_call(struct vcpu *target, struct vcpu_call *call)
+{
+	for (struct vcpu_call **link = &target->calls; *link; link = &(*link)->next)
+		if (*link == call) {
+			*link = call->next;
+			return;
+		}
+}
+
+int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct vcpu *target, void *argument),
+		  void *argument, int64_t cancelled_result)
+{
+	struct vcpu_call call = { .fn = fn, .argument = argument };
+	struct vm *vm = target->vm;
+
+	if (target == self)
+		return fn(target, argument);
+
+	pthread_mutex_lock(&vm->calls_lock);
+	struct vcpu_call **last = &target->calls;
+	while (*last)
+		last = &(*last)->next;
+	*last = &call;
+	vcpu_kick(target);
+	while (!call.done) {
+		if (self)
+			serve_calls_locked(self);
+		if (call.done)
+			break;
+		if (atomic_load(&vm->stopping)) {
+			bool queued = false;
+
+			for (const struct vcpu_call *i = target->calls; i; i = i->next)
+				queued |= i == &call;
+			if (queued) {
+				unlink_call(target, &call);
+				call.result = cancelled_result;
+				break;
+			}
+			/* Being served right now: it ends by itself. */
+		}
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+	}
+	pthread_mutex_unlock(&vm->calls_lock);
+	return call.result;
+}
+
+/* There are no devices behind ports: all bits set, as on an empty bus. */
+static void answer_io(struct kvm_run *run)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		memset(data, 0xff, (size_t)run->io.size * run->io.count);
+}
+
+static void answer_mmio(struct kvm_run *run)
+{
+	if (!run->mmio.is_write)
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+}
+
+static void handle_xen_exit(struct vcpu *vcpu)
+{
+	struct kvm_xen_exit *exit = &vcpu->run->xen;
+
+	if (exit->type != KVM_EXIT_XEN_HCALL)
+		return;
+
+	const struct hypercall call = {
+		.number = exit->u.hcall.longmode ? exit->u.hcall.input : (uint32_t)exit->u.hcall.input,
+		.is_64bit = exit->u.hcall.longmode != 0,
+		.cpl = exit->u.hcall.cpl,
+		.arguments = { exit->u.hcall.params[0], exit->u.hcall.params[1], exit->u.hcall.params[2],
+			       exit->u.hcall.params[3], exit->u.hcall.params[4], exit->u.hcall.params[5] },
+	};
+	exit->u.hcall.result = (uint64_t)hypercall_dispatch(vcpu, &call);
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	_Atomic uint64_t *exits = vm->record->exits;
+
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_XEN:
+		record_count(&exits[EXIT_XEN]);
+		handle_xen_exit(vcpu);
+		break;
+	case KVM_EXIT_IO:
+		record_count(&exits[EXIT_IO]);
+		answer_io(vcpu->run);
+		break;
+	case KVM_EXIT_MMIO:
+		record_count(&exits[EXIT_MMIO]);
+		answer_mmio(vcpu->run);
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		vm_end(vm, OUTCOME_CRASH, 0, "triple fault on vCPU %u", vcpu->number);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM could not go on with vCPU %u: internal error %u",
+		       vcpu->number, vcpu->run->internal.suberror);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM could not enter vCPU %u: hardware reason 0x%llx",
+		       vcpu->number, vcpu->run->fail_entry.hardware_entry_failure_reason);
+		break;
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_SET_TPR:
+	case KVM_EXIT_IOAPIC_EOI:
+		record_count(&exits[EXIT_OTHER]);
+		break;
+	default:
+		vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "vCPU %u left KVM for a reason unknown to dom1: %u",
+		       vcpu->number, vcpu->run->exit_reason);
+		break;
+	}
+}
+
+static void *vcpu_thread(void *opaque)
+{
+	struct vcpu *vcpu = opaque;
+	struct vm *vm = vcpu->vm;
+	sigset_t kick;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	hypercall_vcpu_starts(vcpu);
+	if (vcpu->number == 0)
+		record_phase(vm->record, PHASE_VCPU_RUN, NULL);
+
+	for (;;) {
+		serve_calls(vcpu);
+		if (atomic_load(&vm->stopping))
+			return NULL;
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			handle_exit(vcpu);
+			continue;
+		}
+		/* EAGAIN: a vCPU that waited for INIT or SIPI has something to look at. */
+		if (errno != EINTR && errno != EAGAIN) {
+			vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM_RUN of vCPU %u: %s", vcpu->number, g_strerror(errno));
+			return NULL;
+		}
+		record_count(&vm->record->exits[EXIT_INTERRUPTED]);
+	}
+}
+
+bool vcpu_start(struct vcpu *vcpu, GError **error)
+{
+	int rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+
+	if (rc != 0) {
+		errno = rc;
+		return fail(error, vcpu->number, "pthread_create");
+	}
+	vcpu->thread_started = true;
+	return true;
+}
+
+void vcpu_join(struct vcpu *vcpu)
+{
+	if (!vcpu->thread_started)
+		return;
+	pthread_join(vcpu->thread, NULL);
+	vcpu->thread_started = false;
+}

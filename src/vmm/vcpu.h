@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A vCPU: one thread in KVM_RUN.
+ *
+ * KVM locks a vCPU while it runs, so what must be done to it by ioctl is done by its own thread: vcpu_call() hands it
+ * a function, kicks it out of KVM_RUN, and waits. A vCPU that waits for another one goes on serving calls to itself,
+ * so two that call each other do not lock up. The caller holds no lock meanwhile.
+ *
+ * Kick: set immediate_exit, then signal the thread. Whether it is before, in or after KVM_RUN, it comes by the place
+ * where calls are served before it enters the guest again.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+#include <linux/kvm.h>
+
+struct vm;
+struct vcpu_call;
+
+struct vcpu {
+	struct vm *vm;
+	unsigned int number; /* also the Xen id, the APIC id and KVM's id */
+	int fd;
+	struct kvm_run *run;
+	size_t run_bytes;
+	pthread_t thread;
+	bool thread_started;
+	struct vcpu_call *calls; /* under vm->calls_lock, oldest first */
+
+	/* Xen's state of this vCPU: its own thread's. */
+	bool vcpu_info_registered;
+	void *vcpu_info; /* host address of the struct vcpu_info in use */
+	uint8_t upcall_vector;
+};
+
+/* In the thread that will not run it. vCPU 0 starts at the plan's entry, the others wait for INIT and SIPI. */
+bool vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int number, const struct kvm_cpuid2 *supported, GError **error);
+void vcpu_fini(struct vcpu *vcpu);
+
+/* 32-bit flat protected mode, paging and interrupts off: the state both multiboot and PVH ask for. */
+bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx, GError **error);
+
+bool vcpu_start(struct vcpu *vcpu, GError **error);
+void vcpu_kick(struct vcpu *vcpu); /* any thread */
+void vcpu_join(struct vcpu *vcpu); /* the main thread's, after vm_stop() */
+
+/*
+ * Runs fn in the target's thread and returns what it returned, or cancelled_result when the VM stops first. self: the
+ * calling vCPU, NULL for any other thread.
+ */
+int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct vcpu *target, void *argument),
+		  void *argument, int64_t cancelled_result);
+
+/* A guest-virtual address in the vCPU's present address space. Own thread only. FALSE: not mapped. */
+bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, uint64_t *gpa);
+
+/* Once, before the first vcpu_start(): installs the handler of the kick signal. */
+void vcpu_set_up_kick_signal(void);

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What all parts of a running machine share. One struct vm is one start of the domain: a restart makes a new one.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/record.h"
+#include "vmm/vcpu.h"
+
+struct guest_memory;
+struct xen_domain;
+
+#define VM_MAX_VCPUS RECORD_MAX_VCPUS
+
+struct vm {
+	int vm_fd;
+	struct guest_memory *memory;
+	struct record *record;
+	struct xen_domain *xen;
+	struct vcpu vcpus[VM_MAX_VCPUS];
+	unsigned int n_vcpus;
+	uint32_t tsc_khz;
+	uint32_t xen_version;
+	size_t vcpu_mmap_bytes;
+
+	_Atomic bool stopping;      /* no vCPU enters the guest any more */
+	int stop_fd;                /* eventfd: wakes the main thread, which then tears down */
+	pthread_mutex_t calls_lock; /* of every vCPU's calls; innermost */
+	pthread_cond_t calls_changed;
+};
+
+/*
+ * The domain ends, for the reason given; the first reason wins. Any thread; returns at once. A vCPU thread that calls
+ * it must go back to its loop, which leaves.
+ */
+void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));

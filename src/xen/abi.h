@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Xen's public headers, as the packages of the machine we build on have them. They want the fixed-width types and the
+ * version of the interface before anything else; 0x00040e00 is the newest that the headers of 4.17 know.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define __XEN_INTERFACE_VERSION__ 0x00040e00
+
+#include <xen/xen.h>
+#include <xen/errno.h>

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The hypercalls of event channels: decode, let the table decide, bring KVM in line, encode.
+ * Source: <xen/event_channel.h>. FIFO event channels and physical interrupts are not offered.
+ */
+#include <assert.h>
+
+#include "xen/abi.h"
+#include <xen/event_channel.h>
+
+#include "vmm/vm.h"
+#include "xen/domain.h"
+#include "xen/guest_access.h"
+#include "xen/hypercall.h"
+
+static_assert(sizeof(struct evtchn_alloc_unbound) == 8, "<xen/event_channel.h>");
+static_assert(sizeof(struct evtchn_bind_interdomain) == 12, "<xen/event_channel.h>");
+static_assert(sizeof(struct evtchn_bind_virq) == 12, "<xen/event_channel.h>");
+static_assert(sizeof(struct evtchn_bind_ipi) == 8, "<xen/event_channel.h>");
+static_assert(sizeof(struct evtchn_status) == 24, "<xen/event_channel.h>");
+static_assert(sizeof(struct evtchn_bind_vcpu) == 8, "<xen/event_channel.h>");
+
+/* All arguments of all operations, as the guest lays them out. */
+union arguments {
+	struct evtchn_alloc_unbound alloc_unbound;
+	struct evtchn_bind_interdomain bind_interdomain;
+	struct evtchn_bind_virq bind_virq;
+	struct evtchn_bind_ipi bind_ipi;
+	struct evtchn_close close;
+	struct evtchn_send send;
+	struct evtchn_status status;
+	struct evtchn_bind_vcpu bind_vcpu;
+	struct evtchn_unmask unmask;
+	struct evtchn_reset reset;
+};
+
+/* KVM refuses only when the host is out of memory: the port goes back, and the guest learns. */
+static int64_t publish_new_port(struct xen_domain *xen, uint32_t port, uint32_t other_port)
+{
+	uint32_t ignored;
+
+	if (evtchn_kvm_sync(xen->events_kvm, port) == 0 &&
+	    (other_port == 0 || evtchn_kvm_sync(xen->events_kvm, other_port) == 0))
+		return 0;
+	(void)evtchn_close(&xen->events, port, &ignored);
+	(void)evtchn_kvm_sync(xen->events_kvm, port);
+	return -XEN_ENOMEM;
+}
+
+static int64_t close_port(struct xen_domain *xen, uint32_t port)
+{
+	struct shared_info *shared_info = pages_shared_info(&xen->pages);
+	uint32_t other;
+	int rc = evtchn_close(&xen->events, port, &other);
+
+	if (rc != 0)
+		return rc;
+	(void)evtchn_kvm_sync(xen->events_kvm, port);
+	if (other)
+		(void)evtchn_kvm_sync(xen->events_kvm, other);
+	/* Whoever gets this port next must not find an event of its former life. */
+	__atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1ul << port % 64), __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/*
+ * With KVM's EVTCHN_SEND the kernel is the only one that sets pending bits. An event that waited behind the mask is
+ * therefore taken back and sent again.
+ */
+static int64_t unmask(struct xen_domain *xen, uint32_t port)
+{
+	struct shared_info *shared_info = pages_shared_info(&xen->pages);
+	unsigned long bit = 1ul << port % 64;
+
+	if (!evtchn_is_bound(&xen->events, port))
+		return -XEN_EINVAL;
+	if (!(__atomic_fetch_and(&shared_info->evtchn_mask[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit))
+		return 0;
+	if (__atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit)
+		evtchn_kvm_deliver(xen->events_kvm, port);
+	return 0;
+}
+
+static int64_t send(struct xen_domain *xen, uint32_t port)
+{
+	uint32_t deliver;
+	int rc = evtchn_send(&xen->events, port, &deliver);
+
+	if (rc == 0 && deliver)
+		evtchn_kvm_deliver(xen->events_kvm, deliver);
+	return rc;
+}
+
+static int64_t reset(struct xen_domain *xen, uint32_t domid)
+{
+	if (domid != DOMID_SELF && domid != EVTCHN_DOMID)
+		return -XEN_EPERM;
+	for (uint32_t port = 1; port < EVTCHN_N_PORTS; port++)
+		if (evtchn_is_bound(&xen->events, port) && !xen->events.ports[port].reserved)
+			(void)close_port(xen, port);
+	return 0;
+}
+
+static int64_t bind_interdomain(struct xen_domain *xen, struct evtchn_bind_interdomain *request)
+{
+	int rc = evtchn_bind_interdomain(&xen->events, request->remote_dom, request->remote_port, &request->local_port);
+
+	return rc == 0 ? publish_new_port(xen, request->local_port, request->remote_port) : rc;
+}
+
+/* Under the lock. */
+static int64_t operate(struct xen_domain *xen, uint64_t operation, union arguments *a)
+{
+	struct evtchn_table *events = &xen->events;
+	int64_t rc;
+
+	switch (operation) {
+	case EVTCHNOP_alloc_unbound:
+		return evtchn_alloc_unbound(events, a->alloc_unbound.dom, a->alloc_unbound.remote_dom, &a->alloc_unbound.port);
+	case EVTCHNOP_bind_interdomain:
+		return bind_interdomain(xen, &a->bind_interdomain);
+	case EVTCHNOP_bind_virq:
+		return evtchn_bind_virq(events, a->bind_virq.virq, a->bind_virq.vcpu, &a->bind_virq.port);
+	case EVTCHNOP_bind_ipi:
+		rc = evtchn_bind_ipi(events, a->bind_ipi.vcpu, &a->bind_ipi.port);
+		return rc == 0 ? publish_new_port(xen, a->bind_ipi.port, 0) : rc;
+	case EVTCHNOP_bind_vcpu:
+		rc = evtchn_bind_vcpu(events, a->bind_vcpu.port, a->bind_vcpu.vcpu);
+		if (rc == 0 && evtchn_kvm_sync(xen->events_kvm, a->bind_vcpu.port) != 0)
+			rc = -XEN_ENOMEM;
+		return rc;
+	case EVTCHNOP_status:
+		if (a->status.dom != DOMID_SELF && a->status.dom != EVTCHN_DOMID)
+			return -XEN_EPERM;
+		return evtchn_get_status(events, a->status.port, &a->status);
+	case EVTCHNOP_close:
+		return close_port(xen, a->close.port);
+	case EVTCHNOP_unmask:
+		return unmask(xen, a->unmask.port);
+	case EVTCHNOP_send:
+		return send(xen, a->send.port);
+	case EVTCHNOP_reset:
+		return reset(xen, a->reset.dom);
+	default:
+		return -XEN_ENOSYS;
+	}
+}
+
+int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	static const struct {
+		uint8_t len_bytes;
+		bool answers;
+	} shapes[] = {
+		[EVTCHNOP_bind_interdomain] = { sizeof(struct evtchn_bind_interdomain), true },
+		[EVTCHNOP_bind_virq] = { sizeof(struct evtchn_bind_virq), true },
+		[EVTCHNOP_close] = { sizeof(struct evtchn_close), false },
+		[EVTCHNOP_send] = { sizeof(struct evtchn_send), false },
+		[EVTCHNOP_status] = { sizeof(struct evtchn_status), true },
+		[EVTCHNOP_alloc_unbound] = { sizeof(struct evtchn_alloc_unbound), true },
+		[EVTCHNOP_bind_ipi] = { sizeof(struct evtchn_bind_ipi), true },
+		[EVTCHNOP_bind_vcpu] = { sizeof(struct evtchn_bind_vcpu), false },
+		[EVTCHNOP_unmask] = { sizeof(struct evtchn_unmask), false },
+		[EVTCHNOP_reset] = { sizeof(struct evtchn_reset), false },
+	};
+	const uint64_t operation = call->arguments[0];
+	union arguments arguments = { 0 };
+
+	if (operation >= sizeof(shapes) / sizeof(shapes[0]) || shapes[operation].len_bytes == 0)
+		return -XEN_ENOSYS;
+	if (!copy_from_guest(vcpu, &arguments, call->arguments[1], shapes[operation].len_bytes))
+		return -XEN_EFAULT;
+
+	pthread_mutex_lock(&xen->lock);
+	int64_t rc = operate(xen, operation, &arguments);
+	pthread_mutex_unlock(&xen->lock);
+	if (rc == 0 && shapes[operation].answers &&
+	    !copy_to_guest(vcpu, call->arguments[1], &arguments, shapes[operation].len_bytes))
+		return -XEN_EFAULT;
+	if (operation != EVTCHNOP_unmask)
+		record_phase(vcpu->vm->record, PHASE_KERNEL_ENTERED, NULL);
+	return rc;
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+#include "xen/evtchn.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define BACKEND_DOMID 0u
+
+static_assert(NR_VIRQS == EVTCHN_N_VIRQS, "<xen/xen.h>");
+
+void evtchn_init(struct evtchn_table *table, unsigned int n_vcpus)
+{
+	assert(n_vcpus > 0 && n_vcpus <= EVTCHN_MAX_VCPUS);
+	memset(table, 0, sizeof(*table));
+	table->n_vcpus = n_vcpus;
+}
+
+bool evtchn_is_bound(const struct evtchn_table *table, uint32_t port)
+{
+	return port < EVTCHN_N_PORTS && table->ports[port].kind != EVTCHN_FREE;
+}
+
+static struct evtchn_port *bound_port(struct evtchn_table *table, uint32_t port)
+{
+	return evtchn_is_bound(table, port) ? &table->ports[port] : NULL;
+}
+
+static bool is_self(uint32_t domid)
+{
+	return domid == DOMID_SELF || domid == EVTCHN_DOMID;
+}
+
+/* Lowest free port first: a PV guest of 32 bits can use the first 1024 only. */
+static struct evtchn_port *take_port(struct evtchn_table *table, enum evtchn_kind kind, uint32_t *port)
+{
+	for (uint32_t i = 1; i < EVTCHN_N_PORTS; i++) {
+		if (table->ports[i].kind != EVTCHN_FREE)
+			continue;
+		table->ports[i] = (struct evtchn_port){ .kind = (uint8_t)kind };
+		*port = i;
+		return &table->ports[i];
+	}
+	return NULL;
+}
+
+int evtchn_alloc_unbound(struct evtchn_table *table, uint32_t domid, uint32_t remote_domid, uint32_t *port)
+{
+	if (!is_self(domid))
+		return -XEN_EPERM;
+	if (!is_self(remote_domid) && remote_domid != BACKEND_DOMID)
+		return -XEN_ESRCH;
+
+	struct evtchn_port *taken = take_port(table, EVTCHN_UNBOUND, port);
+	if (!taken)
+		return -XEN_ENOSPC;
+	taken->remote_domid = is_self(remote_domid) ? EVTCHN_DOMID : BACKEND_DOMID;
+	return 0;
+}
+
+int evtchn_bind_interdomain(struct evtchn_table *table, uint32_t remote_domid, uint32_t remote_port, uint32_t *port)
+{
+	/* Back ends offer no ports to the guest: there is nothing in domain 0 to bind to. */
+	if (!is_self(remote_domid))
+		return remote_domid == BACKEND_DOMID ? -XEN_EINVAL : -XEN_ESRCH;
+
+	struct evtchn_port *remote = bound_port(table, remote_port);
+	if (!remote || remote->kind != EVTCHN_UNBOUND || remote->remote_domid != EVTCHN_DOMID)
+		return -XEN_EINVAL;
+
+	struct evtchn_port *taken = take_port(table, EVTCHN_LOOPBACK, port);
+	if (!taken)
+		return -XEN_ENOSPC;
+	taken->remote_domid = EVTCHN_DOMID;
+	taken->remote_port = remote_port;
+	remote->kind = EVTCHN_LOOPBACK;
+	remote->remote_port = *port;
+	return 0;
+}
+
+/* The rest of the virtual interrupts are global: bound once, by vCPU 0, and movable. */
+static bool virq_is_per_vcpu(uint32_t virq)
+{
+	return virq == VIRQ_TIMER || virq == VIRQ_DEBUG || virq == VIRQ_XENOPROF || virq == VIRQ_XENPMU;
+}
+
+int evtchn_bind_virq(struct evtchn_table *table, uint32_t virq, uint32_t vcpu, uint32_t *port)
+{
+	if (virq >= EVTCHN_N_VIRQS || (!virq_is_per_vcpu(virq) && vcpu != 0))
+		return -XEN_EINVAL;
+	if (vcpu >= table->n_vcpus)
+		return -XEN_ENOENT;
+	if (table->virq_port[vcpu][virq])
+		return -XEN_EEXIST;
+
+	struct evtchn_port *taken = take_port(table, EVTCHN_VIRQ, port);
+	if (!taken)
+		return -XEN_ENOSPC;
+	taken->virq = (uint16_t)virq;
+	taken->vcpu = (uint16_t)vcpu;
+	table->virq_port[vcpu][virq] = (uint16_t)*port;
+	return 0;
+}
+
+int evtchn_bind_ipi(struct evtchn_table *table, uint32_t vcpu, uint32_t *port)
+{
+	if (vcpu >= table->n_vcpus)
+		return -XEN_ENOENT;
+
+	struct evtchn_port *taken = take_port(table, EVTCHN_IPI, port);
+	if (!taken)
+		return -XEN_ENOSPC;
+	taken->vcpu = (uint16_t)vcpu;
+	return 0;
+}
+
+int evtchn_bind_vcpu(struct evtchn_table *table, uint32_t port, uint32_t vcpu)
+{
+	struct evtchn_port *bound = bound_port(table, port);
+
+	if (vcpu >= table->n_vcpus)
+		return -XEN_ENOENT;
+	if (!bound)
+		return -XEN_EINVAL;
+	switch (bound->kind) {
+	case EVTCHN_VIRQ:
+		if (virq_is_per_vcpu(bound->virq))
+			return -XEN_EINVAL;
+		break;
+	case EVTCHN_UNBOUND:
+	case EVTCHN_LOOPBACK:
+	case EVTCHN_BACKEND:
+		break;
+	default:
+		return -XEN_EINVAL;
+	}
+	bound->vcpu = (uint16_t)vcpu;
+	return 0;
+}
+
+int evtchn_get_status(const struct evtchn_table *table, uint32_t port, struct evtchn_status *status)
+{
+	if (port >= EVTCHN_N_PORTS)
+		return -XEN_EINVAL;
+
+	const struct evtchn_port *entry = &table->ports[port];
+	status->vcpu = entry->vcpu;
+	memset(&status->u, 0, sizeof(status->u));
+	switch (entry->kind) {
+	case EVTCHN_FREE:
+		status->status = EVTCHNSTAT_closed;
+		break;
+	case EVTCHN_UNBOUND:
+		status->status = EVTCHNSTAT_unbound;
+		status->u.unbound.dom = entry->remote_domid;
+		break;
+	case EVTCHN_LOOPBACK:
+	case EVTCHN_BACKEND:
+		status->status = EVTCHNSTAT_interdomain;
+		status->u.interdomain.dom = entry->remote_domid;
+		status->u.interdomain.port = entry->remote_port;
+		break;
+	case EVTCHN_VIRQ:
+		status->status = EVTCHNSTAT_virq;
+		status->u.virq = entry->virq;
+		break;
+	default:
+		status->status = EVTCHNSTAT_ipi;
+		break;
+	}
+	return 0;
+}
+
+int evtchn_close(struct evtchn_table *table, uint32_t port, uint32_t *other)
+{
+	struct evtchn_port *bound = bound_port(table, port);
+
+	*other = 0;
+	if (!bound)
+		return -XEN_EINVAL;
+	if (bound->kind == EVTCHN_VIRQ)
+		table->virq_port[bound->vcpu][bound->virq] = 0;
+	if (bound->kind == EVTCHN_LOOPBACK) {
+		struct evtchn_port *remote = &table->ports[bound->remote_port];
+
+		/* Bound to itself is impossible: the far end is always another port. */
+		remote->kind = EVTCHN_UNBOUND;
+		remote->remote_port = 0;
+		*other = bound->remote_port;
+	}
+	*bound = (struct evtchn_port){ .kind = EVTCHN_FREE };
+	return 0;
+}
+
+int evtchn_send(const struct evtchn_table *table, uint32_t port, uint32_t *deliver)
+{
+	*deliver = 0;
+	if (!evtchn_is_bound(table, port))
+		return -XEN_EINVAL;
+	switch (table->ports[port].kind) {
+	case EVTCHN_LOOPBACK:
+		*deliver = table->ports[port].remote_port;
+		return 0;
+	case EVTCHN_IPI:
+		*deliver = port;
+		return 0;
+	case EVTCHN_UNBOUND:
+	case EVTCHN_BACKEND:
+		return 0;
+	default:
+		return -XEN_EINVAL;
+	}
+}
+
+int evtchn_backend_bind(struct evtchn_table *table, uint32_t port)
+{
+	struct evtchn_port *bound = bound_port(table, port);
+
+	if (!bound || bound->kind != EVTCHN_UNBOUND || bound->remote_domid != BACKEND_DOMID)
+		return -XEN_EINVAL;
+	bound->kind = EVTCHN_BACKEND;
+	/* Back ends have no table of ports of their own: the guest sees its own number on the far side. */
+	bound->remote_port = port;
+	return 0;
+}
+
+int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port)
+{
+	int rc = evtchn_alloc_unbound(table, DOMID_SELF, BACKEND_DOMID, port);
+
+	if (rc == 0)
+		rc = evtchn_backend_bind(table, *port);
+	if (rc == 0)
+		table->ports[*port].reserved = true;
+	return rc;
+}
+
+struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port)
+{
+	struct evtchn_view view = { .target = EVTCHN_VIEW_NONE };
+
+	if (!evtchn_is_bound(table, port))
+		return view;
+
+	const struct evtchn_port *entry = &table->ports[port];
+	switch (entry->kind) {
+	case EVTCHN_IPI:
+		view.target = EVTCHN_VIEW_PORT;
+		view.ipi = true;
+		view.port = port;
+		view.vcpu = entry->vcpu;
+		break;
+	case EVTCHN_LOOPBACK:
+		view.target = EVTCHN_VIEW_PORT;
+		view.port = entry->remote_port;
+		view.vcpu = table->ports[entry->remote_port].vcpu;
+		break;
+	case EVTCHN_BACKEND:
+		view.target = EVTCHN_VIEW_EVENTFD;
+		view.vcpu = entry->vcpu;
+		break;
+	default:
+		break;
+	}
+	return view;
+}

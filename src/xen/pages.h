@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The pages that belong to the hypervisor and that a guest places into its memory: shared_info and the frames of the
+ * grant table. They lie in one memfd: mapped here for good, and shown to the guest at the gfn it names, by aliasing.
+ *
+ * Each is shown at one gfn at most; naming another one moves it, as in Xen. KVM gets shared_info by its address in
+ * our mapping, so that events are kept from the first moment, wherever the guest puts the page.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <glib.h>
+
+struct guest_memory;
+
+#define PAGES_MAX_GRANT_FRAMES 64u
+#define PAGES_MAX              (1u + PAGES_MAX_GRANT_FRAMES)
+#define PAGES_NOWHERE          UINT64_MAX
+
+struct pages {
+	int memfd;
+	uint8_t *hva; /* page 0 is shared_info, grant frame i is page 1 + i */
+	unsigned int n_grant_frames; /* the most the guest may have */
+	unsigned int used_grant_frames; /* the highest placed so far, plus 1 */
+	uint64_t gfn[PAGES_MAX];
+};
+
+gboolean pages_init(struct pages *pages, unsigned int n_grant_frames, GError **error);
+void pages_fini(struct pages *pages);
+
+void *pages_shared_info(const struct pages *pages);
+
+/* 0 or a positive errno of the host: EINVAL for a frame or gfn that cannot be. */
+int pages_place_shared_info(struct pages *pages, struct guest_memory *memory, uint64_t gfn);
+int pages_place_grant_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the shim logs: copied to a file, and read line by line for the phases of its boot and for its death. A shim
+ * that panics waits for seconds before it asks for a shutdown; the log tells at once.
+ *
+ * Thread: any vCPU's; it has a lock.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct vm;
+
+struct shim_log {
+	pthread_mutex_t lock;
+	int fd; /* -1: to no file */
+	bool panicking; /* the next line says why */
+	size_t line_bytes;
+	char line[256]; /* what is longer is cut, in here and not in the file */
+};
+
+void shim_log_init(struct shim_log *log, int fd);
+void shim_log_write(struct shim_log *log, struct vm *vm, const char *text, size_t len_bytes);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "xen/store_contents.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <glib.h>
+
+#include "xen/xenstore/xenstore.h"
+
+#define HOME "/local/domain/1/"
+
+/* A node of the guest's own: it may write there, and nobody else but the host may. */
+static int guest_node(struct xenstore *store, const char *path)
+{
+	const char *const own[] = { "n1" };
+	int rc = xenstore_write(store, path, "", 0);
+
+	return rc == 0 ? xenstore_set_permissions(store, path, own, G_N_ELEMENTS(own)) : rc;
+}
+
+static int write_guest_nodes(struct xenstore *store)
+{
+	static const char *const paths[] = {
+		HOME "device", HOME "control/shutdown", HOME "control/feature-poweroff", HOME "control/feature-reboot",
+		HOME "control/feature-suspend", HOME "control/sysrq", HOME "data", HOME "drivers", HOME "feature",
+		HOME "attr", HOME "error",
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(paths); i++)
+		rc = guest_node(store, paths[i]);
+	return rc;
+}
+
+static int write_vcpus(struct xenstore *store, unsigned int n_vcpus)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; rc == 0 && i < n_vcpus; i++) {
+		g_autofree char *path = g_strdup_printf(HOME "cpu/%u/availability", i);
+
+		rc = xenstore_printf(store, path, "online");
+	}
+	return rc;
+}
+
+/* The domain's home is the host's, and the guest may read all of it. Children inherit this. */
+static int make_home(struct xenstore *store)
+{
+	const char *const readable[] = { "n0", "r1" };
+	int rc = xenstore_write(store, "/local/domain/1", "", 0);
+
+	return rc == 0 ? xenstore_set_permissions(store, "/local/domain/1", readable, G_N_ELEMENTS(readable)) : rc;
+}
+
+int store_contents_write(struct xenstore *store, const struct store_contents *contents)
+{
+	g_autofree char *vm_path = g_strdup_printf("/vm/%s", contents->uuid);
+	g_autofree char *vm_name = g_strdup_printf("%s/name", vm_path);
+	g_autofree char *vm_uuid = g_strdup_printf("%s/uuid", vm_path);
+	const struct {
+		const char *path;
+		const char *value;
+	} texts[] = {
+		{ vm_name, contents->name },
+		{ vm_uuid, contents->uuid },
+		{ "/local/domain/0/domid", "0" },
+		{ "/local/domain/0/name", "Domain-0" },
+		{ HOME "vm", vm_path },
+		{ HOME "name", contents->name },
+		{ HOME "domid", "1" },
+		{ HOME "control/platform-feature-multiprocessor-suspend", "1" },
+		{ HOME "control/platform-feature-xs_reset_watches", "1" },
+		{ HOME "console/type", "xenconsoled" },
+		{ HOME "console/limit", "1048576" },
+	};
+	const struct {
+		const char *path;
+		uint64_t value;
+	} numbers[] = {
+		{ HOME "memory/target", contents->memory_kib },	      { HOME "memory/static-max", contents->memory_kib },
+		{ HOME "memory/videoram", 0 },			      { HOME "console/ring-ref", contents->console_gfn },
+		{ HOME "console/port", contents->console_port },      { HOME "store/ring-ref", contents->xenstore_gfn },
+		{ HOME "store/port", contents->xenstore_port },
+	};
+	int rc = make_home(store);
+
+	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(texts); i++)
+		rc = xenstore_printf(store, texts[i].path, "%s", texts[i].value);
+	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(numbers); i++)
+		rc = xenstore_printf(store, numbers[i].path, "%" PRIu64, numbers[i].value);
+	if (rc == 0)
+		rc = write_vcpus(store, contents->n_vcpus);
+	if (rc == 0)
+		rc = write_guest_nodes(store);
+	return rc;
+}

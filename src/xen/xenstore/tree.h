@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The tree of nodes, with cheap snapshots. No rights, quotas or watches here: bare structure.
+ *
+ * Paths are those of xs_path_resolve(): absolute and well-formed. A function that returns int returns 0 or ENOMEM,
+ * and changes nothing that a lookup can see when it fails.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "xen/xenstore/path.h"
+#include "xen/xenstore/perms.h"
+
+struct xs_value {
+	unsigned int refs;
+	uint32_t len_bytes;
+	uint8_t bytes[];
+};
+
+/*
+ * A node. Whoever got it from a lookup reads it only, and only until the next change of that tree. The three stamps
+ * are readings of the store's clock, never used twice: a part is unchanged if and only if its stamp is.
+ */
+struct xs_node {
+	unsigned int refs;
+	unsigned int n_children;
+	unsigned int cap_children;
+	uint32_t name_len_bytes;
+	struct xs_node **children;  /* sorted by name */
+	struct xs_value *value;     /* NULL: empty */
+	struct xs_perms *perms;
+	uint64_t value_stamp;
+	uint64_t perms_stamp;
+	uint64_t children_stamp;    /* the set of names, not what is below them */
+	struct xs_node *next_doomed; /* for xs_node_unref() alone */
+	char name[];
+};
+
+struct xs_node *xs_node_ref(struct xs_node *node);
+void xs_node_unref(struct xs_node *node); /* NULL is fine */
+
+/* How many nodes each domain other than 0 owns. Only domain 0 can bring in a new owner, so this stays short. */
+struct xs_owned {
+	uint16_t domid;
+	unsigned int nodes;
+};
+
+struct xs_tree {
+	struct xs_node *root;
+	struct xs_owned *owned;
+	unsigned int n_owned;
+	uint64_t *clock; /* shared by all trees of a store */
+};
+
+int xs_tree_init(struct xs_tree *tree, uint64_t *clock);
+int xs_tree_snapshot(struct xs_tree *copy, const struct xs_tree *tree);
+void xs_tree_clear(struct xs_tree *tree);
+
+const struct xs_node *xs_tree_lookup(const struct xs_tree *tree, const char *path, size_t len_bytes);
+
+/*
+ * The deepest node on the way to path that exists (path's own if it does). *have_bytes becomes the length of its path
+ * inside path; 0 stands for the root.
+ */
+const struct xs_node *xs_tree_nearest(const struct xs_tree *tree, const char *path, size_t len_bytes, size_t *have_bytes);
+
+/* path must not exist; missing parents are created empty. All of them share perms (a reference is taken). */
+int xs_tree_create(struct xs_tree *tree, const char *path, size_t len_bytes, const void *value, size_t value_len_bytes,
+		   struct xs_perms *perms);
+
+/* The node must exist. */
+int xs_tree_set_value(struct xs_tree *tree, const char *path, size_t len_bytes, const void *value,
+		      size_t value_len_bytes);
+int xs_tree_set_perms(struct xs_tree *tree, const char *path, size_t len_bytes, struct xs_perms *perms);
+
+/* Takes over the value or the permissions of another tree's node, or both, with their stamps. The children stay. */
+#define XS_CONTENT_VALUE 1u
+#define XS_CONTENT_PERMS 2u
+int xs_tree_set_content(struct xs_tree *tree, const char *path, size_t len_bytes, const struct xs_node *from,
+			unsigned int what);
+
+/* The node must exist and not be the root. The caller gets the reference that the tree had. */
+int xs_tree_remove(struct xs_tree *tree, const char *path, size_t len_bytes, struct xs_node **removed);
+
+/* Puts a node of another tree, with all below it, at its path here. The parent must exist; an old node is replaced. */
+int xs_tree_graft(struct xs_tree *tree, const char *path, size_t len_bytes, struct xs_node *node);
+
+unsigned int xs_tree_owned(const struct xs_tree *tree, uint16_t domid);
+
+/*
+ * A walk over everything below a node (the node itself excluded), parents first, without recursion: a guest decides
+ * how deep a tree is (XSA-418). Large (28 KiB): on the stack, one at a time.
+ */
+struct xs_walk {
+	unsigned int depth;
+	size_t len_bytes;
+	struct {
+		const struct xs_node *node;
+		unsigned int next;
+	} level[XS_DEPTH_MAX + 1];
+	char path[XENSTORE_ABS_PATH_MAX + 1]; /* of the node last returned */
+};
+
+/* path is top's own; top must not be the root. */
+void xs_walk_start(struct xs_walk *walk, const struct xs_node *top, const char *path, size_t len_bytes);
+const struct xs_node *xs_walk_next(struct xs_walk *walk); /* NULL at the end */
+const struct xs_node *xs_walk_parent(const struct xs_walk *walk); /* of the node last returned */

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Theory of operation: the store, the host's own access, and the order in which things are told.
+ *
+ * A change is complete before anybody hears of it. Clients' events go straight into their outgoing streams; callbacks
+ * of the host are queued and run when the operation that caused them is over (for a client's stream: between two
+ * requests), and notifications at the end of the outermost call. A callback may call in again: the inner call only
+ * adds to the queues which the outer one is emptying, so the stack does not grow with the length of a chain.
+ */
+#include "xen/xenstore/xenstore.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xen/xenstore/internal.h"
+#include "xen/xenstore/ops.h"
+
+const struct xenstore_quota XENSTORE_QUOTA_DEFAULT = {
+	.nodes = 1000,
+	.watches = 128,
+	.transactions = 10,
+	.transaction_nodes = 1024,
+	.transaction_bytes = 512 * 1024,
+	.node_bytes = 2048,
+	.permissions = 5,
+	.path_bytes = XENSTORE_ABS_PATH_MAX,
+	.pending_bytes = 64 * 1024,
+	.pending_events = 512,
+};
+
+static const char *const special_name[XS_N_SPECIALS] = {
+	[XS_SPECIAL_INTRODUCE] = "@introduceDomain",
+	[XS_SPECIAL_RELEASE] = "@releaseDomain",
+};
+
+struct xenstore *xenstore_new(const struct xenstore_quota *quota)
+{
+	struct xenstore *store = calloc(1, sizeof(*store));
+	int rc;
+
+	if (!store)
+		return NULL;
+	store->quota = quota ? *quota : XENSTORE_QUOTA_DEFAULT;
+	if (store->quota.pending_events == 0)
+		store->quota.pending_events = 1;
+	store->host_end = &store->host_first;
+	rc = xs_tree_init(&store->tree, &store->clock);
+	for (unsigned int i = 0; i < XS_N_SPECIALS && rc == 0; i++) {
+		store->special[i] = xs_perms_new(1); /* n0 */
+		rc = store->special[i] ? 0 : ENOMEM;
+	}
+	if (rc != 0) {
+		xenstore_free(store);
+		return NULL;
+	}
+	return store;
+}
+
+void xenstore_free(struct xenstore *store)
+{
+	if (!store)
+		return;
+	while (store->host_watches)
+		xs_watch_free(store, store->host_watches);
+	for (unsigned int i = 0; i < XS_N_SPECIALS; i++)
+		xs_perms_unref(store->special[i]);
+	xs_tree_clear(&store->tree);
+	free(store);
+}
+
+struct xs_perms **xs_store_special(struct xenstore *store, const char *name)
+{
+	for (unsigned int i = 0; i < XS_N_SPECIALS; i++) {
+		size_t len = strlen(special_name[i]);
+
+		if (strncmp(name, special_name[i], len) == 0 && (name[len] == '\0' || name[len] == '/'))
+			return &store->special[i];
+	}
+	return NULL;
+}
+
+/* Callbacks */
+
+void xs_store_enter(struct xenstore *store)
+{
+	store->depth++;
+}
+
+/* Calls back for one watch whose events could not be queued. */
+static bool run_lost_host_event(struct xenstore *store)
+{
+	struct xenstore_watch *watch = store->host_watches;
+	char path[XENSTORE_ABS_PATH_MAX + 1];
+
+	while (watch && !watch->lost)
+		watch = watch->next;
+	if (!watch)
+		return false;
+	watch->lost = false;
+	/* The callback may free the watch, and the path with it. */
+	memcpy(path, watch->path, watch->path_len_bytes + 1);
+	watch->fn(watch->opaque, path);
+	return true;
+}
+
+void xs_store_run_host_events(struct xenstore *store)
+{
+	struct xs_host_event *event;
+
+	if (store->depth != 1)
+		return;
+	store->depth++;
+	do {
+		while ((event = store->host_first)) {
+			store->host_first = event->next;
+			if (!store->host_first)
+				store->host_end = &store->host_first;
+			event->watch->fn(event->watch->opaque, event->path);
+			free(event);
+		}
+	} while (run_lost_host_event(store));
+	store->depth--;
+}
+
+static struct xs_conn *next_due(struct xenstore *store)
+{
+	struct xs_conn *conn = store->conns;
+
+	while (conn && !conn->notify_due)
+		conn = conn->next;
+	return conn;
+}
+
+void xs_store_leave(struct xenstore *store)
+{
+	struct xs_conn *conn;
+
+	if (store->depth != 1) {
+		store->depth--;
+		return;
+	}
+	for (conn = store->conns; conn; conn = conn->next)
+		xs_conn_catch_up(conn);
+	do {
+		xs_store_run_host_events(store);
+		conn = next_due(store);
+		if (!conn)
+			continue;
+		conn->notify_due = false;
+		if (!conn->notify)
+			continue;
+		store->depth++;
+		conn->notify(conn->opaque);
+		store->depth--;
+	} while (conn || store->host_first);
+	store->depth--;
+}
+
+/* The host's access */
+
+static int host_path(struct xs_path *path, const char *raw, bool allow_special)
+{
+	if (raw[0] != '/' && raw[0] != '@')
+		return EINVAL;
+	return xs_path_resolve(path, raw, 0, NULL, allow_special);
+}
+
+static struct xs_view host_view(struct xenstore *store)
+{
+	return (struct xs_view){ .store = store };
+}
+
+static void host_changed(struct xenstore *store, struct xs_change *change)
+{
+	xs_store_enter(store);
+	xs_change_fire(store, change);
+	xs_store_leave(store);
+}
+
+int xenstore_write(struct xenstore *store, const char *path, const void *value, size_t len)
+{
+	const struct xs_view view = host_view(store);
+	struct xs_change change = { 0 };
+	struct xs_path resolved;
+	int rc = host_path(&resolved, path, false);
+
+	if (rc == 0 && len > XENSTORE_PAYLOAD_MAX)
+		rc = E2BIG; /* READ could not answer with it */
+	if (rc == 0)
+		rc = xs_op_write(&view, &resolved, value, len, &change);
+	host_changed(store, &change);
+	return rc;
+}
+
+int xenstore_printf(struct xenstore *store, const char *path, const char *format, ...)
+{
+	char value[XENSTORE_PAYLOAD_MAX + 1];
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(value, sizeof(value), format, args);
+	va_end(args);
+	if (len < 0)
+		return EINVAL;
+	return xenstore_write(store, path, value, (size_t)len < sizeof(value) ? (size_t)len : sizeof(value));
+}
+
+int xenstore_read(struct xenstore *store, const char *path, void **value, size_t *len_bytes)
+{
+	const struct xs_view view = host_view(store);
+	const struct xs_node *node;
+	struct xs_path resolved;
+	char *copy;
+	int rc = host_path(&resolved, path, false);
+
+	if (rc == 0)
+		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_VALUE, &node);
+	if (rc != 0)
+		return rc;
+	*len_bytes = node->value ? node->value->len_bytes : 0;
+	copy = calloc(1, *len_bytes + 1);
+	if (!copy)
+		return ENOMEM;
+	if (node->value)
+		memcpy(copy, node->value->bytes, *len_bytes);
+	*value = copy;
+	return 0;
+}
+
+int xenstore_remove(struct xenstore *store, const char *path)
+{
+	const struct xs_view view = host_view(store);
+	struct xs_change change = { 0 };
+	struct xs_path resolved;
+	int rc = host_path(&resolved, path, false);
+
+	if (rc == 0)
+		rc = xs_op_remove(&view, &resolved, &change);
+	host_changed(store, &change);
+	return rc;
+}
+
+int xenstore_set_permissions(struct xenstore *store, const char *path, const char *const *perms, size_t n_perms)
+{
+	const struct xs_view view = host_view(store);
+	struct xs_change change = { 0 };
+	struct xs_perms *parsed;
+	struct xs_path resolved;
+	int rc = host_path(&resolved, path, true);
+
+	if (rc != 0 || n_perms == 0 || n_perms > XENSTORE_PAYLOAD_MAX)
+		return EINVAL;
+	parsed = xs_perms_new((unsigned int)n_perms);
+	if (!parsed)
+		return ENOMEM;
+	for (size_t i = 0; i < n_perms && rc == 0; i++)
+		rc = xs_perm_parse(perms[i], &parsed->entry[i]);
+	if (rc == 0)
+		rc = xs_op_set_perms(&view, &resolved, parsed, &change);
+	xs_perms_unref(parsed);
+	host_changed(store, &change);
+	return rc;
+}
+
+struct xenstore_watch *xenstore_watch(struct xenstore *store, const char *path, xenstore_watch_fn fn, void *opaque)
+{
+	struct xenstore_watch *watch;
+	struct xs_path resolved;
+
+	if (host_path(&resolved, path, true) != 0)
+		return NULL;
+	watch = xs_watch_new(store, &resolved, "");
+	if (!watch)
+		return NULL;
+	watch->fn = fn;
+	watch->opaque = opaque;
+	xs_watch_link(watch, &store->host_watches);
+	xs_store_enter(store);
+	xs_watch_deliver(store, watch, watch->path);
+	xs_store_leave(store);
+	return watch;
+}
+
+void xenstore_unwatch(struct xenstore *store, struct xenstore_watch *watch)
+{
+	if (watch)
+		xs_watch_free(store, watch);
+}
+
+void xenstore_fire_special(struct xenstore *store, const char *name)
+{
+	struct xs_perms **perms = xs_store_special(store, name);
+	struct xs_audience audience = { .node = perms ? *perms : NULL };
+	struct xs_path resolved;
+
+	if (xs_path_resolve(&resolved, name, 0, NULL, true) != 0 || !xs_path_is_special(&resolved))
+		return;
+	xs_store_enter(store);
+	xs_watch_fire(store, resolved.s, resolved.len_bytes, &audience, false);
+	xs_store_leave(store);
+}

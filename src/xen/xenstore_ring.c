@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#include "xen/xenstore_ring.h"
+
+#include <assert.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "xen/abi.h"
+#include <xen/io/xs_wire.h>
+
+#include "vmm/guest_memory.h"
+#include "vmm/record.h"
+#include "xen/evtchn.h"
+#include "xen/evtchn_kvm.h"
+#include "xen/ring.h"
+#include "xen/xenstore/xenstore.h"
+
+/* A guest that asks without end lets the console and the host have their turn after so many pieces. */
+#define ROUNDS_MAX 64
+
+struct xenstore_ring {
+	struct xenstore_domain_interface *page;
+	const struct evtchn_backend *port;
+	struct record *record;
+	struct xs_conn *conn;
+	guint source;
+	bool broken;
+};
+
+static_assert(XENSTORE_RING_SIZE == 1024, "<xen/io/xs_wire.h>");
+
+static void break_ring(struct xenstore_ring *ring, uint32_t error)
+{
+	ring->broken = true;
+	ring_publish(&ring->page->error, error);
+}
+
+/* TRUE: something was moved. */
+static bool move_requests(struct xenstore_ring *ring)
+{
+	struct xenstore_domain_interface *page = ring->page;
+	uint32_t producer = ring_read(&page->req_prod);
+	uint32_t consumer = ring_read(&page->req_cons);
+	uint8_t bytes[XENSTORE_RING_SIZE];
+	uint32_t offset_bytes, len_bytes;
+
+	if (!ring_readable(producer, consumer, XENSTORE_RING_SIZE, &offset_bytes, &len_bytes)) {
+		break_ring(ring, XENSTORE_ERROR_RINGIDX);
+		return false;
+	}
+	if (len_bytes == 0)
+		return false;
+	/* A copy: the store parses what cannot change under its hands. */
+	memcpy(bytes, page->req + offset_bytes, len_bytes);
+	size_t taken_bytes = xs_conn_feed(ring->conn, bytes, len_bytes);
+	if (xs_conn_broken(ring->conn))
+		break_ring(ring, XENSTORE_ERROR_PROTO);
+	if (taken_bytes == 0)
+		return false;
+	ring_publish(&page->req_cons, consumer + (uint32_t)taken_bytes);
+	return true;
+}
+
+static bool move_replies(struct xenstore_ring *ring)
+{
+	struct xenstore_domain_interface *page = ring->page;
+	uint32_t producer = ring_read(&page->rsp_prod);
+	uint32_t consumer = ring_read(&page->rsp_cons);
+	uint32_t offset_bytes, room_bytes;
+	size_t pending_bytes;
+	const void *pending = xs_conn_pending(ring->conn, &pending_bytes);
+
+	if (!ring_writable(producer, consumer, XENSTORE_RING_SIZE, &offset_bytes, &room_bytes)) {
+		break_ring(ring, XENSTORE_ERROR_RINGIDX);
+		return false;
+	}
+	size_t len_bytes = MIN(pending_bytes, room_bytes);
+	if (len_bytes == 0)
+		return false;
+	memcpy(page->rsp + offset_bytes, pending, len_bytes);
+	ring_publish(&page->rsp_prod, producer + (uint32_t)len_bytes);
+	xs_conn_sent(ring->conn, len_bytes);
+	return true;
+}
+
+static void reconnect_if_asked(struct xenstore_ring *ring)
+{
+	struct xenstore_domain_interface *page = ring->page;
+
+	if (ring_read(&page->connection) != XENSTORE_RECONNECT)
+		return;
+	xs_conn_reset(ring->conn);
+	ring_publish(&page->req_cons, 0);
+	ring_publish(&page->req_prod, 0);
+	ring_publish(&page->rsp_cons, 0);
+	ring_publish(&page->rsp_prod, 0);
+	ring_publish(&page->error, XENSTORE_ERROR_NONE);
+	ring->broken = false;
+	ring_publish(&page->connection, XENSTORE_CONNECTED);
+	evtchn_backend_notify(ring->port);
+}
+
+static void pump(struct xenstore_ring *ring)
+{
+	unsigned int rounds = 0;
+	bool moved = true;
+
+	reconnect_if_asked(ring);
+	while (moved && !ring->broken && rounds < ROUNDS_MAX) {
+		moved = move_requests(ring);
+		if (!ring->broken)
+			moved |= move_replies(ring);
+		rounds += moved;
+	}
+	if (rounds == 0)
+		return;
+	if (!record_phase_seen(ring->record, PHASE_FIRST_XENSTORE))
+		record_phase(ring->record, PHASE_FIRST_XENSTORE, NULL);
+	evtchn_backend_notify(ring->port);
+	if (rounds == ROUNDS_MAX)
+		evtchn_backend_wake(ring->port);
+}
+
+static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
+{
+	uint64_t count;
+	ssize_t got = read(fd, &count, sizeof(count));
+
+	(void)condition, (void)got;
+	pump(opaque);
+	return G_SOURCE_CONTINUE;
+}
+
+/* Called from inside the store: the ring is served when the store is done. */
+static void on_pending(void *opaque)
+{
+	struct xenstore_ring *ring = opaque;
+
+	evtchn_backend_wake(ring->port);
+}
+
+struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
+					const struct evtchn_backend *port, struct record *record)
+{
+	struct xenstore_ring *ring = g_new0(struct xenstore_ring, 1);
+
+	ring->page = guest_memory_span(memory, guest_memory_layout(memory)->xenstore_gpa, LAYOUT_PAGE_BYTES);
+	g_assert(ring->page);
+	ring->port = port;
+	ring->record = record;
+	ring->conn = xs_conn_new(store, EVTCHN_DOMID, on_pending, ring);
+	if (!ring->conn) {
+		g_free(ring);
+		return NULL;
+	}
+	ring_publish(&ring->page->server_features, XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
+	ring->source = g_unix_fd_add(port->from_guest_fd, G_IO_IN, on_port, ring);
+	return ring;
+}
+
+void xenstore_ring_free(struct xenstore_ring *ring)
+{
+	if (!ring)
+		return;
+	g_source_remove(ring->source);
+	xs_conn_free(ring->conn);
+	g_free(ring);
+}

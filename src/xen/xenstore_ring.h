@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The guest's connection to the xenstore: a page with two byte rings. Requests go into the store, replies and watch
+ * events come out; a store that has no room for more replies stops reading requests, and the guest waits.
+ *
+ * Thread: the main thread. Source: struct xenstore_domain_interface of <xen/io/xs_wire.h>.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct evtchn_backend;
+struct guest_memory;
+struct record;
+struct xenstore;
+struct xenstore_ring;
+
+/* NULL: out of memory. All arguments are borrowed. */
+struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
+					const struct evtchn_backend *port, struct record *record);
+void xenstore_ring_free(struct xenstore_ring *ring);
