@@ -3,7 +3,7 @@
  * What kind of kernel is this file, and how does its ELF come out of it? Parsing only: bytes in, facts out.
  *
  * A bzImage (Linux boot protocol 2.08 or newer) holds a compressed ELF; its last four payload bytes are the unpacked
- * size and belong to no stream. A kernel may also be an ELF (vmlinux), or an ELF compressed as a whole (vmlinux.gz).
+ * size and belong to no stream (but for gzip, whose own last field is that number). A kernel may also be an ELF (vmlinux), or an ELF compressed as a whole (vmlinux.gz).
  */
 #pragma once
 
@@ -40,7 +40,7 @@ struct kernel_elf {
 	gboolean is_64bit;
 	uint16_t machine;          /* EM_X86_64, EM_386 */
 	gboolean has_xen_notes;    /* any note of owner "Xen" */
-	gboolean is_pv;            /* XEN_ELFNOTE_ENTRY, HYPERCALL_PAGE or GUEST_OS: PV can start */
+	gboolean is_pv;            /* XEN_ELFNOTE_ENTRY; or HYPERCALL_PAGE or GUEST_OS without PHYS32_ENTRY */
 	gboolean has_phys32_entry; /* PVH */
 	uint32_t phys32_entry;
 	char guest_os[16];   /* XEN_ELFNOTE_GUEST_OS, "" without */

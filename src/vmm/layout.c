@@ -50,3 +50,13 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
 	add_entry(layout, LAYOUT_4GIB, layout->high_ram_top_gpa, MEMORY_MAP_RAM);
 	return TRUE;
 }
+
+uint64_t layout_ram_kib(const struct layout *layout)
+{
+	uint64_t kib = 0;
+
+	for (size_t i = 0; i < layout->n_map; i++)
+		if (layout->map[i].type == MEMORY_MAP_RAM)
+			kib += layout->map[i].len_bytes / 1024;
+	return kib;
+}

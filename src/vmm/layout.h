@@ -58,3 +58,6 @@ struct layout {
  * FALSE and DOM1_STATUS_USAGE when the numbers are out of range.
  */
 gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error);
+
+/* What the memory map calls RAM: a little less than ram_bytes, for the hole below 1 MiB. */
+uint64_t layout_ram_kib(const struct layout *layout);

@@ -113,6 +113,23 @@ static void on_mark(void *opaque, const char *path)
 	free(value);
 }
 
+/*
+ * The guest's balloon moves to memory/target. For a PV guest that is what the shim left it, and the shim has said so
+ * by now: with all of the domain's memory as target, the balloon would ask for pages that are not there, forever.
+ */
+static void write_memory_target(void *opaque)
+{
+	struct machine *machine = opaque;
+	const struct layout *layout = &machine->setup->layout;
+	uint64_t shim_pages = atomic_load(&machine->vm.xen->shim_log.shim_pages);
+	uint64_t kib = layout_ram_kib(layout) - shim_pages * (LAYOUT_PAGE_BYTES / 1024);
+
+	if (shim_pages == 0 || shim_pages * LAYOUT_PAGE_BYTES >= layout->ram_bytes)
+		return;
+	(void)xenstore_printf(machine->store, "/local/domain/1/memory/target", "%" G_GUINT64_FORMAT, kib);
+	(void)xenstore_printf(machine->store, "/local/domain/1/memory/static-max", "%" G_GUINT64_FORMAT, kib);
+}
+
 static bool load_memory(struct machine *machine, GError **error)
 {
 	const struct boot_plan *plan = machine->setup->plan;
@@ -183,7 +200,8 @@ static bool start_backends(struct machine *machine, GError **error)
 	if (!fill_store(machine, error))
 		return false;
 	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
-						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record);
+						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record,
+						write_memory_target, machine);
 	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
 				       &machine->setup->console, machine->vm.record);
 	if (!machine->store_ring || !machine->console) {

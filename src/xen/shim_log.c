@@ -2,6 +2,9 @@
 #include "xen/shim_log.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,6 +36,8 @@ static void write_all(int fd, const char *text, size_t len_bytes)
 static void read_line(struct shim_log *log, struct vm *vm)
 {
 	const char *line = log->line;
+	const char *used = strstr(line, "shim used pages ");
+	uint64_t used_pages, free_pages;
 
 	if (log->panicking && line[0] != '\0' && line[strspn(line, "(XEN)* ")] != '\0') {
 		vm_end(vm, OUTCOME_SHIM_CRASH, 0, "the shim crashed: %s", line);
@@ -41,6 +46,8 @@ static void read_line(struct shim_log *log, struct vm *vm)
 		log->panicking = true;
 	} else if (strstr(line, "FATAL TRAP")) {
 		vm_end(vm, OUTCOME_SHIM_CRASH, 0, "the shim crashed: %s", line);
+	} else if (used && sscanf(used, "shim used pages 0x%" SCNx64 " reserving 0x%" SCNx64, &used_pages, &free_pages) == 2) {
+		atomic_store(&log->shim_pages, used_pages + free_pages);
 	} else if (strstr(line, "Xen version ")) {
 		record_phase(vm->record, PHASE_SHIM_BANNER, NULL);
 	} else if (strstr(line, "Scrubbing Free RAM")) {

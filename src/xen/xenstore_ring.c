@@ -25,7 +25,10 @@ struct xenstore_ring {
 	const struct evtchn_backend *port;
 	struct record *record;
 	struct xs_conn *conn;
+	void (*on_first_request)(void *opaque);
+	void *opaque;
 	guint source;
+	bool had_request;
 	bool broken;
 };
 
@@ -107,6 +110,11 @@ static void pump(struct xenstore_ring *ring)
 	unsigned int rounds = 0;
 	bool moved = true;
 
+	if (!ring->had_request && ring_read(&ring->page->req_prod) != ring_read(&ring->page->req_cons)) {
+		ring->had_request = true;
+		ring->on_first_request(ring->opaque);
+		record_phase(ring->record, PHASE_FIRST_XENSTORE, NULL);
+	}
 	reconnect_if_asked(ring);
 	while (moved && !ring->broken && rounds < ROUNDS_MAX) {
 		moved = move_requests(ring);
@@ -116,8 +124,6 @@ static void pump(struct xenstore_ring *ring)
 	}
 	if (rounds == 0)
 		return;
-	if (!record_phase_seen(ring->record, PHASE_FIRST_XENSTORE))
-		record_phase(ring->record, PHASE_FIRST_XENSTORE, NULL);
 	evtchn_backend_notify(ring->port);
 	if (rounds == ROUNDS_MAX)
 		evtchn_backend_wake(ring->port);
@@ -142,7 +148,8 @@ static void on_pending(void *opaque)
 }
 
 struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
-					const struct evtchn_backend *port, struct record *record)
+					const struct evtchn_backend *port, struct record *record,
+					void (*on_first_request)(void *opaque), void *opaque)
 {
 	struct xenstore_ring *ring = g_new0(struct xenstore_ring, 1);
 
@@ -150,6 +157,8 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 	g_assert(ring->page);
 	ring->port = port;
 	ring->record = record;
+	ring->on_first_request = on_first_request;
+	ring->opaque = opaque;
 	ring->conn = xs_conn_new(store, EVTCHN_DOMID, on_pending, ring);
 	if (!ring->conn) {
 		g_free(ring);

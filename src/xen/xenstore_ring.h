@@ -15,7 +15,11 @@ struct record;
 struct xenstore;
 struct xenstore_ring;
 
-/* NULL: out of memory. All arguments are borrowed. */
+/*
+ * NULL: out of memory. All arguments are borrowed. on_first_request is called before the guest's first
+ * request is read: the last moment to write what the guest reads when it boots.
+ */
 struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
-					const struct evtchn_backend *port, struct record *record);
+					const struct evtchn_backend *port, struct record *record,
+					void (*on_first_request)(void *opaque), void *opaque);
 void xenstore_ring_free(struct xenstore_ring *ring);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The syntax of xenstore paths (docs/misc/xenstore.txt): absolute, relative to /local/domain/<domid>, or special ("@...").
+ * The syntax of xenstore paths (docs/misc/xenstore.txt): absolute, relative to /local/domain/<domid>, or special
+ * ("@...").
  */
 #pragma once
 

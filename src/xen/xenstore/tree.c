@@ -295,7 +295,8 @@ static size_t component_end(const char *path, size_t len_bytes, size_t slash)
 	return next ? (size_t)(next - path) : len_bytes;
 }
 
-const struct xs_node *xs_tree_nearest(const struct xs_tree *tree, const char *path, size_t len_bytes, size_t *have_bytes)
+const struct xs_node *xs_tree_nearest(const struct xs_tree *tree, const char *path, size_t len_bytes,
+				      size_t *have_bytes)
 {
 	const struct xs_node *node = tree->root;
 	size_t slash = 0, end;

@@ -65,7 +65,8 @@ const struct xs_node *xs_tree_lookup(const struct xs_tree *tree, const char *pat
  * The deepest node on the way to path that exists (path's own if it does). *have_bytes becomes the length of its path
  * inside path; 0 stands for the root.
  */
-const struct xs_node *xs_tree_nearest(const struct xs_tree *tree, const char *path, size_t len_bytes, size_t *have_bytes);
+const struct xs_node *xs_tree_nearest(const struct xs_tree *tree, const char *path, size_t len_bytes,
+				      size_t *have_bytes);
 
 /* path must not exist; missing parents are created empty. All of them share perms (a reference is taken). */
 int xs_tree_create(struct xs_tree *tree, const char *path, size_t len_bytes, const void *value, size_t value_len_bytes,

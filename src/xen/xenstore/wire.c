@@ -182,7 +182,8 @@ static int op_write(struct request *req)
 
 	if (rc != 0)
 		return rc;
-	return xs_op_write(&req->view, &req->path, req->payload + req->taken, req->len_bytes - req->taken, &req->change);
+	return xs_op_write(&req->view, &req->path, req->payload + req->taken, req->len_bytes - req->taken,
+			   &req->change);
 }
 
 static int op_mkdir(struct request *req)
