@@ -264,6 +264,7 @@ static void init(struct run *run, uint64_t exec_ns)
 			.tty_fd = -1,
 			.folder_fd = -1,
 			.folder_parent_fd = -1,
+			.folder_lock_fd = -1,
 		},
 		.launcher = { .stdin_fd = -1, .input_fd = -1, .machine_fd = -1, .machine_end_fd = -1 },
 		.tty = { .fd = -1 },
@@ -296,6 +297,7 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 	run->setup.sample_memory = run->report_fd >= 0;
 	run->setup.folder_fd = run->folder.fd;
 	run->setup.folder_parent_fd = run->folder.parent_fd;
+	run->setup.folder_lock_fd = run->folder.lock_fd;
 	run->setup.folder_name = run->folder.name;
 	record_phase(run->setup.record, PHASE_EXEC, NULL);
 	if (run->launcher.stdin_fd >= 0)

@@ -55,7 +55,7 @@ static gboolean on_grace_over(gpointer opaque)
 
 static void end_domain(struct launcher *launcher, enum outcome outcome, const char *detail)
 {
-	const uint8_t message = MACHINE_STOP;
+	const uint8_t message = (uint8_t)outcome;
 
 	record_end(launcher->setup->record, outcome, 0, "%s", detail);
 	/* A second wish, or a machine that hears nothing any more: no more patience. */

@@ -6,6 +6,7 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,14 +77,14 @@ static gboolean on_stop(gint fd, GIOCondition condition, gpointer opaque)
 static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct machine *machine = opaque;
-	uint8_t message;
-	ssize_t got = read(fd, &message, sizeof(message));
+	uint8_t outcome;
+	ssize_t got = read(fd, &outcome, sizeof(outcome));
 
 	(void)condition;
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
 	machine->launcher_gone = got <= 0;
-	vm_end(&machine->vm, OUTCOME_DESTROYED, 0, NULL);
+	vm_end(&machine->vm, got > 0 ? outcome : OUTCOME_DESTROYED, 0, NULL);
 	g_main_loop_quit(machine->loop);
 	return got <= 0 ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
@@ -321,6 +322,34 @@ static void clean_up_for_launcher(const struct machine_setup *setup)
 		run_folder_remove_at(setup->folder_parent_fd, setup->folder_name, setup->folder_fd);
 }
 
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/*
+ * Of what the launcher had open, the machine keeps what it was given, and the standard descriptors for what a library
+ * may have to say. Above all not the launcher's end of its socket: the launcher's death would go unnoticed.
+ */
+static void close_other_files(const struct machine_setup *setup)
+{
+	int kept[] = {
+		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->console.in_fd,
+		setup->console.out_fd, setup->console.listen_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
+	};
+	int last = STDERR_FILENO;
+
+	qsort(kept, G_N_ELEMENTS(kept), sizeof(kept[0]), compare_fds);
+	for (size_t i = 0; i < G_N_ELEMENTS(kept); i++) {
+		if (kept[i] <= last)
+			continue;
+		if (kept[i] > last + 1)
+			(void)close_range((unsigned int)last + 1, (unsigned int)kept[i] - 1, 0);
+		last = kept[i];
+	}
+}
+
 int machine_main(const struct machine_setup *setup)
 {
 	struct machine machine = { .setup = setup, .vm.stop_fd = -1 };
@@ -329,6 +358,7 @@ int machine_main(const struct machine_setup *setup)
 	bool running = true;
 
 	prctl(PR_SET_NAME, "dom1-machine");
+	close_other_files(setup);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
 	vcpu_set_up_kick_signal();

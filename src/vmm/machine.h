@@ -33,11 +33,14 @@ struct machine_setup {
 	struct termios tty_state;
 	int folder_fd;        /* -1: none */
 	int folder_parent_fd;
+	int folder_lock_fd;   /* kept open: the name is taken as long as the machine lives */
 	const char *folder_name;
 };
 
-/* What the launcher sends. */
-enum machine_message { MACHINE_STOP = 1 };
+/*
+ * What the launcher sends: one byte, the enum outcome with which the domain is to end. The launcher has set it in the
+ * record too; the byte is for a domain that was restarting just then.
+ */
 
 /* Runs the domain until it ends for good. Returns the machine process's exit status; the record says the rest. */
 int machine_main(const struct machine_setup *setup);

@@ -12,6 +12,7 @@
 #include "vmm/error.h"
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
+#include "xen/domid.h"
 #include "xen/hypercall.h"
 
 #define KICK_SIGNAL SIGUSR1
@@ -54,7 +55,7 @@ static bool set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *supported)
 		.tsc_khz = vcpu->vm->tsc_khz,
 		.xen_version = vcpu->vm->xen_version,
 		.hypercall_msr = KVM_XEN_HYPERCALL_MSR,
-		.domid = 1,
+		.domid = GUEST_DOMID,
 	};
 	g_autofree struct kvm_cpuid2 *cpuid = cpuid_build(supported, &facts);
 

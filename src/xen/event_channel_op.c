@@ -93,7 +93,7 @@ static int64_t send(struct xen_domain *xen, uint32_t port)
 
 static int64_t reset(struct xen_domain *xen, uint32_t domid)
 {
-	if (domid != DOMID_SELF && domid != EVTCHN_DOMID)
+	if (!domid_is_self(domid))
 		return -XEN_EPERM;
 	for (uint32_t port = 1; port < EVTCHN_N_PORTS; port++)
 		if (evtchn_is_bound(&xen->events, port) && !xen->events.ports[port].reserved)
@@ -130,7 +130,7 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 			rc = -XEN_ENOMEM;
 		return rc;
 	case EVTCHNOP_status:
-		if (a->status.dom != DOMID_SELF && a->status.dom != EVTCHN_DOMID)
+		if (!domid_is_self(a->status.dom))
 			return -XEN_EPERM;
 		return evtchn_get_status(events, a->status.port, &a->status);
 	case EVTCHNOP_close:

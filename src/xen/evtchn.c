@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define BACKEND_DOMID 0u
-
 static_assert(NR_VIRQS == EVTCHN_N_VIRQS, "<xen/xen.h>");
 
 void evtchn_init(struct evtchn_table *table, unsigned int n_vcpus)
@@ -25,11 +23,6 @@ static struct evtchn_port *bound_port(struct evtchn_table *table, uint32_t port)
 	return evtchn_is_bound(table, port) ? &table->ports[port] : NULL;
 }
 
-static bool is_self(uint32_t domid)
-{
-	return domid == DOMID_SELF || domid == EVTCHN_DOMID;
-}
-
 /* Lowest free port first: a PV guest of 32 bits can use the first 1024 only. */
 static struct evtchn_port *take_port(struct evtchn_table *table, enum evtchn_kind kind, uint32_t *port)
 {
@@ -45,32 +38,32 @@ static struct evtchn_port *take_port(struct evtchn_table *table, enum evtchn_kin
 
 int evtchn_alloc_unbound(struct evtchn_table *table, uint32_t domid, uint32_t remote_domid, uint32_t *port)
 {
-	if (!is_self(domid))
+	if (!domid_is_self(domid))
 		return -XEN_EPERM;
-	if (!is_self(remote_domid) && remote_domid != BACKEND_DOMID)
+	if (!domid_is_self(remote_domid) && remote_domid != BACKEND_DOMID)
 		return -XEN_ESRCH;
 
 	struct evtchn_port *taken = take_port(table, EVTCHN_UNBOUND, port);
 	if (!taken)
 		return -XEN_ENOSPC;
-	taken->remote_domid = is_self(remote_domid) ? EVTCHN_DOMID : BACKEND_DOMID;
+	taken->remote_domid = domid_is_self(remote_domid) ? GUEST_DOMID : BACKEND_DOMID;
 	return 0;
 }
 
 int evtchn_bind_interdomain(struct evtchn_table *table, uint32_t remote_domid, uint32_t remote_port, uint32_t *port)
 {
 	/* Back ends offer no ports to the guest: there is nothing in domain 0 to bind to. */
-	if (!is_self(remote_domid))
+	if (!domid_is_self(remote_domid))
 		return remote_domid == BACKEND_DOMID ? -XEN_EINVAL : -XEN_ESRCH;
 
 	struct evtchn_port *remote = bound_port(table, remote_port);
-	if (!remote || remote->kind != EVTCHN_UNBOUND || remote->remote_domid != EVTCHN_DOMID)
+	if (!remote || remote->kind != EVTCHN_UNBOUND || remote->remote_domid != GUEST_DOMID)
 		return -XEN_EINVAL;
 
 	struct evtchn_port *taken = take_port(table, EVTCHN_LOOPBACK, port);
 	if (!taken)
 		return -XEN_ENOSPC;
-	taken->remote_domid = EVTCHN_DOMID;
+	taken->remote_domid = GUEST_DOMID;
 	taken->remote_port = remote_port;
 	remote->kind = EVTCHN_LOOPBACK;
 	remote->remote_port = *port;

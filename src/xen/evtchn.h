@@ -21,10 +21,11 @@
 #include "xen/abi.h"
 #include <xen/event_channel.h>
 
+#include "xen/domid.h"
+
 #define EVTCHN_N_PORTS   4096u
 #define EVTCHN_MAX_VCPUS 32u
 #define EVTCHN_N_VIRQS   24u
-#define EVTCHN_DOMID     1u /* the guest's; back ends are domain 0 */
 
 enum evtchn_kind {
 	EVTCHN_FREE,

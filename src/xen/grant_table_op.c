@@ -21,7 +21,7 @@ static int64_t query_size(struct xen_domain *xen, struct vcpu *vcpu, uint64_t ar
 
 	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
 		return -XEN_EFAULT;
-	if (request.dom != DOMID_SELF && request.dom != EVTCHN_DOMID) {
+	if (!domid_is_self(request.dom)) {
 		request.status = GNTST_bad_domain;
 	} else {
 		pthread_mutex_lock(&xen->lock);

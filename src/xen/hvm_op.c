@@ -22,11 +22,6 @@
 static_assert(sizeof(struct xen_hvm_param) == 16, "<xen/hvm/hvm_op.h>");
 static_assert(sizeof(struct xen_hvm_evtchn_upcall_vector) == 8, "<xen/hvm/hvm_op.h>");
 
-static bool is_self(uint32_t domid)
-{
-	return domid == DOMID_SELF || domid == EVTCHN_DOMID;
-}
-
 static int64_t get_param(struct xen_domain *xen, struct vcpu *vcpu, uint64_t argument_gva)
 {
 	const struct layout *layout = guest_memory_layout(vcpu->vm->memory);
@@ -34,7 +29,7 @@ static int64_t get_param(struct xen_domain *xen, struct vcpu *vcpu, uint64_t arg
 
 	if (!copy_from_guest(vcpu, &param, argument_gva, sizeof(param)))
 		return -XEN_EFAULT;
-	if (!is_self(param.domid))
+	if (!domid_is_self(param.domid))
 		return -XEN_ESRCH;
 	switch (param.index) {
 	case HVM_PARAM_STORE_PFN:
@@ -65,7 +60,7 @@ static int64_t set_param(struct vcpu *vcpu, uint64_t argument_gva)
 
 	if (!copy_from_guest(vcpu, &param, argument_gva, sizeof(param)))
 		return -XEN_EFAULT;
-	if (!is_self(param.domid))
+	if (!domid_is_self(param.domid))
 		return -XEN_ESRCH;
 	if (param.index != HVM_PARAM_CALLBACK_IRQ || param.value >> CALLBACK_TYPE_SHIFT != HVM_PARAM_CALLBACK_TYPE_GSI)
 		return -XEN_EINVAL;

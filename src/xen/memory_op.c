@@ -29,11 +29,6 @@ static_assert(sizeof(struct xen_add_to_physmap) == 24, "<xen/memory.h>");
 static_assert(sizeof(struct xen_memory_reservation) == 32, "<xen/memory.h>");
 static_assert(sizeof(struct xen_memory_map) == 16, "<xen/memory.h>");
 
-static bool is_self(uint32_t domid)
-{
-	return domid == DOMID_SELF || domid == EVTCHN_DOMID;
-}
-
 static int64_t add_to_physmap(struct xen_domain *xen, struct vcpu *vcpu, uint64_t argument_gva)
 {
 	struct xen_add_to_physmap request;
@@ -41,7 +36,7 @@ static int64_t add_to_physmap(struct xen_domain *xen, struct vcpu *vcpu, uint64_
 
 	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
 		return -XEN_EFAULT;
-	if (!is_self(request.domid))
+	if (!domid_is_self(request.domid))
 		return -XEN_ESRCH;
 
 	pthread_mutex_lock(&xen->lock);
@@ -93,7 +88,7 @@ static int64_t change_reservation(struct vcpu *vcpu, uint64_t start_extent, uint
 
 	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
 		return -XEN_EFAULT;
-	if (!is_self(request.domid))
+	if (!domid_is_self(request.domid))
 		return -XEN_ESRCH;
 	if (request.extent_order > EXTENT_ORDER_MAX)
 		return -XEN_EPERM;

@@ -159,7 +159,7 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 	ring->record = record;
 	ring->on_first_request = on_first_request;
 	ring->opaque = opaque;
-	ring->conn = xs_conn_new(store, EVTCHN_DOMID, on_pending, ring);
+	ring->conn = xs_conn_new(store, GUEST_DOMID, on_pending, ring);
 	if (!ring->conn) {
 		g_free(ring);
 		return NULL;
