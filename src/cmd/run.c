@@ -99,9 +99,9 @@ static int dry_run(const struct run *run)
 	printf("shim's command line: %s\n", run->shim_command_line);
 	printf("guest's command line: %s\n", config->guest_command_line);
 	printf("vcpus: %u\n", config->n_vcpus);
-	/* Measured: the shim keeps 20 MiB and a 128th of the memory. */
+	/* Measured: the shim keeps 15 MiB and 1 % of the memory, a little more where there is a hole in it. */
 	printf("memory: %" PRIu64 " MiB, about %" PRIu64 " MiB of it for the guest\n", layout->ram_bytes >> 20,
-	       (layout->ram_bytes - layout->ram_bytes / 128 - (UINT64_C(20) << 20)) >> 20);
+	       (layout->ram_bytes - layout->ram_bytes / 100 - (UINT64_C(15) << 20)) >> 20);
 	for (size_t i = 0; i < layout->n_map; i++)
 		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", layout->map[i].gpa, layout->map[i].gpa + layout->map[i].len_bytes,
 		       types[layout->map[i].type]);

@@ -123,18 +123,20 @@ static void slot_link(struct xs_out *out, uint64_t seq)
 	*bucket = seq + 1;
 }
 
-static bool is_repeated(const struct xs_out *out, const struct xenstore_watch *watch, const char *path, uint32_t hash)
+static bool is_repeated(const struct xs_out *out, const struct xenstore_watch *watch, const char *path,
+			uint32_t hash)
 {
 	uint64_t seq = out->bucket[hash % XS_OUT_BUCKETS];
 
 	while (seq > out->first_seq) {
 		const struct xs_event_slot *slot = slot_at(out, seq - 1);
-		const uint8_t *payload = out->bytes + out->head + (slot->start - out->sent) + sizeof(struct xsd_sockmsg);
+		const uint8_t *message = out->bytes + out->head + (slot->start - out->sent);
+		const char *shown = (const char *)message + sizeof(struct xsd_sockmsg);
 
 		if (slot->start < out->replied)
 			return false;
 		/* The token is the watch's. The NUL behind the path lies inside the message, whatever its length. */
-		if (slot->watch == watch && slot->hash == hash && strcmp((const char *)payload, path) == 0)
+		if (slot->watch == watch && slot->hash == hash && strcmp(shown, path) == 0)
 			return true;
 		seq = slot->prev_seq;
 	}

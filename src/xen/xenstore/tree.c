@@ -216,18 +216,48 @@ static void owned_drop(struct xs_tree *tree, uint16_t domid)
 		owned->nodes--;
 }
 
+/*
+ * A walk over everything below a node (the node itself excluded), parents first, without recursion: a guest decides
+ * how deep a tree is (XSA-418).
+ */
+struct walk {
+	unsigned int depth;
+	struct {
+		const struct xs_node *node;
+		unsigned int next;
+	} level[XS_DEPTH_MAX + 1];
+};
+
+static const struct xs_node *walk_next(struct walk *walk)
+{
+	while (walk->depth > 0) {
+		const struct xs_node *node = walk->level[walk->depth - 1].node;
+		unsigned int next = walk->level[walk->depth - 1].next++;
+
+		if (next < node->n_children) {
+			walk->level[walk->depth].node = node->children[next];
+			walk->level[walk->depth].next = 0;
+			walk->depth++;
+			return node->children[next];
+		}
+		walk->depth--;
+	}
+	return NULL;
+}
+
 enum owned_action { OWNED_RESERVE, OWNED_ADD, OWNED_DROP };
 
 /* Only OWNED_RESERVE can fail. */
-static int owned_subtree(struct xs_tree *tree, const struct xs_node *top, const char *path, size_t len_bytes,
-			 enum owned_action action)
+static int owned_subtree(struct xs_tree *tree, const struct xs_node *top, enum owned_action action)
 {
 	const struct xs_node *node = top;
-	struct xs_walk walk;
+	struct walk walk;
 	int rc = 0;
 
-	xs_walk_start(&walk, top, path, len_bytes);
-	for (; node && rc == 0; node = xs_walk_next(&walk)) {
+	walk.depth = 1;
+	walk.level[0].node = top;
+	walk.level[0].next = 0;
+	for (; node && rc == 0; node = walk_next(&walk)) {
 		uint16_t owner = xs_perms_owner(node->perms);
 
 		if (action == OWNED_RESERVE)
@@ -492,7 +522,7 @@ int xs_tree_remove(struct xs_tree *tree, const char *path, size_t len_bytes, str
 	memmove(&parent->children[index], &parent->children[index + 1],
 		(parent->n_children - index) * sizeof(parent->children[0]));
 	parent->children_stamp = tick(tree);
-	owned_subtree(tree, *removed, path, len_bytes, OWNED_DROP);
+	owned_subtree(tree, *removed, OWNED_DROP);
 	return 0;
 }
 
@@ -502,7 +532,7 @@ int xs_tree_graft(struct xs_tree *tree, const char *path, size_t len_bytes, stru
 	struct xs_node *parent, *old;
 	unsigned int index;
 
-	if (owned_subtree(tree, node, path, len_bytes, OWNED_RESERVE) != 0)
+	if (owned_subtree(tree, node, OWNED_RESERVE) != 0)
 		return ENOMEM;
 	parent = own_path(tree, path, parent_len);
 	if (!parent || node_reserve_child(parent) != 0)
@@ -511,54 +541,12 @@ int xs_tree_graft(struct xs_tree *tree, const char *path, size_t len_bytes, stru
 	if (child_index(parent, node->name, node->name_len_bytes, &index)) {
 		old = parent->children[index];
 		parent->children[index] = node;
-		owned_subtree(tree, old, path, len_bytes, OWNED_DROP);
+		owned_subtree(tree, old, OWNED_DROP);
 		xs_node_unref(old);
 	} else {
 		child_insert(parent, index, node);
 	}
 	parent->children_stamp = tick(tree);
-	owned_subtree(tree, node, path, len_bytes, OWNED_ADD);
+	owned_subtree(tree, node, OWNED_ADD);
 	return 0;
-}
-
-/* Walks */
-
-void xs_walk_start(struct xs_walk *walk, const struct xs_node *top, const char *path, size_t len_bytes)
-{
-	memcpy(walk->path, path, len_bytes);
-	walk->len_bytes = len_bytes;
-	walk->level[0].node = top;
-	walk->level[0].next = 0;
-	walk->depth = 1;
-}
-
-const struct xs_node *xs_walk_next(struct xs_walk *walk)
-{
-	while (walk->depth > 0) {
-		const struct xs_node *node = walk->level[walk->depth - 1].node;
-		unsigned int next = walk->level[walk->depth - 1].next;
-		const struct xs_node *child;
-
-		if (next == node->n_children) {
-			walk->len_bytes -= node->name_len_bytes + 1;
-			walk->depth--;
-			continue;
-		}
-		walk->level[walk->depth - 1].next++;
-		child = node->children[next];
-		walk->path[walk->len_bytes++] = '/';
-		memcpy(walk->path + walk->len_bytes, child->name, child->name_len_bytes);
-		walk->len_bytes += child->name_len_bytes;
-		walk->path[walk->len_bytes] = '\0';
-		walk->level[walk->depth].node = child;
-		walk->level[walk->depth].next = 0;
-		walk->depth++;
-		return child;
-	}
-	return NULL;
-}
-
-const struct xs_node *xs_walk_parent(const struct xs_walk *walk)
-{
-	return walk->level[walk->depth - 2].node;
 }

@@ -90,22 +90,3 @@ int xs_tree_remove(struct xs_tree *tree, const char *path, size_t len_bytes, str
 int xs_tree_graft(struct xs_tree *tree, const char *path, size_t len_bytes, struct xs_node *node);
 
 unsigned int xs_tree_owned(const struct xs_tree *tree, uint16_t domid);
-
-/*
- * A walk over everything below a node (the node itself excluded), parents first, without recursion: a guest decides
- * how deep a tree is (XSA-418). Large (28 KiB): on the stack, one at a time.
- */
-struct xs_walk {
-	unsigned int depth;
-	size_t len_bytes;
-	struct {
-		const struct xs_node *node;
-		unsigned int next;
-	} level[XS_DEPTH_MAX + 1];
-	char path[XENSTORE_ABS_PATH_MAX + 1]; /* of the node last returned */
-};
-
-/* path is top's own; top must not be the root. */
-void xs_walk_start(struct xs_walk *walk, const struct xs_node *top, const char *path, size_t len_bytes);
-const struct xs_node *xs_walk_next(struct xs_walk *walk); /* NULL at the end */
-const struct xs_node *xs_walk_parent(const struct xs_walk *walk); /* of the node last returned */

@@ -142,8 +142,7 @@ static void fire_at(struct xenstore *store, const char *path, size_t prefix_len,
 	}
 }
 
-void xs_watch_fire(struct xenstore *store, const char *path, size_t len_bytes, const struct xs_audience *audience,
-		   bool exact)
+void xs_watch_fire(struct xenstore *store, const char *path, size_t len_bytes, const struct xs_audience *audience)
 {
 	uint32_t hash = XS_HASH_INIT;
 
@@ -151,11 +150,30 @@ void xs_watch_fire(struct xenstore *store, const char *path, size_t len_bytes, c
 		return;
 	for (size_t i = 0; i < len_bytes; i++) {
 		/* What ends in front of a slash is a path above; "/" itself ends behind its slash. */
-		if (!exact && i > 1 && path[i] == '/')
+		if (i > 1 && path[i] == '/')
 			fire_at(store, path, i, hash, audience);
 		hash = xs_hash_byte(hash, path[i]);
-		if (!exact && i == 0 && path[0] == '/' && len_bytes > 1)
+		if (i == 0 && path[0] == '/' && len_bytes > 1)
 			fire_at(store, path, 1, hash, audience);
 	}
 	fire_at(store, path, len_bytes, hash, audience);
+}
+
+void xs_watch_fire_one(struct xenstore *store, struct xenstore_watch *watch, const struct xs_audience *audience)
+{
+	if (may_hear(watch, audience))
+		xs_watch_deliver(store, watch, watch->path);
+}
+
+struct xenstore_watch *xs_watch_next(const struct xenstore *store, const struct xenstore_watch *watch)
+{
+	unsigned int i = 0;
+
+	if (watch && watch->bucket_next)
+		return watch->bucket_next;
+	if (watch)
+		i = watch->hash % XS_WATCH_BUCKETS + 1;
+	while (i < XS_WATCH_BUCKETS && !store->watches.bucket[i])
+		i++;
+	return i < XS_WATCH_BUCKETS ? store->watches.bucket[i] : NULL;
 }

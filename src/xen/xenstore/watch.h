@@ -55,9 +55,14 @@ void xs_watch_link(struct xenstore_watch *watch, struct xenstore_watch **list);
 struct xenstore_watch *xs_watch_find(const struct xenstore *store, const struct xs_conn *conn,
 				     const struct xs_path *path, const char *token);
 
-/* Fires the watches at path and, unless exact, at everything above it. */
-void xs_watch_fire(struct xenstore *store, const char *path, size_t len_bytes, const struct xs_audience *audience,
-		   bool exact);
+/* Fires the watches at path and at everything above it. */
+void xs_watch_fire(struct xenstore *store, const char *path, size_t len_bytes, const struct xs_audience *audience);
+
+/* Fires one watch, with its own path. */
+void xs_watch_fire_one(struct xenstore *store, struct xenstore_watch *watch, const struct xs_audience *audience);
+
+/* All watches, one after the other: from NULL to NULL. */
+struct xenstore_watch *xs_watch_next(const struct xenstore *store, const struct xenstore_watch *watch);
 
 /* Queues one event, whatever the permissions. */
 void xs_watch_deliver(struct xenstore *store, struct xenstore_watch *watch, const char *path);

@@ -301,6 +301,6 @@ void xenstore_fire_special(struct xenstore *store, const char *name)
 	if (xs_path_resolve(&resolved, name, 0, NULL, true) != 0 || !xs_path_is_special(&resolved))
 		return;
 	xs_store_enter(store);
-	xs_watch_fire(store, resolved.s, resolved.len_bytes, &audience, false);
+	xs_watch_fire(store, resolved.s, resolved.len_bytes, &audience);
 	xs_store_leave(store);
 }
