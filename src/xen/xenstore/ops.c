@@ -41,6 +41,9 @@ static int lookup(const struct xs_view *view, const struct xs_path *path, unsign
 
 	if (rc == 0 && !exists)
 		rc = touch(view, path->s, nearest_len(have), 0, 0);
+	/* If its rights decided on the answer, so did the fact that it is the nearest: that the next one is missing. */
+	if (rc == 0 && !exists && view->domid != 0)
+		rc = touch(view, path->s, have + 1 + strcspn(path->s + have + 1, "/"), 0, 0);
 	if (rc != 0)
 		return rc;
 	if (!exists)
