@@ -119,6 +119,7 @@ static void pump_output(struct console *console)
 		console->pending_end = taken_bytes;
 		if (!record_phase_seen(console->record, PHASE_FIRST_CONSOLE_BYTE))
 			record_phase(console->record, PHASE_FIRST_CONSOLE_BYTE, NULL);
+		evidence_tail_add(&console->record->evidence.console, console->pending, (uint32_t)taken_bytes);
 		if (console->files.log_fd >= 0)
 			log_all(console, console->pending, taken_bytes);
 	}

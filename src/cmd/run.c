@@ -22,12 +22,14 @@
 #include "shim/find_shim.h"
 #include "shim/unpack.h"
 #include "vmm/error.h"
+#include "vmm/evidence_print.h"
 #include "vmm/kvm.h"
 #include "vmm/launcher.h"
 #include "vmm/machine.h"
 #include "vmm/mapped_file.h"
 #include "vmm/report.h"
 #include "vmm/run_folder.h"
+#include "vmm/symbols.h"
 
 struct run {
 	struct vm_config config;
@@ -39,6 +41,7 @@ struct run {
 	struct machine_setup setup;
 	struct launcher_files launcher;
 	struct tty tty;
+	struct symbols *symbols;
 	int report_fd;
 	char *socket_path; /* to be removed: the console's */
 };
@@ -52,6 +55,7 @@ static bool load_images(struct run *run, GError **error)
 	g_free(run->config.shim_path);
 	run->config.shim_path = shim_path;
 	return mapped_file_open(&run->shim, shim_path, "shim", error) &&
+	       (!run->config.symbols_path || (run->symbols = symbols_open(run->config.symbols_path, error))) &&
 	       (!run->config.initrd_path || mapped_file_open(&run->initrd, run->config.initrd_path, "initrd", error)) &&
 	       kernel_load(run->config.kernel_path, TRUE, &run->kernel, error);
 }
@@ -281,6 +285,7 @@ static void release(struct run *run)
 	run_folder_release(&run->folder);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
+	symbols_free(run->symbols);
 	kernel_bytes_clear(&run->kernel);
 	mapped_file_close(&run->initrd);
 	mapped_file_close(&run->shim);
@@ -311,7 +316,7 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 	if (ran)
 		record_phase(run->setup.record, PHASE_EXIT, NULL);
 	return ran && (run->report_fd < 0 ||
-		       report_write(run->report_fd, run->config.report_path, &run->setup, end, error));
+		       report_write(run->report_fd, run->config.report_path, &run->setup, end, run->symbols, error));
 }
 
 static void tell_end(const struct run *run, const struct launcher_end *end)
@@ -330,6 +335,9 @@ static void tell_end(const struct run *run, const struct launcher_end *end)
 			*c = '?';
 	fprintf(stderr, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR],
 		detail[0] ? ": " : "", detail);
+	/* Who ended it on purpose needs no evidence. The console's last lines are for who has not seen them pass by. */
+	if (outcome != OUTCOME_DESTROYED && outcome != OUTCOME_REBOOT)
+		evidence_print(stderr, record, run->symbols, run->config.console != CONSOLE_STDIO);
 }
 
 int cmd_run(int argc, char **argv, uint64_t exec_ns)

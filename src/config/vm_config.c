@@ -229,6 +229,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "on-reboot", 0, 0, G_OPTION_ARG_STRING, &words.on_reboot, "restart (default) or stop, with status 32", "ACTION" },
 		{ "on-crash", 0, 0, G_OPTION_ARG_STRING, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
 		{ "report", 0, 0, G_OPTION_ARG_FILENAME, &config->report_path, "write how it went to FILE, as JSON", "FILE" },
+		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
 		{ "xen-version", 0, 0, G_OPTION_ARG_STRING, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -263,5 +264,6 @@ void vm_config_clear(struct vm_config *config)
 	g_free(config->console_log_path);
 	g_free(config->shim_log_path);
 	g_free(config->report_path);
+	g_free(config->symbols_path);
 	*config = (struct vm_config){ 0 };
 }

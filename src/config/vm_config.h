@@ -33,6 +33,7 @@ struct vm_config {
 	char *console_log_path;
 	char *shim_log_path;
 	char *report_path;
+	char *symbols_path; /* System.map or vmlinux of the guest; NULL: none */
 	uint32_t xen_version; /* major << 16 | minor */
 	unsigned int timeout_s; /* 0: none */
 	gboolean dry_run;

@@ -264,11 +264,26 @@ static void stop_vcpus(struct vm *vm)
 		vcpu_join(&vm->vcpus[i]);
 }
 
+static bool ended_badly(struct record *record)
+{
+	switch (atomic_load(&record->outcome)) {
+	case OUTCOME_CRASH:
+	case OUTCOME_SHIM_CRASH:
+	case OUTCOME_TIMEOUT:
+	case OUTCOME_HOST_ERROR:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void stop_vm(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
 
 	stop_vcpus(vm);
+	if (ended_badly(vm->record))
+		evidence_collect(&vm->record->evidence, vm, machine->store);
 	if (machine->console && !machine->launcher_gone)
 		console_drain(machine->console, machine->setup->console_patient, machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)

@@ -121,6 +121,7 @@ bool record_end(struct record *record, enum outcome outcome, uint32_t status, co
 void record_restart(struct record *record)
 {
 	atomic_store(&record->detail_ready, 0);
+	atomic_store(&record->evidence.collected, 0);
 	atomic_store(&record->phases_seen, UINT32_C(1) << PHASE_EXEC);
 	atomic_fetch_add(&record->generation, 1);
 	atomic_store(&record->outcome, OUTCOME_NONE);

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/evidence.h"
+
 #define RECORD_MAX_VCPUS 32
 
 enum phase {
@@ -70,6 +72,7 @@ struct record {
 	_Atomic uint64_t hypercalls[RECORD_N_HYPERCALLS];
 	_Atomic uint64_t peak_private_kib;
 	struct record_event events[RECORD_MAX_EVENTS];
+	struct evidence evidence;
 };
 
 extern const char *const PHASE_NAMES[N_PHASES];

@@ -10,6 +10,7 @@
 #include <json-glib/json-glib.h>
 
 #include "vmm/error.h"
+#include "vmm/evidence_print.h"
 #include "vmm/launcher.h"
 #include "vmm/machine.h"
 
@@ -110,7 +111,7 @@ static void add_counters(JsonBuilder *json, struct record *record)
 	json_builder_end_object(json);
 }
 
-static JsonNode *build(const struct machine_setup *setup, const struct launcher_end *end)
+static JsonNode *build(const struct machine_setup *setup, const struct launcher_end *end, const struct symbols *symbols)
 {
 	struct record *record = setup->record;
 	uint32_t outcome = atomic_load(&record->outcome);
@@ -133,14 +134,16 @@ static JsonNode *build(const struct machine_setup *setup, const struct launcher_
 	begin(json, "memory");
 	add_number(json, "peak_private_kib", atomic_load(&record->peak_private_kib));
 	json_builder_end_object(json);
+	if (outcome != OUTCOME_POWEROFF && outcome != OUTCOME_REBOOT && outcome != OUTCOME_DESTROYED)
+		evidence_add_json(json, record, symbols);
 	json_builder_end_object(json);
 	return json_builder_get_root(json);
 }
 
 gboolean report_write(int fd, const char *path, const struct machine_setup *setup, const struct launcher_end *end,
-		      GError **error)
+		      const struct symbols *symbols, GError **error)
 {
-	g_autoptr(JsonNode) root = build(setup, end);
+	g_autoptr(JsonNode) root = build(setup, end, symbols);
 	g_autofree char *text = json_to_string(root, TRUE);
 	g_autofree char *line = g_strconcat(text, "\n", NULL);
 	size_t len_bytes = strlen(line);

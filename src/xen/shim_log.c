@@ -58,6 +58,7 @@ static void read_line(struct shim_log *log, struct vm *vm)
 void shim_log_write(struct shim_log *log, struct vm *vm, const char *text, size_t len_bytes)
 {
 	pthread_mutex_lock(&log->lock);
+	evidence_tail_add(&vm->record->evidence.shim, text, (uint32_t)len_bytes);
 	if (log->fd >= 0)
 		write_all(log->fd, text, len_bytes);
 	for (size_t i = 0; i < len_bytes; i++) {

@@ -232,6 +232,37 @@ int xenstore_read(struct xenstore *store, const char *path, void **value, size_t
 	return 0;
 }
 
+int xenstore_directory(struct xenstore *store, const char *path, char ***names)
+{
+	const struct xs_view view = host_view(store);
+	const struct xs_node *node;
+	struct xs_path resolved;
+	size_t text_bytes = 0;
+	int rc = host_path(&resolved, path, false);
+
+	if (rc == 0)
+		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_CHILDREN, &node);
+	if (rc != 0)
+		return rc;
+	for (unsigned int i = 0; i < node->n_children; i++)
+		text_bytes += node->children[i]->name_len_bytes + 1;
+	char **list = malloc((node->n_children + 1) * sizeof(*list) + text_bytes);
+	if (!list)
+		return ENOMEM;
+	char *text = (char *)(list + node->n_children + 1);
+	for (unsigned int i = 0; i < node->n_children; i++) {
+		const struct xs_node *child = node->children[i];
+
+		list[i] = text;
+		memcpy(text, child->name, child->name_len_bytes);
+		text[child->name_len_bytes] = '\0';
+		text += child->name_len_bytes + 1;
+	}
+	list[node->n_children] = NULL;
+	*names = list;
+	return 0;
+}
+
 int xenstore_remove(struct xenstore *store, const char *path)
 {
 	const struct xs_view view = host_view(store);

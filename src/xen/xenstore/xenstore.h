@@ -61,6 +61,8 @@ int xenstore_printf(struct xenstore *store, const char *path, const char *format
 	__attribute__((format(printf, 3, 4)));
 int xenstore_read(struct xenstore *store, const char *path, void **value, size_t *len_bytes);
 int xenstore_remove(struct xenstore *store, const char *path);
+/* The names of the children, sorted, NULL at the end: one block that the caller frees with free(). */
+int xenstore_directory(struct xenstore *store, const char *path, char ***names);
 /* perms in the wire's own syntax, one string an entry: "n1" (owner 1, others none), "b0", "r2". */
 int xenstore_set_permissions(struct xenstore *store, const char *path, const char *const *perms, size_t n_perms);
 
