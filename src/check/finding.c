@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "check/finding.h"
 
-#include <string.h>
-
 #include "vmm/error.h"
 
 const char *finding_state_name(enum finding_state state)
@@ -31,7 +29,6 @@ void findings_add(struct findings *findings, const char *key, const char *title,
 		  char *meaning, char *remedy)
 {
 	struct finding finding = {
-		.title = title,
 		.state = state,
 		.meaning = meaning,
 		.remedy = remedy,
@@ -39,6 +36,7 @@ void findings_add(struct findings *findings, const char *key, const char *title,
 	};
 
 	g_strlcpy(finding.key, key, sizeof(finding.key));
+	g_strlcpy(finding.title, title, sizeof(finding.title));
 	g_array_append_val(findings->list, finding);
 }
 
@@ -61,17 +59,16 @@ const struct finding *findings_find(const struct findings *findings, const char 
 	return NULL;
 }
 
-/* "/dev/kvm, Xen shim": the titles of what has this status. */
+/* "/dev/kvm, Xen shim": the titles of what has this status. A detail is named by the line that it belongs to. */
 static char *titles_with(const struct findings *findings, int status)
 {
 	GString *titles = g_string_new(NULL);
 
 	for (guint i = 0; i < findings->list->len; i++) {
 		const struct finding *finding = &g_array_index(findings->list, struct finding, i);
-		const char *title = finding->title + strspn(finding->title, " ");
 
-		if (finding->status == status)
-			g_string_append_printf(titles, "%s%s", titles->len ? ", " : "", title);
+		if (finding->status == status && finding->title[0] != ' ')
+			g_string_append_printf(titles, "%s%s", titles->len ? ", " : "", finding->title);
 	}
 	return g_string_free(titles, FALSE);
 }

@@ -23,7 +23,7 @@ const char *finding_state_name(enum finding_state state);
 
 struct finding {
 	char key[40];      /* for programs: snake_case, never changed */
-	const char *title; /* for people; two spaces in front: a detail of the line above */
+	char title[24]; /* for people; two spaces in front: a detail of the line above */
 	enum finding_state state;
 	char *meaning;
 	char *remedy; /* NULL: nothing to do, or nothing known */
@@ -38,7 +38,6 @@ struct findings {
 
 struct findings *findings_new(const struct host_facts *facts);
 void findings_free(struct findings *findings);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(findings, findings_free)
 
 /* By key, or NULL; of several (shims) the first. */
 const struct finding *findings_find(const struct findings *findings, const char *key);
@@ -48,7 +47,7 @@ void findings_add_kvm(struct findings *findings, const struct host_facts *facts)
 void findings_add_images(struct findings *findings, const struct host_facts *facts);
 void findings_add_optional(struct findings *findings, const struct host_facts *facts);
 
-/* For these parts. Takes meaning and remedy, which may be NULL; of key and title the caller keeps the strings. */
+/* For these parts. Takes meaning and remedy; remedy may be NULL. */
 void findings_add(struct findings *findings, const char *key, const char *title, enum finding_state state,
 		  char *meaning, char *remedy);
 

@@ -4,7 +4,6 @@
  * gets a remedy; what cannot be asked because of it is unknown.
  */
 #include <errno.h>
-#include <stdio.h>
 
 #include "check/finding.h"
 #include "vmm/kvm.h"
@@ -91,9 +90,8 @@ static void add_device(struct findings *findings, const struct host_facts *facts
 {
 	const struct kvm_facts *kvm = &facts->kvm;
 	enum finding_state state = FINDING_MISSING;
-	char *meaning, *remedy = NULL;
-
 	g_autofree char *who = describe_owner(kvm);
+	char *meaning, *remedy = NULL;
 
 	if (kvm->stat_errno != 0) {
 		meaning = g_strdup_printf("not there: %s", g_strerror(kvm->stat_errno));
@@ -121,7 +119,7 @@ static void add_device(struct findings *findings, const struct host_facts *facts
 
 static void add_vm(struct findings *findings, const struct kvm_facts *kvm)
 {
-	static const char key[] = "kvm_vm", title[] = "  a VM";
+	static const char key[] = "kvm_vm", title[] = "virtual machine";
 
 	if (!kvm_opens(kvm))
 		findings_add(findings, key, title, FINDING_UNKNOWN, g_strdup("cannot be tried"), NULL);
@@ -173,8 +171,9 @@ static void add_flag(struct findings *findings, const struct kvm_xen_flag *flag,
 	enum finding_state state = xen_flags & flag->flag ? FINDING_OK : needed ? FINDING_MISSING : FINDING_WARNING;
 	g_autofree char *lower = g_ascii_strdown(flag->name, -1);
 	g_autofree char *key = g_strdup_printf("kvm_xen_%s", lower);
+	g_autofree char *title = g_strdup_printf("  %s", flag->name);
 
-	findings_add(findings, key, flag->name, state,
+	findings_add(findings, key, title, state,
 		     g_strdup_printf("%s%s (%s)", state == FINDING_OK ? "" : "without: ", flag->meaning,
 				     needed ? "needed" : "not needed"),
 		     NULL);

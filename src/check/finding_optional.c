@@ -47,7 +47,7 @@ static void add_namespaces(struct findings *findings, const struct namespace_fac
 	else
 		findings_add(findings, key, title, FINDING_WARNING,
 			     g_strdup_printf("%s: %s; the sandbox is weaker",
-					     facts->user_errno ? "refused" : "without the others in them",
+					     facts->user_errno ? "refused" : "refused with network and IPC in them",
 					     g_strerror(facts->machine_errno)),
 			     remedy_namespaces(facts));
 }
@@ -76,7 +76,7 @@ static void add_guest_memfd(struct findings *findings, const struct kvm_facts *k
 	const uint64_t wanted = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	uint64_t unnamed = kvm->guest_memfd_flags;
 
-	if (kvm->open_errno != 0) {
+	if (kvm->open_errno != 0 || kvm->stat_errno != 0) {
 		findings_add(findings, key, title, FINDING_UNKNOWN, g_strdup("cannot be asked without /dev/kvm"), NULL);
 		return;
 	}
@@ -93,9 +93,10 @@ static void add_guest_memfd(struct findings *findings, const struct kvm_facts *k
 		const struct flag_name *flag = &GUEST_MEMFD_FLAGS[i];
 		g_autofree char *lower = g_ascii_strdown(flag->name, -1);
 		g_autofree char *flag_key = g_strdup_printf("guest_memfd_%s", lower);
+		g_autofree char *flag_title = g_strdup_printf("  %s", flag->name);
 		bool has = kvm->guest_memfd_flags & flag->flag;
 
-		findings_add(findings, flag_key, flag->name,
+		findings_add(findings, flag_key, flag_title,
 			     has ? FINDING_OK : wanted & flag->flag ? FINDING_WARNING : FINDING_INFO,
 			     g_strdup(has ? "flag of guest_memfd" : "flag of guest_memfd: not offered"), NULL);
 		unnamed &= ~flag->flag;
@@ -170,7 +171,7 @@ static void add_io_uring(struct findings *findings, const struct io_uring_facts 
 			     g_strdup_printf("allowed (kernel.io_uring_disabled is %s)", control), NULL);
 	else
 		findings_add(findings, key, title, FINDING_WARNING,
-			     g_strdup_printf("%s (kernel.io_uring_disabled is %s); disks are slower",
+			     g_strdup_printf("%s (kernel.io_uring_disabled is %s); disks do without",
 					     g_strerror(facts->setup_errno), control),
 			     remedy_io_uring(facts));
 }

@@ -2,7 +2,7 @@
 /*
  * Asks the host. Each probe tries the thing itself where that leaves nothing behind, instead of guessing from versions
  * and settings: a container, a security module or a distribution may have the last word. None of them waits for
- * anybody, loads a module, or writes to a file.
+ * anybody or writes to a file.
  */
 #pragma once
 

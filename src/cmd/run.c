@@ -20,6 +20,7 @@
 #include "config/vm_config.h"
 #include "shim/boot_plan.h"
 #include "shim/find_shim.h"
+#include "shim/pv_check.h"
 #include "shim/unpack.h"
 #include "vmm/error.h"
 #include "vmm/evidence_print.h"
@@ -83,6 +84,8 @@ static bool make_plan(struct run *run, GError **error)
 		.low_ram_top_gpa = layout->low_ram_top_gpa,
 		.rsdp_gpa = LAYOUT_ACPI_GPA,
 	};
+	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, layout->ram_bytes, error))
+		return false;
 	run->plan = boot_plan_new(&inputs, error);
 	return run->plan != NULL;
 }
@@ -233,6 +236,7 @@ static bool open_files(struct run *run, GError **error)
 	if (!open_output_file(&run->report_fd, "--report", config->report_path, error) ||
 	    !open_output_file(&run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
 	    !open_output_file(&run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
+	    (config->trace_log_path && !open_output_file(&run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
 	    !open_console(run, error))
 		return false;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
@@ -264,6 +268,7 @@ static void init(struct run *run, uint64_t exec_ns)
 			.kvm_fd = -1,
 			.launcher_fd = -1,
 			.shim_log_fd = -1,
+			.trace_fd = STDERR_FILENO,
 			.console = { .in_fd = -1, .out_fd = -1, .listen_fd = -1, .log_fd = -1 },
 			.tty_fd = -1,
 			.folder_fd = -1,

@@ -8,6 +8,7 @@
 #include "vmm/error.h"
 #include "vmm/layout.h"
 #include "vmm/record.h"
+#include "vmm/trace.h"
 
 #define DEFAULT_MEMORY    "512M"
 #define XEN_VERSION_GUEST (4u << 16 | 17u)
@@ -16,7 +17,7 @@
 /* The words of the command line, before they mean anything. */
 struct words {
 	char *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
-	char *vcpus, *timeout;
+	char *vcpus, *timeout, *trace;
 };
 
 static void words_clear(struct words *words)
@@ -31,6 +32,7 @@ static void words_clear(struct words *words)
 	g_free(words->xen_version);
 	g_free(words->vcpus);
 	g_free(words->timeout);
+	g_free(words->trace);
 }
 
 static gboolean usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -191,6 +193,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 			(config->low_memory_bytes = LAYOUT_LOW_RAM_DEFAULT) != 0) &&
 	       (!words->vcpus || parse_number("--vcpus", words->vcpus, 1, RECORD_MAX_VCPUS, &config->n_vcpus, error)) &&
 	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
+	       (!words->trace || trace_parse_kinds(words->trace, &config->trace_kinds, error)) &&
 	       parse_entry(config, words->entry, error) &&
 	       parse_console(config, words->console ? words->console : "stdio", error) &&
 	       parse_xen_version(config, words->xen_version, error) &&
@@ -230,6 +233,8 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "on-crash", 0, 0, G_OPTION_ARG_STRING, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
 		{ "report", 0, 0, G_OPTION_ARG_FILENAME, &config->report_path, "write how it went to FILE, as JSON", "FILE" },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
+		{ "trace", 0, 0, G_OPTION_ARG_STRING, &words.trace, "of hypercall, evtchn, xenstore: lines of JSON on standard error", "LIST" },
+		{ "trace-log", 0, 0, G_OPTION_ARG_FILENAME, &config->trace_log_path, "write the trace to FILE instead", "FILE" },
 		{ "xen-version", 0, 0, G_OPTION_ARG_STRING, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -265,5 +270,6 @@ void vm_config_clear(struct vm_config *config)
 	g_free(config->shim_log_path);
 	g_free(config->report_path);
 	g_free(config->symbols_path);
+	g_free(config->trace_log_path);
 	*config = (struct vm_config){ 0 };
 }

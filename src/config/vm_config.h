@@ -34,6 +34,8 @@ struct vm_config {
 	char *shim_log_path;
 	char *report_path;
 	char *symbols_path; /* System.map or vmlinux of the guest; NULL: none */
+	unsigned int trace_kinds; /* of enum trace_kind */
+	char *trace_log_path;     /* NULL: standard error */
 	uint32_t xen_version; /* major << 16 | minor */
 	unsigned int timeout_s; /* 0: none */
 	gboolean dry_run;

@@ -268,6 +268,7 @@ gboolean kernel_elf_parse(const uint8_t *bytes, size_t len_bytes, const char *na
 	elf->is_64bit = image.is_64bit;
 	elf->machine = image.machine;
 	elf->load_bytes = last - first;
+	elf->load_end = last;
 	read_xen_notes(&image, elf);
 	return TRUE;
 }

@@ -3,7 +3,8 @@
  * What kind of kernel is this file, and how does its ELF come out of it? Parsing only: bytes in, facts out.
  *
  * A bzImage (Linux boot protocol 2.08 or newer) holds a compressed ELF; its last four payload bytes are the unpacked
- * size and belong to no stream (but for gzip, whose own last field is that number). A kernel may also be an ELF (vmlinux), or an ELF compressed as a whole (vmlinux.gz).
+ * size and belong to no stream (but for gzip, whose own last field is that number). A kernel may also be an ELF
+ * (vmlinux), or an ELF compressed as a whole (vmlinux.gz).
  */
 #pragma once
 
@@ -45,6 +46,7 @@ struct kernel_elf {
 	uint32_t phys32_entry;
 	char guest_os[16];   /* XEN_ELFNOTE_GUEST_OS, "" without */
 	uint64_t load_bytes; /* from the first to the last byte its PT_LOAD segments take in memory */
+	uint64_t load_end;   /* the (pseudo-)physical address behind the last of them */
 };
 gboolean kernel_elf_parse(const uint8_t *bytes, size_t len_bytes, const char *name, struct kernel_elf *elf,
 			  GError **error);

@@ -202,7 +202,7 @@ static bool start_backends(struct machine *machine, GError **error)
 		return false;
 	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
 						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record,
-						write_memory_target, machine);
+						&machine->vm.trace, write_memory_target, machine);
 	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
 				       &machine->setup->console, machine->vm.record);
 	if (!machine->store_ring || !machine->console) {
@@ -221,6 +221,7 @@ static bool start_vm(struct machine *machine, GError **error)
 	*vm = (struct vm){
 		.vm_fd = -1,
 		.record = setup->record,
+		.trace = { setup->config->trace_kinds, setup->trace_fd, setup->record },
 		.n_vcpus = setup->config->n_vcpus,
 		.xen_version = setup->config->xen_version,
 		.calls_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -349,7 +350,7 @@ static int compare_fds(const void *a, const void *b)
 static void close_other_files(const struct machine_setup *setup)
 {
 	int kept[] = {
-		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->console.in_fd,
+		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};

@@ -24,6 +24,7 @@ struct machine_setup {
 	int kvm_fd;
 	int launcher_fd;
 	int shim_log_fd; /* -1: none */
+	int trace_fd;    /* -1: nothing is traced */
 	struct console_files console;
 	bool console_patient; /* its reader is worth waiting for when the domain has ended */
 	bool sample_memory;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "vmm/record.h"
+#include "vmm/trace.h"
 #include "vmm/vcpu.h"
 
 struct guest_memory;
@@ -21,6 +22,7 @@ struct vm {
 	int vm_fd;
 	struct guest_memory *memory;
 	struct record *record;
+	struct trace trace;
 	struct xen_domain *xen;
 	struct vcpu vcpus[VM_MAX_VCPUS];
 	unsigned int n_vcpus;

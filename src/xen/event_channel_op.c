@@ -4,6 +4,8 @@
  * Source: <xen/event_channel.h>. FIFO event channels and physical interrupts are not offered.
  */
 #include <assert.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "xen/abi.h"
 #include <xen/event_channel.h>
@@ -146,22 +148,30 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 	}
 }
 
+#define NO_PORT UINT8_MAX
+#define SHAPE(operation, port_field, answers)                                                                         \
+	{                                                                                                             \
+		sizeof(struct evtchn_##operation), offsetof(struct evtchn_##operation, port_field), answers, #operation \
+	}
+
 int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	static const struct {
 		uint8_t len_bytes;
+		uint8_t port_offset; /* of the port in the argument, for the trace */
 		bool answers;
+		const char *name;
 	} shapes[] = {
-		[EVTCHNOP_bind_interdomain] = { sizeof(struct evtchn_bind_interdomain), true },
-		[EVTCHNOP_bind_virq] = { sizeof(struct evtchn_bind_virq), true },
-		[EVTCHNOP_close] = { sizeof(struct evtchn_close), false },
-		[EVTCHNOP_send] = { sizeof(struct evtchn_send), false },
-		[EVTCHNOP_status] = { sizeof(struct evtchn_status), true },
-		[EVTCHNOP_alloc_unbound] = { sizeof(struct evtchn_alloc_unbound), true },
-		[EVTCHNOP_bind_ipi] = { sizeof(struct evtchn_bind_ipi), true },
-		[EVTCHNOP_bind_vcpu] = { sizeof(struct evtchn_bind_vcpu), false },
-		[EVTCHNOP_unmask] = { sizeof(struct evtchn_unmask), false },
-		[EVTCHNOP_reset] = { sizeof(struct evtchn_reset), false },
+		[EVTCHNOP_bind_interdomain] = SHAPE(bind_interdomain, local_port, true),
+		[EVTCHNOP_bind_virq] = SHAPE(bind_virq, port, true),
+		[EVTCHNOP_close] = SHAPE(close, port, false),
+		[EVTCHNOP_send] = SHAPE(send, port, false),
+		[EVTCHNOP_status] = SHAPE(status, port, true),
+		[EVTCHNOP_alloc_unbound] = SHAPE(alloc_unbound, port, true),
+		[EVTCHNOP_bind_ipi] = SHAPE(bind_ipi, port, true),
+		[EVTCHNOP_bind_vcpu] = SHAPE(bind_vcpu, port, false),
+		[EVTCHNOP_unmask] = SHAPE(unmask, port, false),
+		[EVTCHNOP_reset] = { sizeof(struct evtchn_reset), NO_PORT, false, "reset" },
 	};
 	const uint64_t operation = call->arguments[0];
 	union arguments arguments = { 0 };
@@ -177,6 +187,13 @@ int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, co
 	if (rc == 0 && shapes[operation].answers &&
 	    !copy_to_guest(vcpu, call->arguments[1], &arguments, shapes[operation].len_bytes))
 		return -XEN_EFAULT;
+	if (trace_wants(&vcpu->vm->trace, TRACE_EVTCHN)) {
+		uint32_t port = 0;
+
+		if (shapes[operation].port_offset != NO_PORT)
+			memcpy(&port, (const uint8_t *)&arguments + shapes[operation].port_offset, sizeof(port));
+		trace_evtchn(&vcpu->vm->trace, vcpu->number, shapes[operation].name, port, rc);
+	}
 	if (operation != EVTCHNOP_unmask)
 		record_phase(vcpu->vm->record, PHASE_KERNEL_ENTERED, NULL);
 	return rc;

@@ -17,19 +17,26 @@ static const hypercall_fn OPERATIONS[] = {
 };
 #define N_OPERATIONS (sizeof(OPERATIONS) / sizeof(OPERATIONS[0]))
 
-int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
+static int64_t dispatch(struct vcpu *vcpu, const struct hypercall *call)
 {
-	struct record *record = vcpu->vm->record;
-
 	/* KVM hands us every VMCALL and VMMCALL, those of user programs in the guest too. */
 	if (call->cpl != 0)
 		return -XEN_EPERM;
-
-	record_phase(record, PHASE_FIRST_HYPERCALL, NULL);
-	if (call->number < RECORD_N_HYPERCALLS)
-		record_count(&record->hypercalls[call->number]);
 	/* Only the shim calls, and it is a 64-bit hypervisor: 32-bit layouts come with guests that use them. */
 	if (!call->is_64bit || call->number >= N_OPERATIONS || !OPERATIONS[call->number])
 		return -XEN_ENOSYS;
 	return OPERATIONS[call->number](vcpu->vm->xen, vcpu, call);
+}
+
+int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
+{
+	struct vm *vm = vcpu->vm;
+
+	record_phase(vm->record, PHASE_FIRST_HYPERCALL, NULL);
+	if (call->number < RECORD_N_HYPERCALLS)
+		record_count(&vm->record->hypercalls[call->number]);
+	int64_t result = dispatch(vcpu, call);
+	if (trace_wants(&vm->trace, TRACE_HYPERCALL))
+		trace_hypercall(&vm->trace, vcpu->number, call, result);
+	return result;
 }

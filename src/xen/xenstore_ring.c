@@ -12,6 +12,7 @@
 
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
+#include "vmm/trace.h"
 #include "xen/evtchn.h"
 #include "xen/evtchn_kvm.h"
 #include "xen/ring.h"
@@ -25,6 +26,7 @@ struct xenstore_ring {
 	const struct evtchn_backend *port;
 	struct record *record;
 	struct xs_conn *conn;
+	struct trace_xenstore requests_trace, replies_trace;
 	void (*on_first_request)(void *opaque);
 	void *opaque;
 	guint source;
@@ -58,6 +60,8 @@ static bool move_requests(struct xenstore_ring *ring)
 	/* A copy: the store parses what cannot change under its hands. */
 	memcpy(bytes, page->req + offset_bytes, len_bytes);
 	size_t taken_bytes = xs_conn_feed(ring->conn, bytes, len_bytes);
+	if (trace_wants(ring->requests_trace.trace, TRACE_XENSTORE))
+		trace_xenstore_bytes(&ring->requests_trace, bytes, taken_bytes);
 	if (xs_conn_broken(ring->conn))
 		break_ring(ring, XENSTORE_ERROR_PROTO);
 	if (taken_bytes == 0)
@@ -84,6 +88,8 @@ static bool move_replies(struct xenstore_ring *ring)
 		return false;
 	memcpy(page->rsp + offset_bytes, pending, len_bytes);
 	ring_publish(&page->rsp_prod, producer + (uint32_t)len_bytes);
+	if (trace_wants(ring->replies_trace.trace, TRACE_XENSTORE))
+		trace_xenstore_bytes(&ring->replies_trace, pending, len_bytes);
 	xs_conn_sent(ring->conn, len_bytes);
 	return true;
 }
@@ -95,6 +101,7 @@ static void reconnect_if_asked(struct xenstore_ring *ring)
 	if (ring_read(&page->connection) != XENSTORE_RECONNECT)
 		return;
 	xs_conn_reset(ring->conn);
+	ring->requests_trace.filled_bytes = ring->replies_trace.filled_bytes = 0;
 	ring_publish(&page->req_cons, 0);
 	ring_publish(&page->req_prod, 0);
 	ring_publish(&page->rsp_cons, 0);
@@ -148,7 +155,7 @@ static void on_pending(void *opaque)
 }
 
 struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
-					const struct evtchn_backend *port, struct record *record,
+					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
 					void (*on_first_request)(void *opaque), void *opaque)
 {
 	struct xenstore_ring *ring = g_new0(struct xenstore_ring, 1);
@@ -157,6 +164,8 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 	g_assert(ring->page);
 	ring->port = port;
 	ring->record = record;
+	ring->requests_trace = (struct trace_xenstore){ .trace = trace, .from_guest = true };
+	ring->replies_trace = (struct trace_xenstore){ .trace = trace };
 	ring->on_first_request = on_first_request;
 	ring->opaque = opaque;
 	ring->conn = xs_conn_new(store, GUEST_DOMID, on_pending, ring);

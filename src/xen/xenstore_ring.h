@@ -12,6 +12,7 @@
 struct evtchn_backend;
 struct guest_memory;
 struct record;
+struct trace;
 struct xenstore;
 struct xenstore_ring;
 
@@ -20,6 +21,6 @@ struct xenstore_ring;
  * request is read: the last moment to write what the guest reads when it boots.
  */
 struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
-					const struct evtchn_backend *port, struct record *record,
+					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
 					void (*on_first_request)(void *opaque), void *opaque);
 void xenstore_ring_free(struct xenstore_ring *ring);

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/trace.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <json-glib/json-glib.h>
+
+#include "xen/abi.h"
+#include <xen/io/xs_wire.h>
+
+#include "vmm/error.h"
+#include "vmm/record.h"
+#include "xen/hypercall.h"
+
+static const char *const KIND_NAMES[] = { "hypercall", "evtchn", "xenstore" };
+
+static const char *const HYPERCALL_NAMES[] = {
+	[__HYPERVISOR_memory_op] = "memory_op",
+	[__HYPERVISOR_set_timer_op] = "set_timer_op",
+	[__HYPERVISOR_xen_version] = "xen_version",
+	[__HYPERVISOR_console_io] = "console_io",
+	[__HYPERVISOR_grant_table_op] = "grant_table_op",
+	[__HYPERVISOR_vm_assist] = "vm_assist",
+	[__HYPERVISOR_vcpu_op] = "vcpu_op",
+	[__HYPERVISOR_sched_op] = "sched_op",
+	[__HYPERVISOR_event_channel_op] = "event_channel_op",
+	[__HYPERVISOR_physdev_op] = "physdev_op",
+	[__HYPERVISOR_hvm_op] = "hvm_op",
+};
+
+static const char *const XENSTORE_NAMES[] = {
+	[XS_CONTROL] = "CONTROL",
+	[XS_DIRECTORY] = "DIRECTORY",
+	[XS_READ] = "READ",
+	[XS_GET_PERMS] = "GET_PERMS",
+	[XS_WATCH] = "WATCH",
+	[XS_UNWATCH] = "UNWATCH",
+	[XS_TRANSACTION_START] = "TRANSACTION_START",
+	[XS_TRANSACTION_END] = "TRANSACTION_END",
+	[XS_INTRODUCE] = "INTRODUCE",
+	[XS_RELEASE] = "RELEASE",
+	[XS_GET_DOMAIN_PATH] = "GET_DOMAIN_PATH",
+	[XS_WRITE] = "WRITE",
+	[XS_MKDIR] = "MKDIR",
+	[XS_RM] = "RM",
+	[XS_SET_PERMS] = "SET_PERMS",
+	[XS_WATCH_EVENT] = "WATCH_EVENT",
+	[XS_ERROR] = "ERROR",
+	[XS_IS_DOMAIN_INTRODUCED] = "IS_DOMAIN_INTRODUCED",
+	[XS_RESUME] = "RESUME",
+	[XS_SET_TARGET] = "SET_TARGET",
+	[XS_RESET_WATCHES] = "RESET_WATCHES",
+	[XS_DIRECTORY_PART] = "DIRECTORY_PART",
+};
+
+gboolean trace_parse_kinds(const char *text, unsigned int *kinds, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(text, ",", -1);
+
+	*kinds = 0;
+	for (char **word = words; *word; word++) {
+		unsigned int kind = 0;
+
+		for (unsigned int i = 0; i < G_N_ELEMENTS(KIND_NAMES); i++)
+			if (strcmp(*word, KIND_NAMES[i]) == 0)
+				kind = 1u << i;
+		if (kind == 0) {
+			g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+				    "--trace=%s: must be of hypercall, evtchn, xenstore, with commas between", text);
+			return FALSE;
+		}
+		*kinds |= kind;
+	}
+	return TRUE;
+}
+
+static const char *name_of(const char *const *names, size_t n, uint64_t index)
+{
+	return index < n && names[index] ? names[index] : "unknown";
+}
+
+static JsonBuilder *begin_line(const struct trace *trace, const char *kind)
+{
+	JsonBuilder *json = json_builder_new();
+
+	json_builder_begin_object(json);
+	json_builder_set_member_name(json, "t_ns");
+	json_builder_add_int_value(json, (gint64)record_now_ns(trace->record));
+	json_builder_set_member_name(json, "trace");
+	json_builder_add_string_value(json, kind);
+	return json;
+}
+
+static void add_number(JsonBuilder *json, const char *key, int64_t value)
+{
+	json_builder_set_member_name(json, key);
+	json_builder_add_int_value(json, value);
+}
+
+static void add_string(JsonBuilder *json, const char *key, const char *value)
+{
+	json_builder_set_member_name(json, key);
+	json_builder_add_string_value(json, value);
+}
+
+static void end_line(const struct trace *trace, JsonBuilder *json)
+{
+	json_builder_end_object(json);
+	g_autoptr(JsonNode) root = json_builder_get_root(json);
+	g_autofree char *text = json_to_string(root, FALSE);
+	g_autofree char *line = g_strconcat(text, "\n", NULL);
+
+	/* A trace that cannot be written is no reason to stop the guest. */
+	ssize_t written = write(trace->fd, line, strlen(line));
+	(void)written;
+	g_object_unref(json);
+}
+
+void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct hypercall *call, int64_t result)
+{
+	JsonBuilder *json = begin_line(trace, "hypercall");
+
+	add_number(json, "vcpu", vcpu);
+	add_string(json, "name", name_of(HYPERCALL_NAMES, G_N_ELEMENTS(HYPERCALL_NAMES), call->number));
+	add_number(json, "number", (int64_t)call->number);
+	json_builder_set_member_name(json, "arguments");
+	json_builder_begin_array(json);
+	for (size_t i = 0; i < G_N_ELEMENTS(call->arguments); i++) {
+		g_autofree char *hex = g_strdup_printf("0x%" PRIx64, call->arguments[i]);
+
+		json_builder_add_string_value(json, hex);
+	}
+	json_builder_end_array(json);
+	add_number(json, "cpl", call->cpl);
+	add_number(json, "result", result);
+	end_line(trace, json);
+}
+
+void trace_evtchn(const struct trace *trace, unsigned int vcpu, const char *operation, uint32_t port, int64_t result)
+{
+	JsonBuilder *json = begin_line(trace, "evtchn");
+
+	add_number(json, "vcpu", vcpu);
+	add_string(json, "operation", operation);
+	if (port != 0)
+		add_number(json, "port", port);
+	add_number(json, "result", result);
+	end_line(trace, json);
+}
+
+static void trace_message(const struct trace_xenstore *stream, const struct xsd_sockmsg *header, const char *body)
+{
+	JsonBuilder *json = begin_line(stream->trace, "xenstore");
+	GString *text = g_string_new(NULL);
+
+	add_string(json, "from", stream->from_guest ? "guest" : "store");
+	add_string(json, "type", name_of(XENSTORE_NAMES, G_N_ELEMENTS(XENSTORE_NAMES), header->type));
+	add_number(json, "request", header->req_id);
+	if (header->tx_id != 0)
+		add_number(json, "transaction", header->tx_id);
+	/* Strings between NULs, and whatever else a guest may have put there. */
+	for (uint32_t i = 0; i < header->len; i++) {
+		if (g_ascii_isprint(body[i]))
+			g_string_append_c(text, body[i]);
+		else if (body[i] == '\0' && i + 1 < header->len)
+			g_string_append_c(text, ' ');
+		else if (body[i] != '\0')
+			g_string_append_printf(text, "\\x%02x", (unsigned char)body[i]);
+	}
+	add_string(json, "body", text->str);
+	g_string_free(text, TRUE);
+	end_line(stream->trace, json);
+}
+
+void trace_xenstore_bytes(struct trace_xenstore *stream, const void *bytes, size_t len_bytes)
+{
+	const uint8_t *from = bytes;
+
+	while (len_bytes > 0) {
+		struct xsd_sockmsg header;
+		size_t wanted_bytes = sizeof(header);
+
+		if (stream->filled_bytes >= sizeof(header)) {
+			memcpy(&header, stream->message, sizeof(header));
+			/* A broken stream: the store has cut it off, and there is nothing left to follow. */
+			if (header.len > sizeof(stream->message) - sizeof(header))
+				return;
+			wanted_bytes = sizeof(header) + header.len;
+		}
+		size_t piece_bytes = MIN(len_bytes, wanted_bytes - stream->filled_bytes);
+		memcpy(stream->message + stream->filled_bytes, from, piece_bytes);
+		stream->filled_bytes += (uint32_t)piece_bytes;
+		from += piece_bytes;
+		len_bytes -= piece_bytes;
+		if (stream->filled_bytes < sizeof(header))
+			continue;
+		memcpy(&header, stream->message, sizeof(header));
+		if (stream->filled_bytes == sizeof(header) + header.len) {
+			trace_message(stream, &header, (const char *)stream->message + sizeof(header));
+			stream->filled_bytes = 0;
+		}
+	}
+}
