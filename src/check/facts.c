@@ -15,6 +15,7 @@ void host_facts_clear(struct host_facts *facts)
 	g_free(facts->shims);
 	g_free(facts->kernel.path);
 	g_free(facts->kernel.error);
+	g_free(facts->kernel.refusal);
 	*facts = (struct host_facts){ .n_shims = 0 };
 }
 

@@ -88,7 +88,7 @@ struct kernel_facts {
 	struct kernel_image image;
 	bool has_elf; /* FALSE: an LZO payload, which is not unpacked here */
 	struct kernel_elf elf;
-	bool has_pae; /* the note PAE_MODE says so: what a 32-bit kernel needs */
+	char *refusal; /* pv_check_kernel()'s message, NULL: it can be a PV guest, or nobody knows */
 	uint64_t elf_bytes;
 };
 

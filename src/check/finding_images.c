@@ -6,9 +6,9 @@
 #define REMEDY_SHIM                                                                                                    \
 	"install Debian's xen-utils (xen-utils-4.17 on Debian 12, xen-utils-4.20 on Debian 13), or name the file by "  \
 	"--shim or $DOM1_SHIM"
-#define REMEDY_NAMED_SHIM                                                                                              \
-	"name a xen-shim: Debian's xen-utils-* has it as /usr/lib/xen-VERSION/boot/xen-shim"
-#define REMEDY_PV "give a kernel built with CONFIG_XEN_PV, as Debian's are (amd64, also the cloud flavour)"
+#define REMEDY_NAMED_SHIM "name a xen-shim: Debian's xen-utils-* has it as /usr/lib/xen-VERSION/boot/xen-shim"
+#define REMEDY_64BIT      "the shim runs 64-bit PV kernels only: give one for x86-64"
+#define REMEDY_PV         "give a kernel built with CONFIG_XEN_PV, as Debian's are (amd64, also the cloud flavour)"
 
 static const char *source_name(enum shim_source source)
 {
@@ -23,7 +23,9 @@ static const char *source_name(enum shim_source source)
 
 static const char *entries_of(const struct shim_facts *shim)
 {
-	return shim->has_multiboot ? (shim->has_pvh ? "multiboot and pvh" : "multiboot") : shim->has_pvh ? "pvh" : "none";
+	return shim->has_multiboot ? (shim->has_pvh ? "multiboot and pvh" : "multiboot")
+	       : shim->has_pvh     ? "pvh"
+				   : "none";
 }
 
 /* Can dom1 start it? *meaning says what it is; *remedy is what to do about a file that was named. */
@@ -64,7 +66,8 @@ static void add_shim(struct findings *findings, const struct shim_facts *shim)
 	if (!shim->selected)
 		findings_add(findings, "shim_other", "  not used", FINDING_INFO, meaning, NULL);
 	else if (good)
-		findings_add(findings, "shim", "Xen shim", remedy ? FINDING_WARNING : FINDING_OK, meaning, g_strdup(remedy));
+		findings_add(findings, "shim", "Xen shim", remedy ? FINDING_WARNING : FINDING_OK, meaning,
+			     g_strdup(remedy));
 	else if (shim->source == SHIM_INSTALLED)
 		findings_add(findings, "shim", "Xen shim", FINDING_MISSING, meaning, g_strdup(REMEDY_SHIM));
 	else
@@ -88,10 +91,14 @@ static void add_shims(struct findings *findings, const struct host_facts *facts)
 static const char *compression_name(enum kernel_compression compression)
 {
 	static const char *const names[] = {
-		[KERNEL_COMPRESSION_NONE] = "not compressed", [KERNEL_COMPRESSION_GZIP] = "gzip",
-		[KERNEL_COMPRESSION_BZIP2] = "bzip2",         [KERNEL_COMPRESSION_LZMA] = "lzma",
-		[KERNEL_COMPRESSION_XZ] = "xz",               [KERNEL_COMPRESSION_LZO] = "lzo",
-		[KERNEL_COMPRESSION_LZ4] = "lz4",             [KERNEL_COMPRESSION_ZSTD] = "zstd",
+		[KERNEL_COMPRESSION_NONE] = "not compressed",
+		[KERNEL_COMPRESSION_GZIP] = "gzip",
+		[KERNEL_COMPRESSION_BZIP2] = "bzip2",
+		[KERNEL_COMPRESSION_LZMA] = "lzma",
+		[KERNEL_COMPRESSION_XZ] = "xz",
+		[KERNEL_COMPRESSION_LZO] = "lzo",
+		[KERNEL_COMPRESSION_LZ4] = "lz4",
+		[KERNEL_COMPRESSION_ZSTD] = "zstd",
 	};
 
 	return names[compression];
@@ -104,8 +111,10 @@ static char *describe_kernel(const struct kernel_facts *kernel)
 		[KERNEL_ELF] = "ELF", [KERNEL_BZIMAGE] = "bzImage", [KERNEL_COMPRESSED_ELF] = "ELF"
 	};
 	const struct kernel_elf *elf = &kernel->elf;
-	const char *kind = elf->is_pv ? (elf->has_phys32_entry ? "PV and PVH" : "PV") : elf->has_phys32_entry ? "PVH" :
-			   elf->has_xen_notes ? "neither PV nor PVH" : "no Xen notes";
+	const char *kind = elf->is_pv              ? (elf->has_phys32_entry ? "PV and PVH" : "PV")
+			   : elf->has_phys32_entry ? "PVH"
+			   : elf->has_xen_notes    ? "neither PV nor PVH"
+						   : "no Xen notes";
 
 	return g_strdup_printf("%s, %s bit, %s, %s%s%s", kind, elf->is_64bit ? "64" : "32",
 			       containers[kernel->image.container], compression_name(kernel->image.compression),
@@ -119,7 +128,8 @@ static void add_kernel(struct findings *findings, const struct kernel_facts *ker
 
 	if (kernel->error) {
 		/* It names the file and ends with the remedy. Of the host: no process or memory to unpack it with. */
-		findings_add(findings, key, title, kernel->error_status == DOM1_STATUS_HOST ? FINDING_MISSING : FINDING_BAD,
+		findings_add(findings, key, title,
+			     kernel->error_status == DOM1_STATUS_HOST ? FINDING_MISSING : FINDING_BAD,
 			     g_strdup(kernel->error), NULL);
 		return;
 	}
@@ -131,14 +141,16 @@ static void add_kernel(struct findings *findings, const struct kernel_facts *ker
 		return;
 	}
 	what = describe_kernel(kernel);
-	if (!kernel->elf.is_pv)
+	if (kernel->refusal) {
+		const char *remedy = !kernel->elf.is_64bit ? REMEDY_64BIT
+				     : !kernel->elf.is_pv  ? REMEDY_PV
+							   : kernel->refusal;
+
 		findings_add(findings, key, title, FINDING_BAD, g_strdup_printf("%s: %s", kernel->path, what),
-			     g_strdup(REMEDY_PV));
-	else if (!kernel->elf.is_64bit && !kernel->has_pae)
-		findings_add(findings, key, title, FINDING_BAD, g_strdup_printf("%s: %s, without PAE", kernel->path, what),
-			     g_strdup("Xen runs 32-bit kernels only with PAE: build it with CONFIG_X86_PAE"));
-	else
+			     g_strdup(remedy));
+	} else {
 		findings_add(findings, key, title, FINDING_OK, g_strdup_printf("%s: %s", kernel->path, what), NULL);
+	}
 }
 
 void findings_add_images(struct findings *findings, const struct host_facts *facts)

@@ -35,7 +35,8 @@ static void add_kernel_version(struct findings *findings, const struct host_fact
 	/* A distribution may have brought the flags to an older kernel: what KVM says counts, if it can be asked. */
 	if (system_facts_kernel_is(&facts->system, XEN_KERNEL_MAJOR, XEN_KERNEL_MINOR) ||
 	    (asked && xen_is_complete(&facts->kvm)))
-		findings_add(findings, "kernel_version", "host kernel", FINDING_OK, g_strdup_printf("Linux %s", release), NULL);
+		findings_add(findings, "kernel_version", "host kernel", FINDING_OK,
+			     g_strdup_printf("Linux %s", release), NULL);
 	else
 		findings_add(findings, "kernel_version", "host kernel", FINDING_WARNING,
 			     g_strdup_printf("Linux %s: KVM has the Xen support that dom1 needs since 6.9", release),
@@ -46,15 +47,18 @@ static char *remedy_no_kvm(const struct system_facts *system)
 {
 	switch (system->cpu) {
 	case CPU_VMX:
-		return g_strdup("as root: modprobe kvm_intel; if that fails, turn on VT-x in the firmware; " REMEDY_CONTAINER);
+		return g_strdup(
+			"as root: modprobe kvm_intel; if that fails, turn on VT-x in the firmware; " REMEDY_CONTAINER);
 	case CPU_SVM:
-		return g_strdup("as root: modprobe kvm_amd; if that fails, turn on SVM in the firmware; " REMEDY_CONTAINER);
+		return g_strdup(
+			"as root: modprobe kvm_amd; if that fails, turn on SVM in the firmware; " REMEDY_CONTAINER);
 	default:
 		break;
 	}
 	if (system->is_virtual)
-		return g_strdup("this is a virtual machine whose CPU has no VMX or SVM: turn on nested virtualization in its "
-				"host (module parameter nested=1, CPU model host)");
+		return g_strdup(
+			"this is a virtual machine whose CPU has no VMX or SVM: turn on nested virtualization in its "
+			"host (module parameter nested=1, CPU model host)");
 	return g_strdup("the CPU shows neither VMX nor SVM: turn on virtualization in the firmware");
 }
 
@@ -72,11 +76,12 @@ static char *remedy_permission(const struct kvm_facts *kvm)
 	bool group_may = (kvm->mode & 060) == 060;
 
 	if (!group_may || kvm->gid == 0)
-		return g_strdup("its group cannot use it: run as root, or as root give it to the group kvm: chgrp kvm /dev/kvm; "
+		return g_strdup("its group cannot use it: run as root, or as root give it to the group kvm: chgrp kvm "
+				"/dev/kvm; "
 				"chmod 660 /dev/kvm (udev does so where that group exists)");
 	if (kvm->has_group)
-		return g_strdup("you have its group, so something else forbids it: look at the log of AppArmor or SELinux; "
-				REMEDY_CONTAINER);
+		return g_strdup("you have its group, so something else forbids it: look at the log of AppArmor or "
+				"SELinux; " REMEDY_CONTAINER);
 	if (kvm->listed_in_group)
 		return g_strdup_printf("you were added to the group %s after this session began: log in again",
 				       kvm->group ? kvm->group : "that owns it");

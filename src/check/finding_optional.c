@@ -10,7 +10,7 @@
 const struct flag_name GUEST_MEMFD_FLAGS[] = {
 	{ GUEST_MEMFD_FLAG_MMAP, "MMAP" },
 	{ GUEST_MEMFD_FLAG_INIT_SHARED, "INIT_SHARED" },
-	/* Discussed on the kernel's lists; named as soon as the headers have them. */
+/* Discussed on the kernel's lists; named as soon as the headers have them. */
 #ifdef GUEST_MEMFD_FLAG_WRITE
 	{ GUEST_MEMFD_FLAG_WRITE, "WRITE" },
 #endif
@@ -97,7 +97,9 @@ static void add_guest_memfd(struct findings *findings, const struct kvm_facts *k
 		bool has = kvm->guest_memfd_flags & flag->flag;
 
 		findings_add(findings, flag_key, flag_title,
-			     has ? FINDING_OK : wanted & flag->flag ? FINDING_WARNING : FINDING_INFO,
+			     has                   ? FINDING_OK
+			     : wanted & flag->flag ? FINDING_WARNING
+						   : FINDING_INFO,
 			     g_strdup(has ? "flag of guest_memfd" : "flag of guest_memfd: not offered"), NULL);
 		unnamed &= ~flag->flag;
 	}
@@ -111,14 +113,16 @@ static void add_userfaultfd(struct findings *findings, const struct userfaultfd_
 	static const char key[] = "userfaultfd", title[] = "userfaultfd";
 
 	if (facts->user_mode_errno == ENOSYS)
-		findings_add(findings, key, title, FINDING_WARNING, g_strdup("not in this kernel: no memory can be lent"),
+		findings_add(findings, key, title, FINDING_WARNING,
+			     g_strdup("not in this kernel: no memory can be lent"),
 			     g_strdup("boot a kernel with CONFIG_USERFAULTFD"));
 	else if (facts->user_mode_errno)
 		findings_add(findings, key, title, FINDING_WARNING,
 			     g_strdup_printf("refused: %s; no memory can be lent", g_strerror(facts->user_mode_errno)),
 			     g_strdup(REMEDY_SECCOMP));
 	else if (!facts->has_poison)
-		findings_add(findings, key, title, FINDING_WARNING, g_strdup("too old for lent memory: no UFFDIO_POISON"),
+		findings_add(findings, key, title, FINDING_WARNING,
+			     g_strdup("too old for lent memory: no UFFDIO_POISON"),
 			     g_strdup("boot Linux 6.6 or newer"));
 	else
 		findings_add(findings, key, title, FINDING_OK,
@@ -131,14 +135,16 @@ static void add_full_userfaultfd(struct findings *findings, const struct userfau
 	g_autofree char *control = facts->unprivileged == FACT_UNKNOWN ? g_strdup("not there")
 								       : g_strdup_printf("%d", facts->unprivileged);
 
-	findings_add(findings, "userfaultfd_kernel", "  for the kernel", FINDING_INFO,
-		     g_strdup_printf("%s (vm.unprivileged_userfaultfd is %s); not needed",
-				     facts->full_errno ? "not allowed" : "allowed", control),
-		     facts->full_errno == EPERM && facts->unprivileged == 0 && facts->device_errno
-			     ? g_strdup("as root: sysctl vm.unprivileged_userfaultfd=1, or give this user /dev/userfaultfd")
-			     : NULL);
+	findings_add(
+		findings, "userfaultfd_kernel", "  for the kernel", FINDING_INFO,
+		g_strdup_printf("%s (vm.unprivileged_userfaultfd is %s); not needed",
+				facts->full_errno ? "not allowed" : "allowed", control),
+		facts->full_errno == EPERM && facts->unprivileged == 0 && facts->device_errno
+			? g_strdup("as root: sysctl vm.unprivileged_userfaultfd=1, or give this user /dev/userfaultfd")
+			: NULL);
 	findings_add(findings, "userfaultfd_device", "  /dev/userfaultfd", FINDING_INFO,
-		     g_strdup_printf("%s; not needed", facts->device_errno ? g_strerror(facts->device_errno) : "opens"), NULL);
+		     g_strdup_printf("%s; not needed", facts->device_errno ? g_strerror(facts->device_errno) : "opens"),
+		     NULL);
 }
 
 static char *remedy_io_uring(const struct io_uring_facts *facts)
@@ -152,19 +158,21 @@ static char *remedy_io_uring(const struct io_uring_facts *facts)
 	if (facts->disabled == 2)
 		return g_strdup("as root: sysctl kernel.io_uring_disabled=0");
 	if (facts->disabled == 1 && facts->group > 0)
-		return g_strdup_printf("have this user added to the group %d, which kernel.io_uring_group names; or as root: "
-				       "sysctl kernel.io_uring_disabled=0",
-				       facts->group);
+		return g_strdup_printf(
+			"have this user added to the group %d, which kernel.io_uring_group names; or as root: "
+			"sysctl kernel.io_uring_disabled=0",
+			facts->group);
 	if (facts->disabled == 1)
-		return g_strdup("as root: sysctl kernel.io_uring_disabled=0, or set kernel.io_uring_group to a group of yours");
+		return g_strdup(
+			"as root: sysctl kernel.io_uring_disabled=0, or set kernel.io_uring_group to a group of yours");
 	return g_strdup(REMEDY_SECCOMP);
 }
 
 static void add_io_uring(struct findings *findings, const struct io_uring_facts *facts)
 {
 	static const char key[] = "io_uring", title[] = "io_uring";
-	g_autofree char *control = facts->disabled == FACT_UNKNOWN ? g_strdup("not there")
-								   : g_strdup_printf("%d", facts->disabled);
+	g_autofree char *control =
+		facts->disabled == FACT_UNKNOWN ? g_strdup("not there") : g_strdup_printf("%d", facts->disabled);
 
 	if (facts->setup_errno == 0)
 		findings_add(findings, key, title, FINDING_OK,

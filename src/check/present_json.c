@@ -167,9 +167,9 @@ static void add_user_space(JsonBuilder *builder, const struct host_facts *facts)
 
 static void add_shims(JsonBuilder *builder, const struct host_facts *facts)
 {
-	static const char *const sources[] = { [SHIM_INSTALLED] = "installed",
-					       [SHIM_ENVIRONMENT] = "environment",
-					       [SHIM_OPTION] = "option" };
+	static const char *const sources[] = {
+		[SHIM_INSTALLED] = "installed", [SHIM_ENVIRONMENT] = "environment", [SHIM_OPTION] = "option"
+	};
 	static const char *const kinds[] = { [SHIM_KIND_NONE] = NULL,
 					     [SHIM_KIND_COMPRESSED] = "compressed",
 					     [SHIM_KIND_FOREIGN] = "foreign",
@@ -196,16 +196,18 @@ static void add_shims(JsonBuilder *builder, const struct host_facts *facts)
 
 static void add_kernel(JsonBuilder *builder, const struct kernel_facts *facts)
 {
-	static const char *const containers[] = { [KERNEL_ELF] = "elf",
-						  [KERNEL_BZIMAGE] = "bzimage",
-						  [KERNEL_COMPRESSED_ELF] = "compressed_elf" };
-	static const char *const compressions[] = {
-		[KERNEL_COMPRESSION_NONE] = NULL,   [KERNEL_COMPRESSION_GZIP] = "gzip", [KERNEL_COMPRESSION_BZIP2] = "bzip2",
-		[KERNEL_COMPRESSION_LZMA] = "lzma", [KERNEL_COMPRESSION_XZ] = "xz",     [KERNEL_COMPRESSION_LZO] = "lzo",
-		[KERNEL_COMPRESSION_LZ4] = "lz4",   [KERNEL_COMPRESSION_ZSTD] = "zstd",
+	static const char *const containers[] = {
+		[KERNEL_ELF] = "elf", [KERNEL_BZIMAGE] = "bzimage", [KERNEL_COMPRESSED_ELF] = "compressed_elf"
 	};
-	static const char *const elf_keys[] = { "pv",  "pvh",      "xen_notes", "bits",
-						"pae", "guest_os", "elf_bytes", "load_bytes" };
+	static const char *const compressions[] = {
+		[KERNEL_COMPRESSION_NONE] = NULL,     [KERNEL_COMPRESSION_GZIP] = "gzip",
+		[KERNEL_COMPRESSION_BZIP2] = "bzip2", [KERNEL_COMPRESSION_LZMA] = "lzma",
+		[KERNEL_COMPRESSION_XZ] = "xz",       [KERNEL_COMPRESSION_LZO] = "lzo",
+		[KERNEL_COMPRESSION_LZ4] = "lz4",     [KERNEL_COMPRESSION_ZSTD] = "zstd",
+	};
+	static const char *const elf_keys[] = {
+		"pv", "pvh", "xen_notes", "bits", "guest_os", "elf_bytes", "load_bytes"
+	};
 	bool known = !facts->error;
 
 	if (!facts->path) {
@@ -215,6 +217,7 @@ static void add_kernel(JsonBuilder *builder, const struct kernel_facts *facts)
 	begin(builder, "kernel");
 	add_string(builder, "path", facts->path);
 	add_string(builder, "error", facts->error);
+	add_string(builder, "refusal", facts->refusal);
 	add_string(builder, "container", known ? containers[facts->image.container] : NULL);
 	add_string(builder, "compression", known ? compressions[facts->image.compression] : NULL);
 	for (size_t i = 0; i < G_N_ELEMENTS(elf_keys) && !(known && facts->has_elf); i++)
@@ -224,7 +227,6 @@ static void add_kernel(JsonBuilder *builder, const struct kernel_facts *facts)
 		add_bool(builder, "pvh", facts->elf.has_phys32_entry);
 		add_bool(builder, "xen_notes", facts->elf.has_xen_notes);
 		add_int(builder, "bits", facts->elf.is_64bit ? 64 : 32);
-		add_bool(builder, "pae", facts->elf.is_64bit || facts->has_pae);
 		add_string(builder, "guest_os", facts->elf.guest_os[0] ? facts->elf.guest_os : NULL);
 		add_int(builder, "elf_bytes", (gint64)facts->elf_bytes);
 		add_int(builder, "load_bytes", (gint64)facts->elf.load_bytes);

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * The files: every shim that dom1 could find, and a kernel that was named.
- *
- * A Xen can be a shim when it was built with PV_SHIM. Nothing in its headers says so; the format string of a message
- * that only the shim's code prints does.
+ * The files: every shim that dom1 could find, and a kernel that was named. Whether they will do is asked of the same
+ * functions as in dom1 run, so that the two cannot disagree.
  */
 #include <string.h>
-
-#include <xen/elfnote.h>
 
 #include "check/probe.h"
 #include "shim/elf.h"
 #include "shim/find_shim.h"
 #include "shim/multiboot.h"
+#include "shim/pv_check.h"
 #include "shim/pvh.h"
 #include "shim/unpack.h"
 #include "vmm/error.h"
 #include "vmm/mapped_file.h"
-
-#define SHIM_MESSAGE "shim used pages"
 
 /* Debian's has 6 MiB; a bound for the time that looking through a file takes, which may be one of holes. */
 #define SHIM_MAX_BYTES ((size_t)256 << 20)
 
 static void read_shim(struct shim_facts *shim, const struct mapped_file *file)
 {
+	const struct boot_image image = { shim->path, file->bytes, file->len_bytes };
 	struct kernel_image packing;
 	struct elf_image elf;
 	uint32_t entry;
@@ -43,7 +39,7 @@ static void read_shim(struct shim_facts *shim, const struct mapped_file *file)
 	shim->is_64bit = elf.is_64bit;
 	shim->has_multiboot = multiboot_check_header(file->bytes, file->len_bytes, shim->path, NULL);
 	shim->has_pvh = pvh_find_entry(&elf, shim->path, &entry, NULL);
-	if (memmem(file->bytes, file->len_bytes, SHIM_MESSAGE, strlen(SHIM_MESSAGE)))
+	if (pv_check_shim(&image, NULL))
 		shim->kind = SHIM_KIND_PV_SHIM;
 	else
 		/* A PV or PVH kernel may have the note too, but only Xen has both. */
@@ -127,21 +123,16 @@ void probe_shims(struct host_facts *facts, const char *named)
 	probe_shims_in(facts, "/", named, g_getenv("DOM1_SHIM"));
 }
 
-/* XEN_ELFNOTE_PAE_MODE is a word: yes, no, bimodal, or yes with an option in brackets. */
-static bool kernel_has_pae(const uint8_t *bytes, size_t len_bytes)
+/* As dom1 run will, but for the memory, which nobody has named: below 4 GiB there is none to be checked. */
+static char *refusal_of(const struct kernel_facts *facts, const struct kernel_bytes *kernel)
 {
-	struct elf_notes notes;
-	struct elf_image elf;
-	struct elf_note note;
+	const struct boot_inputs inputs = {
+		.kernel = { facts->path, kernel->bytes, kernel->len_bytes },
+		.low_ram_top_gpa = 0,
+	};
+	g_autoptr(GError) error = NULL;
 
-	if (!elf_open(&elf, bytes, len_bytes, "", NULL))
-		return false;
-	elf_notes_begin(&notes, &elf);
-	while (elf_notes_next(&notes, &note))
-		if (note.type == XEN_ELFNOTE_PAE_MODE && elf_note_owner_is(&note, "Xen"))
-			return (note.desc_len >= 3 && memcmp(note.desc, "yes", 3) == 0) ||
-			       (note.desc_len >= 7 && memcmp(note.desc, "bimodal", 7) == 0);
-	return false;
+	return pv_check_kernel(&inputs, UINT64_MAX, &error) ? NULL : g_strdup(error->message);
 }
 
 static bool read_kernel(struct kernel_facts *facts, GError **error)
@@ -160,7 +151,7 @@ static bool read_kernel(struct kernel_facts *facts, GError **error)
 	facts->has_elf = ok && (kernel.unpacked || facts->image.compression == KERNEL_COMPRESSION_NONE);
 	if (facts->has_elf) {
 		ok = kernel_elf_parse(kernel.bytes, kernel.len_bytes, facts->path, &facts->elf, error);
-		facts->has_pae = kernel_has_pae(kernel.bytes, kernel.len_bytes);
+		facts->refusal = ok ? refusal_of(facts, &kernel) : NULL;
 		facts->elf_bytes = kernel.len_bytes;
 	}
 	kernel_bytes_clear(&kernel);

@@ -25,16 +25,17 @@ static bool parse(struct check_options *options, int argc, char **argv, GError *
 {
 	const GOptionEntry entries[] = {
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &options->json, "The answer as one JSON object", NULL },
-		{ "kernel", 0, 0, G_OPTION_ARG_FILENAME, &options->kernel, "Also say what kind of kernel this is", "FILE" },
+		{ "kernel", 0, 0, G_OPTION_ARG_FILENAME, &options->kernel, "Also say what kind of kernel this is",
+		  "FILE" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &options->shim,
 		  "The shim; default: $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim", "FILE" },
 		{ .long_name = NULL },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
-	g_option_context_set_summary(context,
-				     "Says whether this host can run PV domains, and what to do about what is missing.\n"
-				     "Status: 0 it can, 3 it cannot, 4 a named file cannot be used, 2 bad usage.");
+	g_option_context_set_summary(
+		context, "Says whether this host can run PV domains, and what to do about what is missing.\n"
+			 "Status: 0 it can, 3 it cannot, 4 a named file cannot be used, 2 bad usage.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, error))
 		return false;

@@ -47,7 +47,7 @@ struct run {
 	char *socket_path; /* to be removed: the console's */
 };
 
-static bool load_images(struct run *run, GError **error)
+static bool load_shim(struct run *run, GError **error)
 {
 	char *shim_path = shim_find(run->config.shim_path, error);
 
@@ -55,39 +55,81 @@ static bool load_images(struct run *run, GError **error)
 		return false;
 	g_free(run->config.shim_path);
 	run->config.shim_path = shim_path;
-	return mapped_file_open(&run->shim, shim_path, "shim", error) &&
-	       (!run->config.symbols_path || (run->symbols = symbols_open(run->config.symbols_path, error))) &&
-	       (!run->config.initrd_path || mapped_file_open(&run->initrd, run->config.initrd_path, "initrd", error)) &&
-	       kernel_load(run->config.kernel_path, TRUE, &run->kernel, error);
+	return mapped_file_open(&run->shim, shim_path, "shim", error);
 }
 
-static bool make_plan(struct run *run, GError **error)
+static bool load_images(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
+
+	return (config->type == GUEST_PVH || load_shim(run, error)) &&
+	       (!config->symbols_path || (run->symbols = symbols_open(config->symbols_path, error))) &&
+	       (!config->initrd_path || mapped_file_open(&run->initrd, config->initrd_path, "initrd", error)) &&
+	       kernel_load(config->kernel_path, TRUE, &run->kernel, error);
+}
+
+/* What the two types of guest have in common. */
+static struct boot_inputs common_inputs(const struct run *run)
+{
 	const struct layout *layout = &run->setup.layout;
 
-	if (!layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error))
-		return false;
-	/* Nobody is there to answer BIOS calls; the guest has the console ring to itself, the shim logs by hypercall. */
-	run->shim_command_line = g_strdup_printf("pv-shim%s console=xen%s%s",
-						 config->entry == BOOT_ENTRY_MULTIBOOT ? " no-real-mode" : "",
-						 config->shim_append ? " " : "", config->shim_append ? config->shim_append : "");
-	const struct boot_inputs inputs = {
-		.entry = config->entry,
-		.shim = { config->shim_path, run->shim.bytes, run->shim.len_bytes },
-		.kernel = { config->kernel_path, run->kernel.bytes, run->kernel.len_bytes },
-		.initrd = { config->initrd_path, run->initrd.bytes, run->initrd.len_bytes },
-		.shim_command_line = run->shim_command_line,
-		.guest_command_line = config->guest_command_line,
+	return (struct boot_inputs){
+		.initrd = { run->config.initrd_path, run->initrd.bytes, run->initrd.len_bytes },
 		.memory_map = layout->map,
 		.n_memory_map = layout->n_map,
 		.low_ram_top_gpa = layout->low_ram_top_gpa,
 		.rsdp_gpa = LAYOUT_ACPI_GPA,
 	};
-	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, layout->ram_bytes, error))
+}
+
+static bool plan_pv(struct run *run, GError **error)
+{
+	const struct vm_config *config = &run->config;
+	struct boot_inputs inputs = common_inputs(run);
+
+	/* Nobody is there to answer BIOS calls; the guest has the console ring to itself, the shim logs by hypercall. */
+	run->shim_command_line = g_strdup_printf("pv-shim%s console=xen%s%s",
+						 config->entry == BOOT_ENTRY_MULTIBOOT ? " no-real-mode" : "",
+						 config->shim_append ? " " : "", config->shim_append ? config->shim_append : "");
+	inputs.entry = config->entry;
+	inputs.shim = (struct boot_image){ config->shim_path, run->shim.bytes, run->shim.len_bytes };
+	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
+	inputs.shim_command_line = run->shim_command_line;
+	inputs.guest_command_line = config->guest_command_line;
+	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, run->setup.layout.ram_bytes, error))
 		return false;
 	run->plan = boot_plan_new(&inputs, error);
 	return run->plan != NULL;
+}
+
+/* The kernel takes the shim's place: it is what starts at the PVH entry, and the initrd is its only module. */
+static bool plan_pvh(struct run *run, GError **error)
+{
+	const struct vm_config *config = &run->config;
+	struct boot_inputs inputs = common_inputs(run);
+
+	inputs.entry = BOOT_ENTRY_PVH;
+	inputs.shim = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
+	inputs.shim_command_line = config->guest_command_line;
+	run->plan = boot_plan_new(&inputs, error);
+	return run->plan != NULL;
+}
+
+static bool make_plan(struct run *run, GError **error)
+{
+	const struct vm_config *config = &run->config;
+
+	return layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error) &&
+	       (config->type == GUEST_PVH ? plan_pvh(run, error) : plan_pv(run, error));
+}
+
+/* Standard output may be closed, or full. */
+static int print_all(const char *text)
+{
+	if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+		return DOM1_STATUS_OK;
+	fprintf(stderr, "dom1: cannot write to standard output: %s\n", g_strerror(errno));
+	return DOM1_STATUS_USAGE;
 }
 
 static int dry_run(const struct run *run)
@@ -98,17 +140,22 @@ static int dry_run(const struct run *run)
 	const struct layout *layout = &run->setup.layout;
 
 	printf("name: %s\n", config->name);
-	printf("kernel: %s (%s, %zu KiB for the shim)\n", config->kernel_path,
+	printf("kernel: %s (%s, %zu KiB)\n", config->kernel_path,
 	       run->kernel.cached ? "unpacked, from the cache" : run->kernel.unpacked ? "unpacked" : "as it is",
 	       run->kernel.len_bytes / 1024);
 	printf("initrd: %s\n", config->initrd_path ? config->initrd_path : "none");
-	printf("shim: %s (entry %s)\n", config->shim_path, config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
-	printf("shim's command line: %s\n", run->shim_command_line);
+	if (config->type == GUEST_PV) {
+		printf("shim: %s (entry %s)\n", config->shim_path, config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
+		printf("shim's command line: %s\n", run->shim_command_line);
+	}
 	printf("guest's command line: %s\n", config->guest_command_line);
 	printf("vcpus: %u\n", config->n_vcpus);
+	printf("memory: %" PRIu64 " MiB", layout->ram_bytes >> 20);
 	/* Measured: the shim keeps 15 MiB and 1 % of the memory, a little more where there is a hole in it. */
-	printf("memory: %" PRIu64 " MiB, about %" PRIu64 " MiB of it for the guest\n", layout->ram_bytes >> 20,
-	       (layout->ram_bytes - layout->ram_bytes / 100 - (UINT64_C(15) << 20)) >> 20);
+	if (config->type == GUEST_PV)
+		printf(", about %" PRIu64 " MiB of it for the guest",
+		       (layout->ram_bytes - layout->ram_bytes / 100 - (UINT64_C(15) << 20)) >> 20);
+	printf("\n");
 	for (size_t i = 0; i < layout->n_map; i++)
 		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", layout->map[i].gpa, layout->map[i].gpa + layout->map[i].len_bytes,
 		       types[layout->map[i].type]);
@@ -116,7 +163,7 @@ static int dry_run(const struct run *run)
 	for (size_t i = 0; i < run->plan->n_segments; i++)
 		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", run->plan->segments[i].gpa,
 		       run->plan->segments[i].gpa + run->plan->segments[i].mem_bytes, run->plan->segments[i].what);
-	return fflush(stdout) == 0 ? DOM1_STATUS_OK : DOM1_STATUS_USAGE;
+	return print_all("");
 }
 
 static bool open_output_file(int *fd, const char *option, const char *path, GError **error)
@@ -356,8 +403,10 @@ int cmd_run(int argc, char **argv, uint64_t exec_ns)
 		fputs("dom1: out of memory\n", stderr);
 		return DOM1_STATUS_HOST;
 	}
-	if (vm_config_parse(&run.config, argc, argv, &error) && prepare(&run, &error)) {
-		if (run.config.dry_run)
+	if (vm_config_parse(&run.config, argc, argv, &error) && (run.config.help || prepare(&run, &error))) {
+		if (run.config.help)
+			end.status = print_all(run.config.help);
+		else if (run.config.dry_run)
 			end.status = dry_run(&run);
 		else if (run_domain(&run, &end, &error))
 			tell_end(&run, &end);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "config/vm_config.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,12 +15,13 @@
 
 /* The words of the command line, before they mean anything. */
 struct words {
-	char *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
+	char *type, *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *timeout, *trace;
 };
 
 static void words_clear(struct words *words)
 {
+	g_free(words->type);
 	g_free(words->memory);
 	g_free(words->low_memory);
 	g_free(words->entry);
@@ -43,6 +43,10 @@ static gboolean usage_error(GError **error, const char *format, ...)
 	va_start(arguments, format);
 	g_autofree char *message = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
+	/* What was typed is quoted in it, and may hold anything; a message is one line. */
+	for (char *c = message; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
 	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, message);
 	return FALSE;
 }
@@ -139,17 +143,31 @@ static gboolean parse_entry(struct vm_config *config, const char *text, GError *
 	return TRUE;
 }
 
+static gboolean parse_type(struct vm_config *config, const struct words *words, GError **error)
+{
+	if (!words->type || strcmp(words->type, "pv") == 0)
+		config->type = GUEST_PV;
+	else if (strcmp(words->type, "pvh") == 0)
+		config->type = GUEST_PVH;
+	else
+		return usage_error(error, "--type=%s: must be pv or pvh", words->type);
+	if (config->type == GUEST_PVH && (config->shim_path || config->shim_append || words->entry || config->shim_log_path))
+		return usage_error(error, "--type=pvh: there is no shim; leave out --shim, --shim-append, --shim-entry, --shim-log");
+	return TRUE;
+}
+
 static gboolean parse_xen_version(struct vm_config *config, const char *text, GError **error)
 {
-	unsigned int major, minor;
-	char rest;
+	guint64 major = 0, minor = 0;
 
 	config->xen_version = XEN_VERSION_GUEST;
 	if (!text)
 		return TRUE;
-	if (sscanf(text, "%5u.%5u%c", &major, &minor, &rest) != 2 || major == 0 || major > G_MAXUINT16 || minor > G_MAXUINT16)
+	g_auto(GStrv) parts = g_strsplit(text, ".", -1);
+	if (g_strv_length(parts) != 2 || !g_ascii_string_to_unsigned(parts[0], 10, 1, G_MAXUINT16, &major, NULL) ||
+	    !g_ascii_string_to_unsigned(parts[1], 10, 0, G_MAXUINT16, &minor, NULL))
 		return usage_error(error, "--xen-version=%s: must be MAJOR.MINOR, such as 4.17", text);
-	config->xen_version = major << 16 | minor;
+	config->xen_version = (uint32_t)(major << 16 | minor);
 	return TRUE;
 }
 
@@ -194,7 +212,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       (!words->vcpus || parse_number("--vcpus", words->vcpus, 1, RECORD_MAX_VCPUS, &config->n_vcpus, error)) &&
 	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
 	       (!words->trace || trace_parse_kinds(words->trace, &config->trace_kinds, error)) &&
-	       parse_entry(config, words->entry, error) &&
+	       parse_type(config, words, error) && parse_entry(config, words->entry, error) &&
 	       parse_console(config, words->console ? words->console : "stdio", error) &&
 	       parse_xen_version(config, words->xen_version, error) &&
 	       parse_policy("--on-poweroff", words->on_poweroff, &config->on_poweroff, error) &&
@@ -211,31 +229,35 @@ static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host'
 gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError **error)
 {
 	struct words words = { 0 };
+	gboolean help = FALSE;
 
 	*config = (struct vm_config){ 0 };
+	/* FILENAME for every text: it is taken as it is, byte for byte; STRING would want it to be in the locale's code. */
 	const GOptionEntry entries[] = {
 		{ "kernel", 'k', 0, G_OPTION_ARG_FILENAME, &config->kernel_path, "PV kernel: bzImage, vmlinux, or an ELF compressed whole", "FILE" },
 		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &config->initrd_path, "initial RAM disk", "FILE" },
-		{ "append", 'a', 0, G_OPTION_ARG_STRING, &config->guest_command_line, "the guest's command line, exactly", "TEXT" },
-		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &words.memory, "RAM of the domain, the shim's share included: 512, 512M, 4G (default " DEFAULT_MEMORY ")", "SIZE" },
-		{ "low-memory", 0, 0, G_OPTION_ARG_STRING, &words.low_memory, "the most RAM below 4 GiB (default 3G); the rest lies above", "SIZE" },
-		{ "vcpus", 'c', 0, G_OPTION_ARG_STRING, &words.vcpus, "number of vCPUs, 1 to 32 (default 1)", "N" },
-		{ "name", 'n', 0, G_OPTION_ARG_STRING, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
+		{ "append", 'a', 0, G_OPTION_ARG_FILENAME, &config->guest_command_line, "the guest's command line, exactly", "TEXT" },
+		{ "type", 0, 0, G_OPTION_ARG_FILENAME, &words.type, "pv (default): in the shim; pvh: by the kernel's PVH entry, without a shim", "TYPE" },
+		{ "memory", 'm', 0, G_OPTION_ARG_FILENAME, &words.memory, "RAM of the domain, the shim's share included: 512, 512M, 4G (default " DEFAULT_MEMORY ")", "SIZE" },
+		{ "low-memory", 0, 0, G_OPTION_ARG_FILENAME, &words.low_memory, "the most RAM below 4 GiB (default 3G); the rest lies above", "SIZE" },
+		{ "vcpus", 'c', 0, G_OPTION_ARG_FILENAME, &words.vcpus, "number of vCPUs, 1 to 32 (default 1)", "N" },
+		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
-		{ "shim-append", 0, 0, G_OPTION_ARG_STRING, &config->shim_append, "added to the shim's command line", "TEXT" },
-		{ "shim-entry", 0, 0, G_OPTION_ARG_STRING, &words.entry, "how the shim starts: multiboot (default) or pvh", "ENTRY" },
-		{ "console", 0, 0, G_OPTION_ARG_STRING, &words.console, "stdio (default), file:PATH, pty, socket:PATH (listens) or null", "WHERE" },
+		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
+		{ "shim-entry", 0, 0, G_OPTION_ARG_FILENAME, &words.entry, "how the shim starts: multiboot (default) or pvh", "ENTRY" },
+		{ "console", 0, 0, G_OPTION_ARG_FILENAME, &words.console, "stdio (default), file:PATH, pty, socket:PATH (listens) or null", "WHERE" },
 		{ "console-log", 0, 0, G_OPTION_ARG_FILENAME, &config->console_log_path, "also write all console output to FILE", "FILE" },
 		{ "shim-log", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_log_path, "write what the shim logs to FILE", "FILE" },
-		{ "timeout", 0, 0, G_OPTION_ARG_STRING, &words.timeout, "end the domain after so many seconds, with status 124", "SECONDS" },
-		{ "on-poweroff", 0, 0, G_OPTION_ARG_STRING, &words.on_poweroff, "stop (default) or restart", "ACTION" },
-		{ "on-reboot", 0, 0, G_OPTION_ARG_STRING, &words.on_reboot, "restart (default) or stop, with status 32", "ACTION" },
-		{ "on-crash", 0, 0, G_OPTION_ARG_STRING, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
+		{ "timeout", 0, 0, G_OPTION_ARG_FILENAME, &words.timeout, "end the domain after so many seconds, with status 124", "SECONDS" },
+		{ "on-poweroff", 0, 0, G_OPTION_ARG_FILENAME, &words.on_poweroff, "stop (default) or restart", "ACTION" },
+		{ "on-reboot", 0, 0, G_OPTION_ARG_FILENAME, &words.on_reboot, "restart (default) or stop, with status 32", "ACTION" },
+		{ "on-crash", 0, 0, G_OPTION_ARG_FILENAME, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
 		{ "report", 0, 0, G_OPTION_ARG_FILENAME, &config->report_path, "write how it went to FILE, as JSON", "FILE" },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
-		{ "trace", 0, 0, G_OPTION_ARG_STRING, &words.trace, "of hypercall, evtchn, xenstore: lines of JSON on standard error", "LIST" },
+		{ "trace", 0, 0, G_OPTION_ARG_FILENAME, &words.trace, "of hypercall, evtchn, xenstore: lines of JSON on standard error", "LIST" },
 		{ "trace-log", 0, 0, G_OPTION_ARG_FILENAME, &config->trace_log_path, "write the trace to FILE instead", "FILE" },
-		{ "xen-version", 0, 0, G_OPTION_ARG_STRING, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
+		{ "xen-version", 0, 0, G_OPTION_ARG_FILENAME, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
+		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "this text", NULL },
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
@@ -244,7 +266,14 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 
 	g_option_context_set_summary(context, SUMMARY);
 	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_help_enabled(context, FALSE);
 	gboolean ok = g_option_context_parse(context, &argc, &argv, &parse_error);
+	if (ok && help) {
+		words_clear(&words);
+		vm_config_clear(config);
+		config->help = g_option_context_get_help(context, TRUE, NULL);
+		return TRUE;
+	}
 	if (!ok)
 		usage_error(error, "%s (dom1 run --help shows the options)", parse_error->message);
 	else if (argc > 1)
@@ -259,6 +288,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 
 void vm_config_clear(struct vm_config *config)
 {
+	g_free(config->help);
 	g_free(config->name);
 	g_free(config->kernel_path);
 	g_free(config->initrd_path);

@@ -17,14 +17,19 @@ enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_SOCKET, CO
 
 enum end_policy { END_STOP, END_RESTART };
 
+/* pv: the kernel runs in the Xen PV shim. pvh: it runs on dom1 itself, by its PVH entry. */
+enum guest_type { GUEST_PV, GUEST_PVH };
+
 struct vm_config {
+	char *help; /* --help was given: the text, and nothing else is set */
 	char *name;
 	char *kernel_path;
 	char *initrd_path; /* NULL: none */
 	char *guest_command_line;
 	char *shim_path; /* NULL: shim_find() decides */
 	char *shim_append;
-	enum boot_entry entry;
+	enum guest_type type;
+	enum boot_entry entry; /* of the shim */
 	uint64_t memory_bytes;
 	uint64_t low_memory_bytes; /* RAM below 4 GiB ends here at the latest */
 	unsigned int n_vcpus;
@@ -44,10 +49,10 @@ struct vm_config {
 
 /*
  * argv[0] is the name of the command. On success what *config owns is freed by vm_config_clear(). FALSE and
- * DOM1_STATUS_USAGE with a line that names the option. --help prints and exits.
+ * DOM1_STATUS_USAGE with a line that names the option.
  */
 gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError **error);
 void vm_config_clear(struct vm_config *config);
 
-/* "512", "512M", "4G", "65536K": bytes; a bare number is MiB. FALSE: not a size, or more than 2^63 bytes. */
+/* "512", "512M", "4G", "65536K": bytes; a bare number is MiB. FALSE: not a size, or 2^63 bytes and more. */
 gboolean vm_config_parse_size(const char *text, uint64_t *bytes);

@@ -225,6 +225,10 @@ static void read_xen_notes(const struct elf_image *image, struct kernel_elf *elf
 			has_pv_hint = TRUE;
 			copy_text(elf->guest_os, sizeof(elf->guest_os), note.desc, note.desc_len);
 			break;
+		case XEN_ELFNOTE_PAE_MODE:
+			/* "yes", "yes[extended-cr3]" or "bimodal". */
+			elf->is_pae = note.desc_len >= 3 && (memcmp(note.desc, "yes", 3) == 0 || memcmp(note.desc, "bim", 3) == 0);
+			break;
 		case XEN_ELFNOTE_PHYS32_ENTRY:
 			if (elf_note_number(&note, &number) && number <= UINT32_MAX) {
 				elf->has_phys32_entry = TRUE;

@@ -42,6 +42,7 @@ struct kernel_elf {
 	uint16_t machine;          /* EM_X86_64, EM_386 */
 	gboolean has_xen_notes;    /* any note of owner "Xen" */
 	gboolean is_pv;            /* XEN_ELFNOTE_ENTRY; or HYPERCALL_PAGE or GUEST_OS without PHYS32_ENTRY */
+	gboolean is_pae;           /* XEN_ELFNOTE_PAE_MODE says yes: a 32-bit PV kernel that Xen can run */
 	gboolean has_phys32_entry; /* PVH */
 	uint32_t phys32_entry;
 	char guest_os[16];   /* XEN_ELFNOTE_GUEST_OS, "" without */

@@ -7,7 +7,6 @@
  */
 #include "shim/pv_check.h"
 
-#include <elf.h>
 #include <string.h>
 
 #include "shim/elf.h"
@@ -55,15 +54,17 @@ gboolean pv_check_kernel(const struct boot_inputs *inputs, uint64_t ram_bytes, G
 		return TRUE;
 	if (!kernel_elf_parse(kernel->bytes, kernel->len_bytes, kernel->name, &elf, error))
 		return FALSE;
-	if (!elf.is_64bit || elf.machine != EM_X86_64) {
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
-			    "%s: a 32-bit kernel: the shim runs 64-bit PV kernels only; give one for x86-64", kernel->name);
-		return FALSE;
-	}
 	if (!elf.is_pv) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
 			    "%s: %s: it cannot run as a PV guest; build it with CONFIG_XEN_PV", kernel->name,
 			    elf.has_phys32_entry ? "it has Xen's PVH entry only" : "no Xen notes in it");
+		return FALSE;
+	}
+
+	if (!elf.is_64bit && !elf.is_pae) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
+			    "%s: a 32-bit kernel without PAE: Xen runs PV kernels with PAE or of 64 bits; build it with "
+			    "CONFIG_X86_PAE", kernel->name);
 		return FALSE;
 	}
 

@@ -4,12 +4,17 @@
 #include <assert.h>
 #include <string.h>
 
+#include "vmm/power.h"
+
 #define LAPIC_GPA           0xfee00000u
 #define XAPIC_ID_LIMIT      255u /* ids from here on need an x2APIC entry */
 #define MADT_LAPIC          0
 #define MADT_X2APIC         9
 #define MADT_ENABLED        1u
+#define FADT_RESET_REGISTER (1u << 10)
 #define FADT_HW_REDUCED     (1u << 20)
+#define SPACE_IO            1
+#define ACCESS_BYTE         1
 #define BOOT_NO_LEGACY      (1u << 2 | 1u << 5) /* IAPC_BOOT_ARCH: VGA not present, CMOS RTC not present */
 
 struct acpi_header {
@@ -38,6 +43,15 @@ struct acpi_rsdp {
 } __attribute__((packed));
 static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI 5.2.5.3");
 
+struct acpi_address {
+	uint8_t space;
+	uint8_t width_bits;
+	uint8_t offset_bits;
+	uint8_t access;
+	uint64_t address;
+} __attribute__((packed));
+static_assert(sizeof(struct acpi_address) == 12, "ACPI 5.2.3.2");
+
 struct acpi_fadt {
 	struct acpi_header header;
 	uint32_t firmware_ctrl;
@@ -46,17 +60,27 @@ struct acpi_fadt {
 	uint16_t iapc_boot_arch;
 	uint8_t reserved;
 	uint32_t flags;
-	uint8_t unused_2[15];
+	struct acpi_address reset_register;
+	uint8_t reset_value;
+	uint16_t arm_boot_arch;
 	uint8_t minor_version;
 	uint64_t x_firmware_ctrl;
 	uint64_t x_dsdt;
-	uint8_t unused_3[120];
+	uint8_t unused_2[96]; /* more of the fixed hardware */
+	struct acpi_address sleep_control;
+	struct acpi_address sleep_status;
 	uint64_t hypervisor_vendor;
 } __attribute__((packed));
 static_assert(sizeof(struct acpi_fadt) == 276, "ACPI 5.2.9, revision 6");
 static_assert(offsetof(struct acpi_fadt, iapc_boot_arch) == 109, "ACPI 5.2.9");
 static_assert(offsetof(struct acpi_fadt, flags) == 112, "ACPI 5.2.9");
+static_assert(offsetof(struct acpi_fadt, reset_register) == 116, "ACPI 5.2.9");
 static_assert(offsetof(struct acpi_fadt, x_dsdt) == 140, "ACPI 5.2.9");
+static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "ACPI 5.2.9");
+
+/* Name (_S5, Package () { 5, 5, 0, 0 }): the value that turns the machine off, and nothing else. */
+static const uint8_t DSDT_CODE[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, POWER_SLEEP_TYPE_S5,
+				     0x0a, POWER_SLEEP_TYPE_S5, 0x00, 0x00 };
 
 struct acpi_madt {
 	struct acpi_header header;
@@ -111,6 +135,27 @@ static void finish(struct acpi_header *header, const char *signature, uint8_t re
 	header->checksum = checksum(header, len_bytes);
 }
 
+static struct acpi_address io_port(uint16_t port)
+{
+	return (struct acpi_address){ .space = SPACE_IO, .width_bits = 8, .access = ACCESS_BYTE, .address = port };
+}
+
+static void build_fadt(struct acpi_fadt *fadt, uint64_t dsdt_gpa)
+{
+	*fadt = (struct acpi_fadt){
+		.dsdt = (uint32_t)dsdt_gpa,
+		.iapc_boot_arch = BOOT_NO_LEGACY,
+		.flags = FADT_HW_REDUCED | FADT_RESET_REGISTER,
+		.reset_register = io_port(POWER_RESET_PORT),
+		.reset_value = POWER_RESET_VALUE,
+		.minor_version = 4,
+		.x_dsdt = dsdt_gpa,
+		.sleep_control = io_port(POWER_SLEEP_CONTROL_PORT),
+		.sleep_status = io_port(POWER_SLEEP_STATUS_PORT),
+	};
+	finish(&fadt->header, "FACP", 6, sizeof(*fadt));
+}
+
 static size_t build_madt(uint8_t *buffer, unsigned int n_vcpus)
 {
 	struct acpi_madt madt = { .lapic_gpa = LAPIC_GPA };
@@ -137,25 +182,18 @@ size_t acpi_build(uint8_t *buffer, size_t buffer_bytes, uint64_t gpa, unsigned i
 	const size_t rsdp_room = 48, xsdt_at = rsdp_room;
 	const size_t fadt_at = xsdt_at + 64;
 	const size_t dsdt_at = fadt_at + 288;
-	const size_t madt_at = dsdt_at + 48;
+	const size_t madt_at = dsdt_at + 64;
 	const size_t worst = madt_at + sizeof(struct acpi_madt) + n_vcpus * sizeof(struct acpi_madt_x2apic);
 
 	if (n_vcpus == 0 || buffer_bytes < worst)
 		return 0;
 	memset(buffer, 0, worst);
 
-	struct acpi_header dsdt = { 0 };
-	finish(&dsdt, "DSDT", 2, sizeof(dsdt));
-	memcpy(buffer + dsdt_at, &dsdt, sizeof(dsdt));
+	memcpy(buffer + dsdt_at + sizeof(struct acpi_header), DSDT_CODE, sizeof(DSDT_CODE));
+	finish((struct acpi_header *)(buffer + dsdt_at), "DSDT", 2, sizeof(struct acpi_header) + sizeof(DSDT_CODE));
 
-	struct acpi_fadt fadt = {
-		.dsdt = (uint32_t)(gpa + dsdt_at),
-		.iapc_boot_arch = BOOT_NO_LEGACY,
-		.flags = FADT_HW_REDUCED,
-		.minor_version = 4,
-		.x_dsdt = gpa + dsdt_at,
-	};
-	finish(&fadt.header, "FACP", 6, sizeof(fadt));
+	struct acpi_fadt fadt;
+	build_fadt(&fadt, gpa + dsdt_at);
 	memcpy(buffer + fadt_at, &fadt, sizeof(fadt));
 
 	size_t used = madt_at + build_madt(buffer + madt_at, n_vcpus);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The ACPI tables of a domain: RSDP, XSDT, FADT (hardware-reduced), MADT, an empty DSDT. Pure: builds bytes.
+ * The ACPI tables of a domain: RSDP, XSDT, FADT (hardware-reduced), MADT, a DSDT with \_S5 alone. Pure: builds bytes.
  *
  * The guest learns from them how many vCPUs there are and that there is nothing else: no I/O APIC, no timer, no PCI.
  * The MADT lists local APICs only; naming an I/O APIC without a PIT behind it makes Xen panic.

@@ -22,6 +22,8 @@
 #define LEAFB_TYPE_SMT         (1u << 8)
 #define LEAFB_TYPE_CORE        (2u << 8)
 #define SVM_LEAF               0x8000000au
+#define AMD_CACHE_LEAF         0x8000001du
+#define AMD_CACHE_SHARED_BY    (0xfffu << 14)
 #define AMD_TOPOLOGY_LEAF      0x8000001eu
 
 #define XEN_HIGHEST_LEAF XEN_CPUID_LEAF(4)
@@ -53,18 +55,14 @@ static void adjust_leaf(struct kvm_cpuid_entry2 *entry, const struct cpuid_facts
 		/* Cores of the package, and no cache shared between them. */
 		entry->eax = (entry->eax & 0x3fff) | (facts->n_vcpus - 1) << 26;
 		break;
-	case 0xb:
-	case 0x1f:
-		entry->eax = entry->index == 0 ? 0 : bits_for(facts->n_vcpus);
-		entry->ebx = entry->index == 0 ? 1 : facts->n_vcpus;
-		entry->ecx = entry->index | (entry->index == 0 ? LEAFB_TYPE_SMT : LEAFB_TYPE_CORE);
-		entry->edx = facts->vcpu;
-		break;
 	case 0x80000001:
 		entry->ecx &= ~LEAF81_ECX_SVM;
 		break;
 	case 0x80000008:
 		entry->ecx = bits_for(facts->n_vcpus) << 12 | (facts->n_vcpus - 1);
+		break;
+	case AMD_CACHE_LEAF:
+		entry->eax &= ~AMD_CACHE_SHARED_BY;
 		break;
 	case AMD_TOPOLOGY_LEAF:
 		entry->eax = facts->vcpu;
@@ -79,12 +77,28 @@ static void adjust_leaf(struct kvm_cpuid_entry2 *entry, const struct cpuid_facts
 	}
 }
 
+static bool is_topology_leaf(uint32_t function)
+{
+	return function == 0xb || function == 0x1f;
+}
+
 static bool is_kept(const struct kvm_cpuid_entry2 *entry)
 {
-	if ((entry->function & HYPERVISOR_LEAVES_MASK) == HYPERVISOR_LEAVES)
-		return false;
-	/* Of the topology leaves, the two levels that adjust_leaf() describes. */
-	return (entry->function != 0xb && entry->function != 0x1f) || entry->index < 2;
+	return (entry->function & HYPERVISOR_LEAVES_MASK) != HYPERVISOR_LEAVES && !is_topology_leaf(entry->function);
+}
+
+/* The host's levels say nothing about the guest: two of its own, for each such leaf that there is. */
+static void add_topology(struct kvm_cpuid2 *cpuid, uint32_t function, const struct cpuid_facts *facts)
+{
+	const struct kvm_cpuid_entry2 levels[] = {
+		{ .function = function, .index = 0, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .ebx = 1,
+		  .ecx = LEAFB_TYPE_SMT, .edx = facts->vcpu },
+		{ .function = function, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		  .eax = bits_for(facts->n_vcpus), .ebx = facts->n_vcpus, .ecx = LEAFB_TYPE_CORE | 1, .edx = facts->vcpu },
+	};
+
+	memcpy(&cpuid->entries[cpuid->nent], levels, sizeof(levels));
+	cpuid->nent += G_N_ELEMENTS(levels);
 }
 
 static void add_xen_leaves(struct kvm_cpuid2 *cpuid, const struct cpuid_facts *facts)
@@ -109,19 +123,26 @@ static void add_xen_leaves(struct kvm_cpuid2 *cpuid, const struct cpuid_facts *f
 
 struct kvm_cpuid2 *cpuid_build(const struct kvm_cpuid2 *supported, const struct cpuid_facts *facts)
 {
-	enum { XEN_LEAVES_ROOM = 8 };
+	enum { ROOM = 12 }; /* for Xen's leaves and two topologies */
+	bool has_leaf_b = false, has_leaf_1f = false;
 	struct kvm_cpuid2 *cpuid;
 
-	if (supported->nent + XEN_LEAVES_ROOM > CPUID_MAX_ENTRIES)
+	if (supported->nent + ROOM > CPUID_MAX_ENTRIES)
 		return NULL;
-	cpuid = g_malloc0(sizeof(*cpuid) + (supported->nent + XEN_LEAVES_ROOM) * sizeof(cpuid->entries[0]));
+	cpuid = g_malloc0(sizeof(*cpuid) + (supported->nent + ROOM) * sizeof(cpuid->entries[0]));
 	for (uint32_t i = 0; i < supported->nent; i++) {
+		has_leaf_b |= supported->entries[i].function == 0xb;
+		has_leaf_1f |= supported->entries[i].function == 0x1f;
 		if (!is_kept(&supported->entries[i]))
 			continue;
 		cpuid->entries[cpuid->nent] = supported->entries[i];
 		adjust_leaf(&cpuid->entries[cpuid->nent], facts);
 		cpuid->nent++;
 	}
+	if (has_leaf_b)
+		add_topology(cpuid, 0xb, facts);
+	if (has_leaf_1f)
+		add_topology(cpuid, 0x1f, facts);
 	add_xen_leaves(cpuid, facts);
 	return cpuid;
 }

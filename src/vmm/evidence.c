@@ -75,7 +75,7 @@ static void copy_guest_stack(struct evidence_vcpu *vcpu, struct vcpu *source)
 {
 	const struct evidence_registers *registers = vcpu->has_guest_registers ? &vcpu->guest : &vcpu->registers;
 
-	if (registers->cs != PV_GUEST_KERNEL_CS)
+	if (source->vm->has_shim ? registers->cs != PV_GUEST_KERNEL_CS : (registers->cs & 3) != 0)
 		return;
 	while (vcpu->n_stack_words < EVIDENCE_STACK_WORDS &&
 	       copy_from_guest(source, &vcpu->stack[vcpu->n_stack_words],
@@ -103,7 +103,7 @@ static void collect_vcpu(struct evidence_vcpu *vcpu, struct vcpu *source)
 	vcpu->cr3 = sregs.cr3;
 	vcpu->cr4 = sregs.cr4;
 	vcpu->efer = sregs.efer;
-	if ((sregs.cs.selector & 3) == 0)
+	if (source->vm->has_shim && (sregs.cs.selector & 3) == 0)
 		find_guest_registers(vcpu, source);
 	copy_guest_stack(vcpu, source);
 }
@@ -187,6 +187,7 @@ static void collect_devices(struct evidence *evidence, struct xenstore *store)
 
 void evidence_collect(struct evidence *evidence, struct vm *vm, struct xenstore *store)
 {
+	evidence->has_shim = vm->has_shim;
 	evidence->n_vcpus = evidence->n_ports = evidence->n_devices = 0;
 	for (unsigned int i = 0; i < vm->n_vcpus && vm->vcpus[i].fd >= 0; i++)
 		collect_vcpu(&evidence->vcpus[evidence->n_vcpus++], &vm->vcpus[i]);

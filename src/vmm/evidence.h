@@ -51,6 +51,7 @@ struct evidence_device {
 
 struct evidence {
 	_Atomic uint32_t collected; /* the parts below are there */
+	uint32_t has_shim;
 	uint32_t n_vcpus, n_ports, n_devices;
 	struct evidence_vcpu vcpus[EVIDENCE_MAX_VCPUS];
 	struct evidence_port ports[EVIDENCE_MAX_PORTS]; /* bound ones, lowest first */

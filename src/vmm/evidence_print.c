@@ -13,6 +13,7 @@
 #define TAIL_LINES           12
 #define STACK_SYMBOLS        16
 #define STACK_FUNCTION_BYTES 0x8000
+#define PV_GUEST_KERNEL_CS   0xe033
 
 static const char *const PORT_KINDS[] = { "free", "unbound", "loopback", "backend", "virq", "ipi" };
 static const char *const DEVICE_STATES[] = { "Unknown", "Initialising", "InitWait", "Initialised", "Connected",
@@ -39,16 +40,20 @@ static const char *run_state(uint32_t mp_state)
 	}
 }
 
-/* Who executes at this code segment: the shim is in ring 0, its guest in ring 3. */
-static const char *code_owner(uint16_t cs)
+/* Who executes at this code segment. A shim is in ring 0, and all of its guest in ring 3. */
+static const char *code_owner(const struct evidence *evidence, uint16_t cs)
 {
-	return (cs & 3) == 0 ? "shim" : cs == 0xe033 ? "guest kernel" : "guest";
+	if ((cs & 3) == 0)
+		return evidence->has_shim ? "shim" : "guest kernel";
+	return cs == PV_GUEST_KERNEL_CS ? "guest kernel" : "guest program";
 }
 
-static char *symbol_text(const struct symbols *symbols, const struct evidence_registers *registers)
+static char *symbol_text(const struct evidence *evidence, const struct symbols *symbols,
+			 const struct evidence_registers *registers)
 {
 	uint64_t offset_bytes;
-	const char *name = (registers->cs & 3) != 0 ? symbols_lookup(symbols, registers->rip, &offset_bytes) : NULL;
+	bool in_shim = evidence->has_shim && (registers->cs & 3) == 0;
+	const char *name = in_shim ? NULL : symbols_lookup(symbols, registers->rip, &offset_bytes);
 
 	return name ? g_strdup_printf(" %s+0x%" PRIx64, name, offset_bytes) : g_strdup("");
 }
@@ -126,24 +131,24 @@ static void add_stack_symbol(void *opaque, const char *text)
 	json_builder_add_string_value(opaque, text);
 }
 
-static void print_vcpu(FILE *stream, const struct evidence_vcpu *vcpu, const struct symbols *symbols)
+static void print_vcpu(FILE *stream, const struct evidence *evidence, const struct evidence_vcpu *vcpu, const struct symbols *symbols)
 {
-	g_autofree char *symbol = symbol_text(symbols, &vcpu->registers);
+	g_autofree char *symbol = symbol_text(evidence, symbols, &vcpu->registers);
 
 	fprintf(stream, "  vCPU %u, %s", vcpu->number, run_state(vcpu->mp_state));
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED) {
 		fputc('\n', stream);
 		return;
 	}
-	fprintf(stream, ", in the %s: rip %016" PRIx64 "%s\n", code_owner(vcpu->registers.cs), vcpu->registers.rip, symbol);
+	fprintf(stream, ", in the %s: rip %016" PRIx64 "%s\n", code_owner(evidence, vcpu->registers.cs), vcpu->registers.rip, symbol);
 	print_registers(stream, &vcpu->registers);
 	fprintf(stream, "    cr0 %08" PRIx64 " cr2 %016" PRIx64 " cr3 %012" PRIx64 " cr4 %08" PRIx64 " efer %04" PRIx64
 		" rflags %08" PRIx64 "\n", vcpu->cr0, vcpu->cr2, vcpu->cr3, vcpu->cr4, vcpu->efer, vcpu->registers.rflags);
 	if (vcpu->has_guest_registers) {
-		g_autofree char *guest_symbol = symbol_text(symbols, &vcpu->guest);
+		g_autofree char *guest_symbol = symbol_text(evidence, symbols, &vcpu->guest);
 
 		fprintf(stream, "  vCPU %u, in the %s before that: rip %016" PRIx64 "%s\n", vcpu->number,
-			code_owner(vcpu->guest.cs), vcpu->guest.rip, guest_symbol);
+			code_owner(evidence, vcpu->guest.cs), vcpu->guest.rip, guest_symbol);
 		print_registers(stream, &vcpu->guest);
 	}
 	if (symbols && vcpu->n_stack_words > 0) {
@@ -181,7 +186,7 @@ void evidence_print(FILE *stream, const struct record *record, const struct symb
 
 	if (atomic_load(&evidence->collected)) {
 		for (uint32_t i = 0; i < MIN(evidence->n_vcpus, (uint32_t)EVIDENCE_MAX_VCPUS); i++)
-			print_vcpu(stream, &evidence->vcpus[i], symbols);
+			print_vcpu(stream, evidence, &evidence->vcpus[i], symbols);
 		print_ports(stream, evidence);
 		for (uint32_t i = 0; i < MIN(evidence->n_devices, (uint32_t)EVIDENCE_MAX_DEVICES); i++) {
 			device_path(&evidence->devices[i], path);
@@ -190,7 +195,7 @@ void evidence_print(FILE *stream, const struct record *record, const struct symb
 				word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), evidence->devices[i].backend_state));
 		}
 	}
-	print_tail(stream, "last lines of the shim's log:", &evidence->shim);
+	print_tail(stream, evidence->has_shim ? "last lines of the shim's log:" : "last lines of the hypervisor console:", &evidence->shim);
 	if (with_console)
 		print_tail(stream, "last lines of the console:", &evidence->console);
 }
@@ -216,8 +221,8 @@ static void add_word(JsonBuilder *json, const char *key, const char *value)
 	json_builder_add_string_value(json, value);
 }
 
-static void add_registers(JsonBuilder *json, const char *key, const struct evidence_registers *r,
-			  const struct symbols *symbols)
+static void add_registers(JsonBuilder *json, const char *key, const struct evidence *evidence,
+			  const struct evidence_registers *r, const struct symbols *symbols)
 {
 	const struct {
 		const char *name;
@@ -228,13 +233,13 @@ static void add_registers(JsonBuilder *json, const char *key, const struct evide
 		{ "r8", r->r8 },   { "r9", r->r9 },   { "r10", r->r10 },	 { "r11", r->r11 }, { "r12", r->r12 },
 		{ "r13", r->r13 }, { "r14", r->r14 }, { "r15", r->r15 },	 { "cs", r->cs },   { "ss", r->ss },
 	};
-	g_autofree char *symbol = symbol_text(symbols, r);
+	g_autofree char *symbol = symbol_text(evidence, symbols, r);
 
 	json_builder_set_member_name(json, key);
 	json_builder_begin_object(json);
 	for (size_t i = 0; i < G_N_ELEMENTS(values); i++)
 		add_hex(json, values[i].name, values[i].value);
-	add_word(json, "in", code_owner(r->cs));
+	add_word(json, "in", code_owner(evidence, r->cs));
 	if (symbol[0] != '\0')
 		add_word(json, "symbol", symbol + 1);
 	json_builder_end_object(json);
@@ -250,14 +255,14 @@ static void add_vcpus(JsonBuilder *json, const struct evidence *evidence, const 
 		json_builder_begin_object(json);
 		add_number(json, "vcpu", vcpu->number);
 		add_word(json, "state", run_state(vcpu->mp_state));
-		add_registers(json, "registers", &vcpu->registers, symbols);
+		add_registers(json, "registers", evidence, &vcpu->registers, symbols);
 		add_hex(json, "cr0", vcpu->cr0);
 		add_hex(json, "cr2", vcpu->cr2);
 		add_hex(json, "cr3", vcpu->cr3);
 		add_hex(json, "cr4", vcpu->cr4);
 		add_hex(json, "efer", vcpu->efer);
 		if (vcpu->has_guest_registers)
-			add_registers(json, "guest_registers", &vcpu->guest, symbols);
+			add_registers(json, "guest_registers", evidence, &vcpu->guest, symbols);
 		json_builder_set_member_name(json, "stack_symbols");
 		json_builder_begin_array(json);
 		stack_symbols(vcpu, symbols, add_stack_symbol, json);

@@ -159,13 +159,11 @@ int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, u
 
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)
 {
-	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
-
 	if (gfn_is_ram(memory, gfn))
 		return map_ram(memory, gfn * LAYOUT_PAGE_BYTES, (gfn + 1) * LAYOUT_PAGE_BYTES) ? 0 : errno;
 	if (!gfn_is_window(memory, gfn))
 		return EINVAL;
-	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+	if (mmap(memory->base + gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
 	    MAP_FAILED)
 		return errno;
 	return 0;

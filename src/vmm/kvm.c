@@ -77,7 +77,7 @@ static bool check_capabilities(int kvm_fd, uint32_t *xen_flags, GError **error)
 	*xen_flags = flags > 0 ? (uint32_t)flags : 0;
 	if (*xen_flags == 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
-			    KVM_DEVICE ": this KVM has no Xen support: boot a kernel built with CONFIG_KVM_XEN, 6.8 or newer "
+			    KVM_DEVICE ": this KVM has no Xen support: boot a kernel built with CONFIG_KVM_XEN, 6.9 or newer "
 				       "(Debian 13's own, or Debian 12's from backports)");
 		return false;
 	}
@@ -85,7 +85,7 @@ static bool check_capabilities(int kvm_fd, uint32_t *xen_flags, GError **error)
 		g_autofree char *names = missing_flags(*xen_flags);
 
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
-			    KVM_DEVICE ": this KVM's Xen support lacks %s: boot kernel 6.8 or newer", names);
+			    KVM_DEVICE ": this KVM's Xen support lacks %s: boot kernel 6.9 or newer", names);
 		return false;
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {

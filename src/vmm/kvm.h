@@ -18,7 +18,7 @@
 /* The MSR through which an older guest asks for its hypercall page; KVM fills the page. */
 #define KVM_XEN_HYPERCALL_MSR 0x40000000u
 
-/* What dom1 cannot do without: each of KVM_CAP_XEN_HVM's flags, Linux 6.8 or newer. */
+/* What dom1 cannot do without: each of KVM_CAP_XEN_HVM's flags, Linux 6.9 or newer. */
 #define KVM_XEN_FLAGS_NEEDED                                                                                          \
 	(KVM_XEN_HVM_CONFIG_HYPERCALL_MSR | KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | KVM_XEN_HVM_CONFIG_SHARED_INFO |      \
 	 KVM_XEN_HVM_CONFIG_EVTCHN_2LEVEL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND | KVM_XEN_HVM_CONFIG_SHARED_INFO_HVA)

@@ -223,6 +223,7 @@ static bool start_vm(struct machine *machine, GError **error)
 		.record = setup->record,
 		.trace = { setup->config->trace_kinds, setup->trace_fd, setup->record },
 		.n_vcpus = setup->config->n_vcpus,
+		.has_shim = setup->config->type == GUEST_PV,
 		.xen_version = setup->config->xen_version,
 		.calls_lock = PTHREAD_MUTEX_INITIALIZER,
 		.calls_changed = PTHREAD_COND_INITIALIZER,

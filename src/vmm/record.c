@@ -75,15 +75,14 @@ void record_phase(struct record *record, enum phase phase, const char *text)
 
 	/* A guest may mark without end: the counter stops far before it could wrap. */
 	uint32_t slot = atomic_load(&record->n_events);
-	do {
-		if (slot >= UINT32_MAX / 2)
+	while (slot < UINT32_MAX / 2 && !atomic_compare_exchange_weak(&record->n_events, &slot, slot + 1))
+		;
+	/* The last two places are kept for the end of the story. */
+	if (slot >= RECORD_MAX_EVENTS - 2) {
+		if (phase != PHASE_EXIT && phase != PHASE_SHUTDOWN)
 			return;
-	} while (!atomic_compare_exchange_weak(&record->n_events, &slot, slot + 1));
-	/* The last place is kept for the end of the story. */
-	if (slot >= RECORD_MAX_EVENTS - 2 && phase != PHASE_EXIT && phase != PHASE_SHUTDOWN)
-		return;
-	if (slot >= RECORD_MAX_EVENTS)
 		slot = phase == PHASE_EXIT ? RECORD_MAX_EVENTS - 1 : RECORD_MAX_EVENTS - 2;
+	}
 
 	struct record_event *event = &record->events[slot];
 	event->t_ns = phase == PHASE_EXEC ? 0 : record_now_ns(record);

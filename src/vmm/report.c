@@ -58,8 +58,11 @@ static void add_machine(JsonBuilder *json, const struct machine_setup *setup)
 	if (config->initrd_path)
 		add_string(json, "initrd", config->initrd_path);
 	add_string(json, "append", config->guest_command_line);
-	add_string(json, "shim", config->shim_path);
-	add_string(json, "shim_entry", config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
+	add_string(json, "type", config->type == GUEST_PVH ? "pvh" : "pv");
+	if (config->type == GUEST_PV) {
+		add_string(json, "shim", config->shim_path);
+		add_string(json, "shim_entry", config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
+	}
 	add_number(json, "memory_kib", setup->layout.ram_bytes / 1024);
 	add_number(json, "vcpus", config->n_vcpus);
 	json_builder_end_object(json);

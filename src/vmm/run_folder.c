@@ -101,6 +101,8 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 	for (unsigned int i = 0; i < TRIES && taken < 0; i++) {
 		close_all(folder);
 		folder->fd = open_own_folder(folder->parent_fd, name);
+		if (folder->fd < 0 && errno == ENOENT)
+			continue;
 		if (folder->fd < 0)
 			break;
 		taken = try_lock(folder);

@@ -11,6 +11,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/error.h"
 #include "vmm/kvm.h"
+#include "vmm/power.h"
 #include "vmm/vm.h"
 #include "xen/domid.h"
 #include "xen/hypercall.h"
@@ -218,13 +219,27 @@ int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct v
 	return call.result;
 }
 
-/* There are no devices behind ports: all bits set, as on an empty bus. */
-static void answer_io(struct kvm_run *run)
+static void write_power_port(struct vm *vm, uint16_t port, uint8_t value)
+{
+	bool off = port == POWER_SLEEP_CONTROL_PORT && (value & POWER_SLEEP_ENABLE) &&
+		   (value >> POWER_SLEEP_TYPE_SHIFT & POWER_SLEEP_TYPE_MASK) == POWER_SLEEP_TYPE_S5;
+	bool reset = port == POWER_RESET_PORT && value == POWER_RESET_VALUE;
+
+	if (!off && !reset)
+		return;
+	record_phase(vm->record, PHASE_SHUTDOWN, NULL);
+	vm_end(vm, off ? OUTCOME_POWEROFF : OUTCOME_REBOOT, 0, NULL);
+}
+
+/* But for the power registers, there are no devices behind ports: all bits set, as on an empty bus. */
+static void answer_io(struct vm *vm, struct kvm_run *run)
 {
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
 	if (run->io.direction == KVM_EXIT_IO_IN)
-		memset(data, 0xff, (size_t)run->io.size * run->io.count);
+		memset(data, run->io.port == POWER_SLEEP_STATUS_PORT ? 0 : 0xff, (size_t)run->io.size * run->io.count);
+	else if (run->io.size == 1)
+		write_power_port(vm, run->io.port, data[0]);
 }
 
 static void answer_mmio(struct kvm_run *run)
@@ -262,7 +277,7 @@ static void handle_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_IO:
 		record_count(&exits[EXIT_IO]);
-		answer_io(vcpu->run);
+		answer_io(vm, vcpu->run);
 		break;
 	case KVM_EXIT_MMIO:
 		record_count(&exits[EXIT_MMIO]);

@@ -26,6 +26,7 @@ struct vm {
 	struct xen_domain *xen;
 	struct vcpu vcpus[VM_MAX_VCPUS];
 	unsigned int n_vcpus;
+	bool has_shim; /* the guest runs in ring 3 of a shim, and not by itself */
 	uint32_t tsc_khz;
 	uint32_t xen_version;
 	size_t vcpu_mmap_bytes;

@@ -31,10 +31,14 @@ struct xen_domain {
 	struct evtchn_table events;  /* under lock */
 	struct evtchn_kvm *events_kvm; /* under lock */
 	struct pages pages;          /* under lock: shared_info and grant frames */
+	uint32_t timer_port[EVTCHN_MAX_VCPUS]; /* under lock: of VIRQ_TIMER, as the kernel knows it; 0: none */
 
 	/* Fixed before the first vCPU runs. */
 	uint32_t console_port;
 	uint32_t xenstore_port;
+	uint8_t uuid[16];
+
+	_Atomic uint64_t callback; /* HVM_PARAM_CALLBACK_IRQ as the guest set it */
 
 	struct shim_log shim_log; /* has a lock of its own: it writes to a file */
 };

@@ -10,6 +10,7 @@
 #include "xen/abi.h"
 #include <xen/event_channel.h>
 
+#include "vmm/kvm.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
 #include "xen/guest_access.h"
@@ -107,7 +108,25 @@ static int64_t bind_interdomain(struct xen_domain *xen, struct evtchn_bind_inter
 {
 	int rc = evtchn_bind_interdomain(&xen->events, request->remote_dom, request->remote_port, &request->local_port);
 
-	return rc == 0 ? publish_new_port(xen, request->local_port, request->remote_port) : rc;
+	int64_t published = rc == 0 ? publish_new_port(xen, request->local_port, request->remote_port) : rc;
+	/* The other side may have sent before there was anybody to hear it. */
+	if (published == 0)
+		evtchn_kvm_deliver(xen->events_kvm, request->local_port);
+	return published;
+}
+
+/* What is sent to a loopback port comes from its other end: that one's route changes with it. */
+static int64_t bind_vcpu(struct xen_domain *xen, const struct evtchn_bind_vcpu *request)
+{
+	int rc = evtchn_bind_vcpu(&xen->events, request->port, request->vcpu);
+
+	if (rc != 0)
+		return rc;
+	const struct evtchn_port *port = &xen->events.ports[request->port];
+	if (evtchn_kvm_sync(xen->events_kvm, request->port) != 0 ||
+	    (port->kind == EVTCHN_LOOPBACK && evtchn_kvm_sync(xen->events_kvm, port->remote_port) != 0))
+		return -XEN_ENOMEM;
+	return 0;
 }
 
 /* Under the lock. */
@@ -127,10 +146,7 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 		rc = evtchn_bind_ipi(events, a->bind_ipi.vcpu, &a->bind_ipi.port);
 		return rc == 0 ? publish_new_port(xen, a->bind_ipi.port, 0) : rc;
 	case EVTCHNOP_bind_vcpu:
-		rc = evtchn_bind_vcpu(events, a->bind_vcpu.port, a->bind_vcpu.vcpu);
-		if (rc == 0 && evtchn_kvm_sync(xen->events_kvm, a->bind_vcpu.port) != 0)
-			rc = -XEN_ENOMEM;
-		return rc;
+		return bind_vcpu(xen, &a->bind_vcpu);
 	case EVTCHNOP_status:
 		if (!domid_is_self(a->status.dom))
 			return -XEN_EPERM;
@@ -153,6 +169,38 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 	{                                                                                                             \
 		sizeof(struct evtchn_##operation), offsetof(struct evtchn_##operation, port_field), answers, #operation \
 	}
+
+static int64_t set_timer_port(struct vcpu *target, void *argument)
+{
+	struct kvm_xen_vcpu_attr attr = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_TIMER,
+		.u.timer = { .port = *(uint32_t *)argument, .priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL },
+	};
+
+	return kvm_set_xen_vcpu_attr(target->fd, &attr) == 0 ? 0 : -XEN_EINVAL;
+}
+
+/*
+ * A vCPU's timer is the kernel's as soon as it knows the port: from then on set_singleshot_timer does not exit. Not
+ * under the lock: another vCPU has to do its own.
+ */
+static int64_t sync_timers(struct xen_domain *xen, struct vcpu *vcpu)
+{
+	int64_t rc = 0;
+
+	for (unsigned int i = 0; i < vcpu->vm->n_vcpus && rc == 0; i++) {
+		struct vcpu *target = &vcpu->vm->vcpus[i];
+
+		pthread_mutex_lock(&xen->lock);
+		uint32_t port = xen->events.virq_port[i][VIRQ_TIMER];
+		bool changed = port != xen->timer_port[i];
+		xen->timer_port[i] = port;
+		pthread_mutex_unlock(&xen->lock);
+		if (changed)
+			rc = vcpu_call(target, vcpu, set_timer_port, &port, -XEN_EAGAIN);
+	}
+	return rc;
+}
 
 int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
@@ -184,6 +232,8 @@ int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, co
 	pthread_mutex_lock(&xen->lock);
 	int64_t rc = operate(xen, operation, &arguments);
 	pthread_mutex_unlock(&xen->lock);
+	if (rc == 0 && (operation == EVTCHNOP_bind_virq || operation == EVTCHNOP_close || operation == EVTCHNOP_reset))
+		rc = sync_timers(xen, vcpu);
 	if (rc == 0 && shapes[operation].answers &&
 	    !copy_to_guest(vcpu, call->arguments[1], &arguments, shapes[operation].len_bytes))
 		return -XEN_EFAULT;

@@ -76,6 +76,12 @@ static bool virq_is_per_vcpu(uint32_t virq)
 	return virq == VIRQ_TIMER || virq == VIRQ_DEBUG || virq == VIRQ_XENOPROF || virq == VIRQ_XENPMU;
 }
 
+/* Where a bound virtual interrupt is listed: global ones under vCPU 0, wherever their events go. */
+static unsigned int virq_owner(const struct evtchn_port *port)
+{
+	return virq_is_per_vcpu(port->virq) ? port->vcpu : 0;
+}
+
 int evtchn_bind_virq(struct evtchn_table *table, uint32_t virq, uint32_t vcpu, uint32_t *port)
 {
 	if (virq >= EVTCHN_N_VIRQS || (!virq_is_per_vcpu(virq) && vcpu != 0))
@@ -171,7 +177,7 @@ int evtchn_close(struct evtchn_table *table, uint32_t port, uint32_t *other)
 	if (!bound)
 		return -XEN_EINVAL;
 	if (bound->kind == EVTCHN_VIRQ)
-		table->virq_port[bound->vcpu][bound->virq] = 0;
+		table->virq_port[virq_owner(bound)][bound->virq] = 0;
 	if (bound->kind == EVTCHN_LOOPBACK) {
 		struct evtchn_port *remote = &table->ports[bound->remote_port];
 

@@ -44,6 +44,9 @@ static int64_t get_param(struct xen_domain *xen, struct vcpu *vcpu, uint64_t arg
 	case HVM_PARAM_CONSOLE_EVTCHN:
 		param.value = xen->console_port;
 		break;
+	case HVM_PARAM_CALLBACK_IRQ:
+		param.value = atomic_load(&xen->callback);
+		break;
 	default:
 		return -XEN_EINVAL;
 	}
@@ -51,10 +54,26 @@ static int64_t get_param(struct xen_domain *xen, struct vcpu *vcpu, uint64_t arg
 }
 
 /*
- * The shim asks for an interrupt pin (which there is not) to learn that the toolstack knows of event channels; events
- * come by its upcall vectors all the same.
+ * How the guest wants to hear of events: by a vector, the same for all vCPUs. The shim asks for an interrupt pin (which
+ * there is not) to learn that the toolstack knows of event channels; events come by its upcall vectors all the same.
  */
-static int64_t set_param(struct vcpu *vcpu, uint64_t argument_gva)
+static int64_t set_callback(struct vcpu *vcpu, uint64_t value)
+{
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_UPCALL_VECTOR, .u.vector = (uint8_t)value };
+
+	switch (value >> CALLBACK_TYPE_SHIFT) {
+	case HVM_PARAM_CALLBACK_TYPE_GSI:
+		return 0;
+	case HVM_PARAM_CALLBACK_TYPE_VECTOR:
+		if (attr.u.vector < FIRST_VECTOR)
+			return -XEN_EINVAL;
+		return kvm_set_xen_attr(vcpu->vm->vm_fd, &attr) == 0 ? 0 : -XEN_EINVAL;
+	default:
+		return -XEN_EINVAL;
+	}
+}
+
+static int64_t set_param(struct xen_domain *xen, struct vcpu *vcpu, uint64_t argument_gva)
 {
 	struct xen_hvm_param param;
 
@@ -62,9 +81,13 @@ static int64_t set_param(struct vcpu *vcpu, uint64_t argument_gva)
 		return -XEN_EFAULT;
 	if (!domid_is_self(param.domid))
 		return -XEN_ESRCH;
-	if (param.index != HVM_PARAM_CALLBACK_IRQ || param.value >> CALLBACK_TYPE_SHIFT != HVM_PARAM_CALLBACK_TYPE_GSI)
+	/* The rest is the toolstack's to set. */
+	if (param.index != HVM_PARAM_CALLBACK_IRQ)
 		return -XEN_EINVAL;
-	return 0;
+	int64_t rc = set_callback(vcpu, param.value);
+	if (rc == 0)
+		atomic_store(&xen->callback, param.value);
+	return rc;
 }
 
 static int64_t set_upcall_vector(struct vcpu *target, void *argument)
@@ -99,7 +122,7 @@ int64_t hypercall_hvm_op(struct xen_domain *xen, struct vcpu *vcpu, const struct
 	case HVMOP_get_param:
 		return get_param(xen, vcpu, call->arguments[1]);
 	case HVMOP_set_param:
-		return set_param(vcpu, call->arguments[1]);
+		return set_param(xen, vcpu, call->arguments[1]);
 	case HVMOP_set_evtchn_upcall_vector:
 		return set_evtchn_upcall_vector(vcpu, call->arguments[1]);
 	default:

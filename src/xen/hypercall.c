@@ -8,6 +8,7 @@
 
 static const hypercall_fn OPERATIONS[] = {
 	[__HYPERVISOR_memory_op] = hypercall_memory_op,
+	[__HYPERVISOR_xen_version] = hypercall_xen_version,
 	[__HYPERVISOR_console_io] = hypercall_console_io,
 	[__HYPERVISOR_grant_table_op] = hypercall_grant_table_op,
 	[__HYPERVISOR_vcpu_op] = hypercall_vcpu_op,

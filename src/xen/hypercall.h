@@ -27,6 +27,7 @@ void hypercall_vcpu_starts(struct vcpu *vcpu);
 typedef int64_t (*hypercall_fn)(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
 
 int64_t hypercall_memory_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
+int64_t hypercall_xen_version(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
 int64_t hypercall_console_io(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
 int64_t hypercall_grant_table_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
 int64_t hypercall_vcpu_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);

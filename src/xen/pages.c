@@ -51,6 +51,8 @@ void *pages_shared_info(const struct pages *pages)
 
 static int place(struct pages *pages, struct guest_memory *memory, unsigned int page, uint64_t gfn)
 {
+	if (gfn == PAGES_NOWHERE)
+		return EINVAL;
 	if (pages->gfn[page] == gfn)
 		return 0;
 	/* Another page of ours lay there: it is shown nowhere now. */

@@ -45,13 +45,13 @@ static int write_vcpus(struct xenstore *store, unsigned int n_vcpus)
 	return rc;
 }
 
-/* The domain's home is the host's, and the guest may read all of it. Children inherit this. */
-static int make_home(struct xenstore *store)
+/* The host's, and the guest may read all of it. Children inherit this. */
+static int make_readable(struct xenstore *store, const char *path)
 {
 	const char *const readable[] = { "n0", "r1" };
-	int rc = xenstore_write(store, "/local/domain/1", "", 0);
+	int rc = xenstore_write(store, path, "", 0);
 
-	return rc == 0 ? xenstore_set_permissions(store, "/local/domain/1", readable, G_N_ELEMENTS(readable)) : rc;
+	return rc == 0 ? xenstore_set_permissions(store, path, readable, G_N_ELEMENTS(readable)) : rc;
 }
 
 int store_contents_write(struct xenstore *store, const struct store_contents *contents)
@@ -84,7 +84,10 @@ int store_contents_write(struct xenstore *store, const struct store_contents *co
 		{ HOME "console/port", contents->console_port },      { HOME "store/ring-ref", contents->xenstore_gfn },
 		{ HOME "store/port", contents->xenstore_port },
 	};
-	int rc = make_home(store);
+	int rc = make_readable(store, "/local/domain/1");
+
+	if (rc == 0)
+		rc = make_readable(store, vm_path);
 
 	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(texts); i++)
 		rc = xenstore_printf(store, texts[i].path, "%s", texts[i].value);

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: MIT
+/*
+ * guest_memory.c against models that are slow and simple: which ranges are backed, from the memory map; and what each
+ * page holds after any sequence of writes, overlays and discards. Whether an address of the host can be touched is
+ * asked of the kernel, which does not crash over it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#include "vmm/error.h"
+#include "vmm/guest_memory.h"
+
+#define MIB           (UINT64_C(1) << 20)
+#define PAGE          LAYOUT_PAGE_BYTES
+#define N_MEMFD_PAGES 8u
+
+static uint64_t random_u64(void)
+{
+	return (uint64_t)(uint32_t)g_test_rand_int() << 32 | (uint32_t)g_test_rand_int();
+}
+
+static uint64_t random_below(uint64_t n)
+{
+	return random_u64() % n;
+}
+
+static struct guest_memory *memory_new(uint64_t ram_bytes, uint64_t max_low_bytes)
+{
+	g_autoptr(GError) error = NULL;
+	struct guest_memory *memory;
+	struct layout layout;
+
+	g_assert_true(layout_init(&layout, ram_bytes, max_low_bytes, &error));
+	memory = guest_memory_new(&layout, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(memory);
+	g_assert_cmpint(memcmp(guest_memory_layout(memory), &layout, sizeof(layout)), ==, 0);
+	return memory;
+}
+
+/* Of one byte of ours; FALSE where there is none. Past the sanitizer's wrapper, which would look at it first. */
+static gboolean can_read(const void *address)
+{
+	uint8_t byte;
+	struct iovec to = {&byte, 1};
+	struct iovec from = {(void *)(uintptr_t)address, 1};
+
+	return syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1, 0) == 1;
+}
+
+/* All that the map names is backed, RAM and reserved, and nothing else is. */
+static gboolean is_backed(const struct layout *layout, uint64_t gpa, uint64_t len_bytes)
+{
+	const unsigned __int128 end = (unsigned __int128)gpa + len_bytes;
+	unsigned __int128 covered = gpa;
+
+	if (len_bytes == 0)
+		return FALSE;
+	for (size_t i = 0; i < layout->n_map; i++) /* sorted */
+		if (layout->map[i].gpa <= covered && covered < layout->map[i].gpa + layout->map[i].len_bytes)
+			covered = layout->map[i].gpa + layout->map[i].len_bytes;
+	return covered >= end;
+}
+
+static void check_span(const struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes, unsigned int counts[2])
+{
+	const uint8_t *base = guest_memory_span(memory, 0, 1);
+	const uint8_t *span = guest_memory_span(memory, gpa, (size_t)len_bytes);
+	gboolean backed = is_backed(guest_memory_layout(memory), gpa, len_bytes);
+
+	g_assert_true((span != NULL) == backed);
+	counts[backed]++;
+	if (!span)
+		return;
+	g_assert_true((uintptr_t)span == (uintptr_t)base + gpa); /* the guest's address plus a constant */
+	g_assert_true(can_read(span));
+	g_assert_true(can_read(span + len_bytes - 1));
+}
+
+static uint64_t random_near(const struct layout *layout)
+{
+	const uint64_t edges[] = {0,
+				  LAYOUT_EBDA_GPA,
+				  LAYOUT_LOW_HOLE_GPA,
+				  LAYOUT_LOW_HOLE_END,
+				  layout->low_ram_top_gpa,
+				  layout->xenstore_gpa,
+				  layout->special_end_gpa,
+				  LAYOUT_4GIB,
+				  layout->high_ram_top_gpa,
+				  layout->overlay_gpa,
+				  layout->overlay_end_gpa,
+				  UINT64_C(1) << 63,
+				  0};
+	uint64_t edge = edges[random_below(G_N_ELEMENTS(edges))];
+
+	switch (random_below(4)) {
+	case 0:
+		return edge + random_below(5) - 2;
+	case 1:
+		return edge + random_below(4 * PAGE) - 2 * PAGE;
+	case 2:
+		return random_below(layout->overlay_end_gpa);
+	default:
+		return random_u64() >> random_below(64);
+	}
+}
+
+static void test_span(void)
+{
+	const uint64_t sizes[][2] = {{32, 32}, {64, 64}, {64, 32}, {256, 128}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		struct guest_memory *memory = memory_new(sizes[i][0] * MIB, sizes[i][1] * MIB);
+		const struct layout *layout = guest_memory_layout(memory);
+		unsigned int counts[2] = {0, 0};
+
+		for (unsigned int round = 0; round < 20000; round++) {
+			uint64_t gpa = random_near(layout);
+
+			/* Both by length and by end, so that ends come to lie at the edges as well. */
+			check_span(memory, gpa, random_u64() >> random_below(64), counts);
+			check_span(memory, gpa, random_near(layout) - gpa, counts);
+		}
+		g_assert_cmpuint(counts[0], >, 1000);
+		g_assert_cmpuint(counts[1], >, 1000);
+		guest_memory_free(memory);
+	}
+}
+
+static void test_no_address_outside(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const struct layout *layout = guest_memory_layout(memory);
+	const uint8_t *base = guest_memory_span(memory, 0, 1);
+	unsigned int n_holes = 0;
+
+	for (uint64_t gpa = 0; gpa < layout->overlay_end_gpa; gpa += gpa % (16 * MIB) < 4 * PAGE ? PAGE : MIB) {
+		gboolean backed = is_backed(layout, gpa, 1);
+
+		g_assert_true(can_read(base + gpa) == backed); /* holes and the empty window are closed */
+		n_holes += !backed;
+	}
+	g_assert_cmpuint(n_holes, >, 0);
+	g_assert_false(can_read(base + layout->special_end_gpa));
+	guest_memory_free(memory);
+}
+
+static void test_read_write(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const struct layout *layout = guest_memory_layout(memory);
+	const uint64_t regions[][2] = {{0, layout->special_end_gpa}, {LAYOUT_4GIB, layout->high_ram_top_gpa}};
+
+	for (unsigned int round = 0; round < 5000; round++) {
+		const uint64_t *region = regions[random_below(2)];
+		uint8_t out[256], in[256], untouched[256];
+		uint64_t len_bytes = 1 + random_below(sizeof(out));
+		uint64_t gpa = region[0] + random_below(region[1] - region[0] - len_bytes + 1);
+
+		for (size_t i = 0; i < sizeof(out); i++)
+			out[i] = (uint8_t)g_test_rand_int();
+		memset(in, 0xa5, sizeof(in));
+		memset(untouched, 0xa5, sizeof(untouched));
+		g_assert_true(guest_memory_write(memory, gpa, out, len_bytes));
+		g_assert_true(guest_memory_read(memory, gpa, in, len_bytes));
+		g_assert_cmpint(memcmp(in, out, len_bytes), ==, 0);
+		g_assert_cmpint(memcmp(in + len_bytes, untouched, sizeof(in) - len_bytes), ==, 0);
+		/* One byte over the end of the region: nothing is copied, not even what would fit. */
+		gpa = region[1] - len_bytes + 1;
+		memset(in, 0xa5, sizeof(in));
+		memcpy(untouched, guest_memory_span(memory, gpa, len_bytes - 1) ?: untouched, len_bytes - 1);
+		g_assert_false(guest_memory_write(memory, gpa, out, len_bytes));
+		g_assert_true(len_bytes == 1 ||
+			      memcmp(untouched, guest_memory_span(memory, gpa, len_bytes - 1), len_bytes - 1) == 0);
+		g_assert_false(guest_memory_read(memory, gpa, in, len_bytes));
+		for (size_t i = 0; i < sizeof(in); i++)
+			g_assert_cmpuint(in[i], ==, 0xa5);
+	}
+	guest_memory_free(memory);
+}
+
+static void test_slots(void)
+{
+	const uint64_t sizes[][2] = {{32, 32}, {34, 32}, {4096, 3072}, {65536, 3584}, {8 << 20, 3072}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		struct guest_memory *memory = memory_new(sizes[i][0] * MIB, sizes[i][1] * MIB);
+		const struct layout *layout = guest_memory_layout(memory);
+		struct guest_memory_slot slots[GUEST_MEMORY_MAX_SLOTS];
+		size_t n = guest_memory_slots(memory, slots);
+		uint8_t *base = guest_memory_span(memory, 0, 1);
+		uint64_t slots_bytes = 0, map_bytes = 0, top_gpa = 0;
+		uintptr_t start, end;
+
+		guest_memory_extent(memory, &start, &end);
+		g_assert_cmpuint(n, <=, GUEST_MEMORY_MAX_SLOTS);
+		for (size_t j = 0; j < n; j++) {
+			g_assert_cmpuint(slots[j].len_bytes, >, 0);
+			g_assert_cmpuint(slots[j].gpa, >=, top_gpa); /* disjoint: KVM refuses others */
+			g_assert_cmpuint(slots[j].gpa % PAGE, ==, 0);
+			g_assert_cmpuint(slots[j].len_bytes % PAGE, ==, 0);
+			g_assert_true((uint8_t *)slots[j].hva == base + slots[j].gpa);
+			g_assert_true((uintptr_t)slots[j].hva >= start &&
+				      (uintptr_t)slots[j].hva + slots[j].len_bytes <= end);
+			/* Congruent, or no huge page of the host becomes one of the guest. */
+			g_assert_cmpuint(((uintptr_t)slots[j].hva - slots[j].gpa) % (2 * MIB), ==, 0);
+			top_gpa = slots[j].gpa + slots[j].len_bytes;
+			slots_bytes += slots[j].len_bytes;
+		}
+		/* They hold each entry of the map and the window, and as they are disjoint, the sum says: no more. */
+		for (size_t j = 0; j <= layout->n_map; j++) {
+			uint64_t gpa = j < layout->n_map ? layout->map[j].gpa : layout->overlay_gpa;
+			uint64_t len_bytes = j < layout->n_map ? layout->map[j].len_bytes : LAYOUT_OVERLAY_BYTES;
+			unsigned int n_holders = 0;
+
+			for (size_t k = 0; k < n; k++)
+				n_holders +=
+					gpa >= slots[k].gpa && gpa + len_bytes <= slots[k].gpa + slots[k].len_bytes;
+			g_assert_cmpuint(n_holders, ==, 1);
+			map_bytes += len_bytes;
+		}
+		g_assert_cmpuint(slots_bytes, ==, map_bytes);
+		guest_memory_free(memory);
+	}
+}
+
+static int new_memfd(void)
+{
+	int memfd = memfd_create("guest-memory-test", MFD_CLOEXEC);
+
+	g_assert_cmpint(memfd, >=, 0);
+	g_assert_cmpint(ftruncate(memfd, (off_t)(N_MEMFD_PAGES * PAGE)), ==, 0);
+	return memfd;
+}
+
+/* Where an overlay may lie, said once more: below the special pages, above 4 GiB, in the window. */
+static gboolean may_hold_overlay(const struct layout *layout, uint64_t gfn)
+{
+	return gfn < layout->low_ram_top_gpa / PAGE ||
+	       (gfn >= LAYOUT_4GIB / PAGE && gfn < layout->overlay_end_gpa / PAGE);
+}
+
+static gboolean may_be_discarded(const struct layout *layout, uint64_t gpa, uint64_t len_bytes)
+{
+	const unsigned __int128 end = (unsigned __int128)gpa + len_bytes;
+
+	return len_bytes > 0 &&
+	       (end <= layout->low_ram_top_gpa || (gpa >= LAYOUT_4GIB && end <= layout->high_ram_top_gpa));
+}
+
+/* A page as the model knows it. */
+struct model_page {
+	int overlay;  /* which page of the memfd shows here; -1: none */
+	uint64_t tag; /* at its beginning, when no overlay does */
+};
+
+struct model {
+	struct guest_memory *memory;
+	const struct layout *layout;
+	int memfd;
+	uint64_t *memfd_pages; /* mapped */
+	uint64_t memfd_tags[N_MEMFD_PAGES];
+	uint64_t gfns[64]; /* the pages that we play with */
+	struct model_page pages[64];
+	size_t n;
+};
+
+/* Past span(), which does not open the window. */
+static volatile uint64_t *page_at(const struct model *model, size_t i)
+{
+	return (volatile uint64_t *)((uint8_t *)guest_memory_span(model->memory, 0, 1) + model->gfns[i] * PAGE);
+}
+
+static gboolean in_window(const struct model *model, size_t i)
+{
+	return model->gfns[i] >= model->layout->overlay_gpa / PAGE;
+}
+
+static void check_page(const struct model *model, size_t i)
+{
+	const struct model_page *page = &model->pages[i];
+
+	if (in_window(model, i)) {
+		g_assert_null(guest_memory_span(model->memory, model->gfns[i] * PAGE, 1));
+		if (page->overlay < 0) {
+			g_assert_false(can_read((const void *)(uintptr_t)page_at(model, i)));
+			return;
+		}
+	}
+	g_assert_cmpuint(*page_at(model, i), ==, page->overlay < 0 ? page->tag : model->memfd_tags[page->overlay]);
+	g_assert_cmpuint(page_at(model, i)[PAGE / 8 - 1], ==, 0);
+}
+
+static void check_model(const struct model *model)
+{
+	for (size_t i = 0; i < model->n; i++)
+		check_page(model, i);
+	for (unsigned int i = 0; i < N_MEMFD_PAGES; i++)
+		g_assert_cmpuint(model->memfd_pages[i * PAGE / 8], ==, model->memfd_tags[i]);
+}
+
+static void model_discard(struct model *model, size_t i)
+{
+	uint64_t n_pages = 1 + random_below(6);
+	uint64_t gpa = model->gfns[i] * PAGE, len_bytes = n_pages * PAGE;
+	gboolean allowed = may_be_discarded(model->layout, gpa, len_bytes);
+
+	g_assert_true(guest_memory_discard(model->memory, gpa, len_bytes) == allowed);
+	for (size_t j = 0; allowed && j < model->n; j++)
+		/* A page of the hypervisor's is not the guest's to give back: it stays as it is. */
+		if (model->gfns[j] >= model->gfns[i] && model->gfns[j] < model->gfns[i] + n_pages &&
+		    model->pages[j].overlay < 0)
+			model->pages[j].tag = 0;
+}
+
+static void model_step(struct model *model)
+{
+	size_t i = random_below(model->n);
+	struct model_page *page = &model->pages[i];
+	unsigned int k = (unsigned int)random_below(N_MEMFD_PAGES);
+
+	switch (random_below(6)) {
+	case 0: /* the guest writes */
+		if (page->overlay >= 0) {
+			*page_at(model, i) = model->memfd_tags[page->overlay] = random_u64();
+		} else if (!in_window(model, i)) {
+			page->tag = random_u64();
+			g_assert_true(guest_memory_write(model->memory, model->gfns[i] * PAGE, &page->tag, 8));
+		}
+		break;
+	case 1: /* the hypervisor writes */
+		model->memfd_pages[k * PAGE / 8] = model->memfd_tags[k] = random_u64();
+		break;
+	case 2:
+		g_assert_cmpint(guest_memory_overlay(model->memory, model->gfns[i], model->memfd, k * PAGE), ==, 0);
+		page->overlay = (int)k;
+		break;
+	case 3: /* also where there is none: what was there is gone */
+		g_assert_cmpint(guest_memory_overlay_remove(model->memory, model->gfns[i]), ==, 0);
+		*page = (struct model_page){.overlay = -1};
+		break;
+	case 4:
+		model_discard(model, i);
+		break;
+	default: /* no file: nothing changes */
+		g_assert_cmpint(guest_memory_overlay(model->memory, model->gfns[i], -1, 0), ==, EBADF);
+		break;
+	}
+}
+
+static void test_pages_against_model(void)
+{
+	struct model model = {.memory = memory_new(64 * MIB, 32 * MIB), .memfd = new_memfd()};
+	const struct layout *layout = model.layout = guest_memory_layout(model.memory);
+	/* Runs of neighbours, at all edges. */
+	const uint64_t runs[] = {0,
+				 0x9d,
+				 0xfd,
+				 0x400,
+				 layout->low_ram_top_gpa / PAGE - 8,
+				 LAYOUT_4GIB / PAGE,
+				 layout->high_ram_top_gpa / PAGE - 4,
+				 layout->overlay_end_gpa / PAGE - 8};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(runs); i++)
+		for (uint64_t j = 0; j < 8; j++) {
+			model.gfns[model.n] = runs[i] + j;
+			model.pages[model.n++].overlay = -1;
+		}
+	model.memfd_pages = mmap(NULL, N_MEMFD_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, model.memfd, 0);
+	g_assert_true(model.memfd_pages != MAP_FAILED);
+	for (unsigned int step = 0; step < 20000; step++) {
+		model_step(&model);
+		if (step % 16 == 0)
+			check_model(&model);
+	}
+	check_model(&model);
+	munmap(model.memfd_pages, N_MEMFD_PAGES * PAGE);
+	close(model.memfd);
+	guest_memory_free(model.memory);
+}
+
+static uint64_t random_gfn(const struct layout *layout)
+{
+	const uint64_t odd[] = {UINT64_MAX,
+				UINT64_MAX / PAGE,
+				UINT64_MAX / PAGE + 1,
+				UINT64_C(1) << 52,
+				(UINT64_C(1) << 52) + 1,
+				(UINT64_C(1) << 52) + (LAYOUT_4GIB / PAGE),
+				UINT64_C(1) << 63,
+				layout->console_gpa / PAGE,
+				layout->xenstore_gpa / PAGE,
+				layout->special_end_gpa / PAGE,
+				LAYOUT_4GIB / PAGE - 1,
+				layout->overlay_end_gpa / PAGE};
+
+	return random_below(2) ? odd[random_below(G_N_ELEMENTS(odd))] : random_near(layout) / PAGE;
+}
+
+static void test_overlay_refusals(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const struct layout *layout = guest_memory_layout(memory);
+	const uint64_t mark = 0x1234567;
+	unsigned int n_refused = 0;
+	int memfd = new_memfd();
+
+	g_assert_true(guest_memory_write(memory, layout->console_gpa, &mark, sizeof(mark)));
+	g_assert_true(guest_memory_write(memory, layout->xenstore_gpa, &mark, sizeof(mark)));
+	for (unsigned int i = 0; i < 5000; i++) {
+		uint64_t gfn = random_gfn(layout);
+		int expected = may_hold_overlay(layout, gfn) ? 0 : EINVAL;
+
+		g_assert_cmpint(guest_memory_overlay(memory, gfn, memfd, 0), ==, expected);
+		n_refused += expected != 0;
+		if (expected == 0)
+			g_assert_cmpint(guest_memory_overlay_remove(memory, gfn), ==, 0);
+	}
+	g_assert_cmpuint(n_refused, >, 100);
+	g_assert_cmpuint(*(uint64_t *)guest_memory_span(memory, layout->console_gpa, 8), ==, mark);
+	g_assert_cmpuint(*(uint64_t *)guest_memory_span(memory, layout->xenstore_gpa, 8), ==, mark);
+	g_assert_false(can_read((uint8_t *)guest_memory_span(memory, 0, 1) + layout->special_end_gpa));
+	close(memfd);
+	guest_memory_free(memory);
+}
+
+static void test_overlay_remove_refusals(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const struct layout *layout = guest_memory_layout(memory);
+	unsigned int n_refused = 0;
+
+	for (unsigned int i = 0; i < 5000; i++) {
+		uint64_t gfn = random_gfn(layout);
+		int expected = may_hold_overlay(layout, gfn) ? 0 : EINVAL;
+
+		g_assert_cmpint(guest_memory_overlay_remove(memory, gfn), ==, expected);
+		n_refused += expected != 0;
+	}
+	g_assert_cmpuint(n_refused, >, 100);
+	guest_memory_free(memory);
+}
+
+static void test_discard_refusals(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const struct layout *layout = guest_memory_layout(memory);
+	const uint64_t mark = 0x1234567;
+	unsigned int n_refused = 0, n_done = 0;
+
+	g_assert_true(guest_memory_write(memory, layout->console_gpa, &mark, sizeof(mark)));
+	g_assert_true(guest_memory_write(memory, layout->xenstore_gpa, &mark, sizeof(mark)));
+	for (unsigned int i = 0; i < 20000; i++) {
+		uint64_t gpa = random_near(layout) & ~(PAGE - 1);
+		uint64_t len_bytes =
+			random_below(2) ? (random_near(layout) & ~(PAGE - 1)) - gpa : random_u64() >> random_below(64);
+		gboolean allowed = may_be_discarded(layout, gpa, len_bytes);
+
+		g_assert_true(guest_memory_discard(memory, gpa, len_bytes) == allowed);
+		allowed ? n_done++ : n_refused++;
+	}
+	g_assert_cmpuint(n_refused, >, 1000);
+	g_assert_cmpuint(n_done, >, 1000);
+	g_assert_cmpuint(*(uint64_t *)guest_memory_span(memory, layout->console_gpa, 8), ==, mark);
+	g_assert_cmpuint(*(uint64_t *)guest_memory_span(memory, layout->xenstore_gpa, 8), ==, mark);
+	/* Not from the middle of a page: the kernel would have to round, one way or the other. */
+	g_assert_true(guest_memory_write(memory, PAGE, &mark, sizeof(mark)));
+	g_assert_false(guest_memory_discard(memory, PAGE + 8, PAGE));
+	g_assert_cmpuint(*(uint64_t *)guest_memory_span(memory, PAGE, 8), ==, mark);
+	guest_memory_free(memory);
+}
+
+/* More than the host has of addresses. */
+static void test_too_much(void)
+{
+	g_autoptr(GError) error = NULL;
+	struct layout layout;
+
+	g_assert_true(layout_init(&layout, 64 * MIB, 32 * MIB, &error));
+	layout.overlay_end_gpa = UINT64_C(1) << 56;
+	g_assert_null(guest_memory_new(&layout, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_HOST);
+	g_assert_null(strchr(error->message, '\n'));
+	guest_memory_free(NULL);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/guest_memory/span", test_span);
+	g_test_add_func("/guest_memory/no-address-outside", test_no_address_outside);
+	g_test_add_func("/guest_memory/read-write", test_read_write);
+	g_test_add_func("/guest_memory/slots", test_slots);
+	g_test_add_func("/guest_memory/pages-against-model", test_pages_against_model);
+	g_test_add_func("/guest_memory/overlay-refusals", test_overlay_refusals);
+	g_test_add_func("/guest_memory/overlay-remove-refusals", test_overlay_remove_refusals);
+	g_test_add_func("/guest_memory/discard-refusals", test_discard_refusals);
+	g_test_add_func("/guest_memory/too-much", test_too_much);
+	return g_test_run();
+}
