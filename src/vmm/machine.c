@@ -42,6 +42,7 @@ struct machine {
 	struct console *console;
 	guint stop_source;
 	bool launcher_gone;
+	bool told_to_stop; /* by the launcher: nothing is worth waiting for any more */
 	char *uuid;
 };
 
@@ -84,6 +85,7 @@ static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
 	machine->launcher_gone = got <= 0;
+	machine->told_to_stop = true;
 	vm_end(&machine->vm, got > 0 ? outcome : OUTCOME_DESTROYED, 0, NULL);
 	g_main_loop_quit(machine->loop);
 	return got <= 0 ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
@@ -287,7 +289,8 @@ static void stop_vm(struct machine *machine)
 	if (ended_badly(vm->record))
 		evidence_collect(&vm->record->evidence, vm, machine->store);
 	if (machine->console && !machine->launcher_gone)
-		console_drain(machine->console, machine->setup->console_patient, machine->setup->launcher_fd);
+		console_drain(machine->console, machine->setup->console_patient && !machine->told_to_stop,
+			      machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
 	console_free(machine->console);

@@ -169,7 +169,22 @@ static void serve_calls(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&vcpu->vm->calls_lock);
 	serve_calls_locked(vcpu);
+	/* Paused: it stays here, and goes on serving. */
+	while (vcpu->vm->paused && !atomic_load(&vcpu->vm->stopping)) {
+		pthread_cond_wait(&vcpu->vm->calls_changed, &vcpu->vm->calls_lock);
+		serve_calls_locked(vcpu);
+	}
 	pthread_mutex_unlock(&vcpu->vm->calls_lock);
+}
+
+void vcpu_pause_all(struct vm *vm, bool paused)
+{
+	pthread_mutex_lock(&vm->calls_lock);
+	vm->paused = paused;
+	pthread_cond_broadcast(&vm->calls_changed);
+	pthread_mutex_unlock(&vm->calls_lock);
+	for (unsigned int i = 0; paused && i < vm->n_vcpus; i++)
+		vcpu_kick(&vm->vcpus[i]);
 }
 
 static void unlink_call(struct vcpu *target, struct vcpu_call *call)
@@ -196,6 +211,7 @@ int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct v
 		last = &(*last)->next;
 	*last = &call;
 	vcpu_kick(target);
+	pthread_cond_broadcast(&vm->calls_changed); /* it may be paused */
 	while (!call.done) {
 		if (self)
 			serve_calls_locked(self);

@@ -49,6 +49,12 @@ void vcpu_kick(struct vcpu *vcpu); /* any thread */
 void vcpu_join(struct vcpu *vcpu); /* the main thread's, after vm_stop() */
 
 /*
+ * Keeps all vCPUs out of the guest, or lets them in again. Any thread but a vCPU's; does not wait: each vCPU comes out
+ * at its next exit, which the kick makes now.
+ */
+void vcpu_pause_all(struct vm *vm, bool paused);
+
+/*
  * Runs fn in the target's thread and returns what it returned, or cancelled_result when the VM stops first. self: the
  * calling vCPU, NULL for any other thread.
  */

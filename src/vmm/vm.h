@@ -33,7 +33,8 @@ struct vm {
 
 	_Atomic bool stopping;      /* no vCPU enters the guest any more */
 	int stop_fd;                /* eventfd: wakes the main thread, which then tears down */
-	pthread_mutex_t calls_lock; /* of every vCPU's calls; innermost */
+	pthread_mutex_t calls_lock; /* of every vCPU's calls, and of paused; innermost */
+	bool paused;
 	pthread_cond_t calls_changed;
 };
 
