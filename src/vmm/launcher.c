@@ -23,8 +23,8 @@ struct launcher {
 	const struct launcher_files *files;
 	GMainLoop *loop;
 	pid_t machine_pid;
-	int ending_signal; /* the signal that made us end the domain, 0 */
-	bool ending;
+	int ending_signal;   /* the signal that made us end the domain, 0 */
+	enum outcome ending; /* what the machine was told, OUTCOME_NONE: nothing */
 	bool escape;       /* the terminal is a person's: Ctrl-] ends the domain */
 	int wait_status;
 	guint stdin_source, input_source, grace_source;
@@ -44,35 +44,39 @@ void launcher_block_signals(sigset_t *signals)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* It does not answer: what was to happen happens now. */
+static void kill_machine(const struct launcher *launcher)
+{
+	machine_record_stop(launcher->setup, launcher->ending);
+	kill(launcher->machine_pid, SIGKILL);
+}
+
 static gboolean on_grace_over(gpointer opaque)
 {
 	struct launcher *launcher = opaque;
 
 	launcher->grace_source = 0;
-	kill(launcher->machine_pid, SIGKILL);
+	kill_machine(launcher);
 	return G_SOURCE_REMOVE;
 }
 
-static void end_domain(struct launcher *launcher, enum outcome outcome, const char *detail)
+static void end_domain(struct launcher *launcher, enum outcome outcome)
 {
 	const uint8_t message = (uint8_t)outcome;
+	bool told_before = launcher->ending != OUTCOME_NONE;
 
-	record_end(launcher->setup->record, outcome, 0, "%s", detail);
+	if (!told_before)
+		launcher->ending = outcome;
 	/* A second wish, or a machine that hears nothing any more: no more patience. */
-	if (launcher->ending || send(launcher->files->machine_fd, &message, sizeof(message), MSG_DONTWAIT) < 0)
-		kill(launcher->machine_pid, SIGKILL);
+	if (told_before || send(launcher->files->machine_fd, &message, sizeof(message), MSG_DONTWAIT) < 0)
+		kill_machine(launcher);
 	else
 		launcher->grace_source = g_timeout_add_seconds(GRACE_S, on_grace_over, launcher);
-	launcher->ending = true;
 }
 
 static gboolean on_timeout(gpointer opaque)
 {
-	struct launcher *launcher = opaque;
-	g_autofree char *detail = g_strdup_printf("the domain was still running after %u s (--timeout)",
-						  launcher->setup->config->timeout_s);
-
-	end_domain(launcher, OUTCOME_TIMEOUT, detail);
+	end_domain(opaque, OUTCOME_TIMEOUT);
 	return G_SOURCE_REMOVE;
 }
 
@@ -101,7 +105,7 @@ static gboolean on_signal(gint fd, GIOCondition condition, gpointer opaque)
 		}
 		if (launcher->ending_signal == 0)
 			launcher->ending_signal = (int)info.ssi_signo;
-		end_domain(launcher, OUTCOME_DESTROYED, "");
+		end_domain(launcher, OUTCOME_DESTROYED);
 	}
 	return G_SOURCE_CONTINUE;
 }
@@ -133,7 +137,7 @@ static gboolean on_stdin(gint fd, GIOCondition condition, gpointer opaque)
 	launcher->pending_end = (size_t)got;
 	for (ssize_t i = 0; launcher->escape && i < got; i++)
 		if (launcher->pending[i] == ESCAPE_KEY) {
-			end_domain(launcher, OUTCOME_DESTROYED, "ended by Ctrl-]");
+			end_domain(launcher, OUTCOME_DESTROYED);
 			launcher->pending_end = (size_t)i;
 		}
 	pass_on(launcher);

@@ -42,7 +42,7 @@ struct machine {
 	struct console *console;
 	guint stop_source;
 	bool launcher_gone;
-	bool told_to_stop; /* by the launcher: nothing is worth waiting for any more */
+	enum outcome told_to_stop; /* by the launcher, or OUTCOME_NONE: nothing is worth waiting for any more */
 	char *uuid;
 };
 
@@ -74,7 +74,16 @@ static gboolean on_stop(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-/* The launcher wants the domain to end (it has set the outcome already), or is dead. */
+void machine_record_stop(const struct machine_setup *setup, enum outcome outcome)
+{
+	if (outcome == OUTCOME_TIMEOUT)
+		record_end(setup->record, outcome, 0, "the domain was still running after %u s (--timeout)",
+			   setup->config->timeout_s);
+	else
+		record_end(setup->record, outcome, 0, NULL);
+}
+
+/* The launcher wants the domain to end, or is dead. */
 static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct machine *machine = opaque;
@@ -85,8 +94,8 @@ static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
 	machine->launcher_gone = got <= 0;
-	machine->told_to_stop = true;
-	vm_end(&machine->vm, got > 0 ? outcome : OUTCOME_DESTROYED, 0, NULL);
+	machine->told_to_stop = got > 0 ? outcome : OUTCOME_DESTROYED;
+	machine_record_stop(machine->setup, machine->told_to_stop);
 	g_main_loop_quit(machine->loop);
 	return got <= 0 ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
@@ -289,7 +298,7 @@ static void stop_vm(struct machine *machine)
 	if (ended_badly(vm->record))
 		evidence_collect(&vm->record->evidence, vm, machine->store);
 	if (machine->console && !machine->launcher_gone)
-		console_drain(machine->console, machine->setup->console_patient && !machine->told_to_stop,
+		console_drain(machine->console, machine->setup->console_patient && machine->told_to_stop == OUTCOME_NONE,
 			      machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
@@ -375,7 +384,6 @@ int machine_main(const struct machine_setup *setup)
 	struct machine machine = { .setup = setup, .vm.stop_fd = -1 };
 	g_autoptr(GError) error = NULL;
 	guint launcher_source, phase_source = 0;
-	bool running = true;
 
 	prctl(PR_SET_NAME, "dom1-machine");
 	close_other_files(setup);
@@ -391,13 +399,18 @@ int machine_main(const struct machine_setup *setup)
 		phase_source = g_unix_fd_add(setup->record->phase_fd, G_IO_IN, on_phase, &machine);
 	}
 
-	while (machine.supported_cpuid && running) {
+	while (machine.supported_cpuid) {
 		if (start_vm(&machine, &error))
 			g_main_loop_run(machine.loop);
 		stop_vm(&machine);
-		running = !error && !machine.launcher_gone && wants_restart(&machine);
-		if (running)
-			record_restart(setup->record);
+		if (error || !wants_restart(&machine))
+			break;
+		record_restart(setup->record);
+		/* It would have gone on: that it was told to stop is how it ended. */
+		if (machine.told_to_stop != OUTCOME_NONE) {
+			machine_record_stop(setup, machine.told_to_stop);
+			break;
+		}
 	}
 	if (error)
 		record_end(setup->record, OUTCOME_HOST_ERROR, (uint32_t)error->code, "%s", error->message);

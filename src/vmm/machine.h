@@ -39,9 +39,11 @@ struct machine_setup {
 };
 
 /*
- * What the launcher sends: one byte, the enum outcome with which the domain is to end. The launcher has set it in the
- * record too; the byte is for a domain that was restarting just then.
+ * What the launcher sends: one byte, the enum outcome with which the domain is to end. The machine writes it to the
+ * record, unless the domain has ended for good by itself just then; the launcher does when it has to kill the machine.
  */
+void machine_record_stop(const struct machine_setup *setup, enum outcome outcome);
+
 
 /* Runs the domain until it ends for good. Returns the machine process's exit status; the record says the rest. */
 int machine_main(const struct machine_setup *setup);
