@@ -72,7 +72,8 @@ libraries() {
     [[ -f $file && -r $file ]] || continue
     IFS= read -r -N 4 magic <"$file" 2>/dev/null || continue
     [[ $magic == $'\x7fELF' ]] || continue
-    /lib64/ld-linux-x86-64.so.2 --list "$file" 2>/dev/null | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' || true
+    # The loader fails for a static program, and even crashes, which the shell would tell.
+    { /lib64/ld-linux-x86-64.so.2 --list "$file" | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p'; } 2>/dev/null || true
   done | sort -u
 }
 

@@ -233,6 +233,8 @@ gboolean launcher_run(const struct machine_setup *setup, const struct launcher_f
 
 	g_main_loop_run(launcher.loop);
 
+	/* The number was of the machine's table of descriptors; in ours it is somebody else. */
+	setup->record->phase_fd = -1;
 	find_end(&launcher, end);
 	g_source_remove(signal_source);
 	const guint sources[] = { launcher.stdin_source, launcher.input_source, launcher.grace_source };

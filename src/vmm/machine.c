@@ -226,7 +226,8 @@ static bool start_backends(struct machine *machine, GError **error)
 static bool start_vm(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
-	const struct xen_domain_config xen_config = { .max_grant_frames = MAX_GRANT_FRAMES, .shim_log_fd = setup->shim_log_fd };
+	const struct xen_domain_config xen_config = { .max_grant_frames = MAX_GRANT_FRAMES, .shim_log_fd = setup->shim_log_fd,
+						      .uuid = machine->uuid };
 	struct vm *vm = &machine->vm;
 
 	*vm = (struct vm){

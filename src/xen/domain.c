@@ -35,11 +35,23 @@ static bool reserve_ports(struct xen_domain *xen, GError **error)
 	return rc == 0;
 }
 
+/* As Xen keeps it: the bytes in the order in which they are written. */
+static void parse_uuid(uint8_t uuid[16], const char *text)
+{
+	for (size_t i = 0; i < 16; text++) {
+		if (*text == '-')
+			continue;
+		uuid[i++] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
+		text++;
+	}
+}
+
 struct xen_domain *xen_domain_new(struct vm *vm, const struct xen_domain_config *config, GError **error)
 {
 	struct xen_domain *xen = g_new0(struct xen_domain, 1);
 
 	xen->vm = vm;
+	parse_uuid(xen->uuid, config->uuid);
 	xen->pages.memfd = -1;
 	pthread_mutex_init(&xen->lock, NULL);
 	shim_log_init(&xen->shim_log, config->shim_log_fd);

@@ -23,6 +23,7 @@ struct vm;
 struct xen_domain_config {
 	unsigned int max_grant_frames;
 	int shim_log_fd; /* -1: none. Borrowed */
+	const char *uuid; /* 36 characters */
 };
 
 struct xen_domain {

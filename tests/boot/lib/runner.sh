@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Runs boot tests one after the other, where dom1 works: in the lab or natively. scripts/test starts it.
+# usage: runner.sh OUT GUEST NAME...
+#
+# NAME is a file tests/boot/NAME.sh, or NAME/VARIANT for one of the file's variants. Each gets folders of its own, a
+# limit, and a look at what it left behind. A line "ok NAME..." or "FAIL NAME..." tells how it went.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
+out=$(realpath "$1")
+export DOM1_GUEST=$2
+shift 2
+export DOM1_GUESTS=$root/build/deps/guest
+export DOM1_TOOLS=$root/build/host/tests/tools
+export DOM1_SHIM=$DOM1_GUESTS/xen-shim
+export PATH=$root/build/host:$PATH
+
+work=$(mktemp -d)
+# Unpacked kernels are shared by the tests.
+export XDG_CACHE_HOME=$work/cache
+mkdir "$XDG_CACHE_HOME"
+trap 'rm -rf "$work"' EXIT
+
+# header KEY FILE: what follows "# KEY:" in a test.
+header() {
+  sed -n "s/^# $1: *//p" "$2" | head -n 1
+}
+
+# Processes of the test, by the mark in their environment.
+processes() {
+  local dir
+  for dir in /proc/[0-9]*; do
+    if [[ ${dir#/proc/} != "$$" ]] && grep -qzxF "DOM1_BOOT_SCRATCH=$scratch" "$dir/environ" 2>/dev/null; then
+      printf '%s\n' "${dir#/proc/}"
+    fi
+  done
+}
+
+# What a test left behind, as text. Processes that were killed may need a moment.
+leftovers() {
+  local i pid pids=
+  for ((i = 0; i < 30; i++)); do
+    pids=$(processes)
+    [[ $pids ]] || break
+    sleep 0.1
+  done
+  for pid in $pids; do
+    echo "left behind: process $pid, $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+    kill -KILL "$pid" 2>/dev/null || true
+  done
+  find "$scratch/cwd" "$scratch/runtime" -mindepth 1 ! -path "$scratch/runtime/dom1" -printf 'left behind: %p\n'
+}
+
+# tail_of FILE NUMBER: its last lines, for a person's terminal.
+tail_of() {
+  tail -c 4000 "$1" | tail -n "$2" | tr -d '\r' | tr -c '\11\12\40-\176' '?' | sed 's/^/  | /'
+}
+
+# What helps to understand a failure; the rest is in the folder that is kept.
+show() {
+  local run
+  sed 's/^/  | /' "$DOM1_BOOT_OUT/log"
+  for run in "$DOM1_BOOT_OUT"/[0-9]*; do
+    [[ -d $run ]] || continue
+    echo "  | --- run ${run##*/}: $(cat "$run/command")"
+    if [[ -s $run/stderr ]]; then
+      head -n 3 "$run/stderr" | cut -c 1-300 | sed 's/^/  | /'
+    fi
+    if [[ -s $run/console ]]; then
+      echo "  | --- console"
+      tail_of "$run/console" 20
+      echo
+    fi
+    if [[ -s $run/shim.log ]]; then
+      echo "  | --- shim's log"
+      tail_of "$run/shim.log" 10
+      echo
+    fi
+    if [[ -s $run/report.json ]]; then
+      echo "  | --- report: $(tr -s ' \n' ' ' <"$run/report.json" | cut -c 1-300)"
+    fi
+  done
+}
+
+# run_test NAME: its status.
+run_test() {
+  local name=$1 file=$root/tests/boot/${1%%/*}.sh variant=() limit status=0 left
+  [[ $name != */* ]] || variant=("${name#*/}")
+  limit=$(header limit "$file")
+  export DOM1_BOOT_SCRATCH=$work/test DOM1_BOOT_OUT=$out/${name//\//-}
+  scratch=$DOM1_BOOT_SCRATCH
+  rm -rf "$scratch" "$DOM1_BOOT_OUT"
+  mkdir -p "$scratch/cwd" "$DOM1_BOOT_OUT"
+  mkdir -m 700 "$scratch/runtime"
+  # A group of its own: what a test starts in the background ends with it.
+  (cd "$scratch/cwd" && XDG_RUNTIME_DIR=$scratch/runtime \
+    timeout -k 5 "${limit:-120}" bash "$file" "${variant[@]}" >"$DOM1_BOOT_OUT/log" 2>&1 </dev/null) || status=$?
+  if ((status == 124 || status == 137)); then
+    echo "fail: the test did not end within ${limit:-120} s" >>"$DOM1_BOOT_OUT/log"
+  fi
+  left=$(leftovers)
+  if [[ $left ]]; then
+    printf '%s\n' "$left" >>"$DOM1_BOOT_OUT/log"
+    status=1
+  fi
+  return "$status"
+}
+
+if ! dom1 check >"$out/check" 2>&1; then
+  echo "boot tests: dom1 cannot run here: $(cat "$out/check")"
+  exit 1
+fi
+for name in "$@"; do
+  began=$SECONDS
+  if run_test "$name"; then
+    echo "ok    $name ($((SECONDS - began)) s)"
+  else
+    echo "FAIL  $name ($((SECONDS - began)) s)"
+    show
+  fi
+done

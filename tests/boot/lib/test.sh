@@ -1,0 +1,170 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # names for the tests
+# What boot tests are made of. The runner gives each test:
+#   $scratch  a folder for its files, removed afterwards      $DOM1_GUEST  the small guest's initramfs
+#   $out      a folder for what is kept                       $guests      guest kernels and the shim
+# and the variant, if it has some, as $1. The working folder is empty and must be so at the end.
+set -euo pipefail
+
+scratch=$DOM1_BOOT_SCRATCH
+out=$DOM1_BOOT_OUT
+guests=$DOM1_GUESTS
+tools=$DOM1_TOOLS
+
+# A number nobody can know before: the guest finds it in $nonce.
+nonce=$((RANDOM * 32768 + RANDOM))
+runs=0
+
+fail() {
+  printf 'fail: %s\n' "$*" >&2
+  exit 1
+}
+
+# guest_script: standard input is the script that the guest runs before it powers off.
+guest_script() {
+  local tree=$scratch/script
+  mkdir -p "$tree"
+  cat >"$tree/test"
+  # Linux unpacks one archive after the other.
+  {
+    cat "$DOM1_GUEST"
+    (cd "$tree" && echo test | cpio -o -H newc -R 0:0 --quiet | gzip -1)
+  } >"$scratch/initrd"
+}
+
+# The guest without a script: it gives a shell.
+guest_shell() {
+  ln -sf "$DOM1_GUEST" "$scratch/initrd"
+}
+
+# next_run: a folder for what one dom1 says: $run.
+next_run() {
+  runs=$((runs + 1))
+  run=$out/$runs
+  mkdir "$run"
+}
+
+# guest_options [OPTION...]: sets $command to a usual dom1 run of the old kernel; OPTIONs win.
+guest_options() {
+  command=(dom1 run --kernel "$guests/vmlinuz-old" --initrd "$scratch/initrd" --shim "$guests/xen-shim"
+    --append "console=hvc0 quiet dom1.nonce=$nonce" --name "test-$$-$runs" --memory 512M
+    --report "$run/report.json" --shim-log "$run/shim.log" --timeout 300 "$@")
+  printf '%q ' "${command[@]}" >"$run/command"
+}
+
+# boot [OPTION...]: to its end; sets $status, $run, and $run/console is what it printed.
+boot() {
+  start "$@" <&0
+  finish
+}
+
+# start [OPTION...]: in the background; sets $pid. Standard input is the caller's.
+start() {
+  next_run
+  guest_options "$@"
+  "${command[@]}" <&0 >"$run/console" 2>"$run/stderr" &
+  pid=$!
+}
+
+# finish: waits for its end; sets $status.
+finish() {
+  status=0
+  wait "$pid" || status=$?
+}
+
+expect_status() {
+  [[ $status == "$1" ]] || fail "status $status, not $1: $(head -n 1 "$run/stderr")"
+}
+
+# lines FILE: as text; a console ends its lines with CR LF.
+lines() {
+  tr -d '\r' <"$1"
+}
+
+# expect FILE REGEX: a whole line matches (extended).
+expect() {
+  lines "$1" | grep -qxE -- "$2" || fail "no line in ${1##*/} is '$2'"
+}
+
+refuse() {
+  ! lines "$1" | grep -qE -- "$2" || fail "a line in ${1##*/} has '$2'"
+}
+
+# wait_for FILE REGEX: a line matches (extended). The limit is for something that hangs.
+wait_for() {
+  local steps=0
+  until [[ -e $1 ]] && lines "$1" | grep -qE -- "$2"; do
+    ((++steps < 1200)) || fail "'$2' never came in ${1##*/}"
+    kill -0 "$pid" 2>/dev/null || fail "dom1 ended before '$2' came in ${1##*/}"
+    sleep 0.1
+  done
+}
+
+# expect_one_line FILE REGEX: exactly one line, and it matches.
+expect_one_line() {
+  [[ $(wc -l <"$1") == 1 ]] || fail "${1##*/} has $(wc -l <"$1") lines, not one: $(head -n 3 "$1")"
+  expect "$1" "$2"
+}
+
+# expect_words FILE REGEX: the first line matches; what dom1 adds to it as evidence is indented.
+expect_words() {
+  expect <(head -n 1 "$1") "$2"
+  ! tail -n +2 "$1" | grep -qv '^  ' || fail "${1##*/} has more than one line that is not indented"
+}
+
+# release_of KERNEL: what uname -r says in a guest of old or new, from the file's place in its package.
+release_of() {
+  local file
+  file=$(realpath "$guests/vmlinuz-$1")
+  if [[ ${file##*/} == vmlinuz-* ]]; then
+    printf '%s\n' "${file##*/vmlinuz-}"
+  else
+    file=${file%/*}
+    printf '%s\n' "${file##*/}"
+  fi
+}
+
+# open_keys: opens $keys, on which the test types at the console of what is then started with <"$scratch/keys".
+open_keys() {
+  mkfifo "$scratch/keys"
+  # Open in both directions: else this would wait for the reader, and the reader see an end too early.
+  exec {keys}<>"$scratch/keys"
+}
+
+type_line() {
+  printf '%s\n' "$1" >&"$keys"
+}
+
+# machine_of PID: the process in which the domain of a launcher runs.
+machine_of() {
+  local child children
+  read -r -a children <"/proc/$1/task/$1/children" || true
+  for child in "${children[@]}"; do
+    if [[ $(cat "/proc/$child/comm") == dom1-machine ]]; then
+      printf '%s\n' "$child"
+      return 0
+    fi
+  done
+  fail "process $1 has no child dom1-machine"
+}
+
+# wait_gone PID
+wait_gone() {
+  local steps=0
+  while [[ -d /proc/$1 ]]; do
+    ((++steps < 100)) || fail "process $1 does not end"
+    sleep 0.1
+  done
+}
+
+# facts: of a run's report, as lines "KEY VALUE"; phases as "phase NAME TEXT".
+facts() {
+  "$tools/report-facts" "$run/report.json" >"$run/facts" || fail "report.json is not a report"
+}
+
+# expect_outcome WORD STATUS: in the report.
+expect_outcome() {
+  facts
+  expect "$run/facts" "outcome $1"
+  expect "$run/facts" "status $2"
+}
