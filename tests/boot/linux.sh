@@ -23,7 +23,7 @@ expect_status 0
 console=$run/console
 expect "$console" "sum $((nonce * 3 + 1))"
 expect "$console" "cpus $vcpus $vcpus"
-expect "$console" "release $(release_of "$kernel")"
+expect "$console" "release $(release_of "$kernel" | sed "s/[.+]/\\\\&/g")"
 expect "$console" "hypervisor xen 4\.17"
 expect "$console" "uuid [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 refuse "$console" "00000000-0000-0000-0000-000000000000"
