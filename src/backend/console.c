@@ -27,6 +27,8 @@ struct console {
 	bool client; /* in_fd and out_fd are a client's of listen_fd, and ours to close */
 
 	guint port_source, in_source, out_source, listen_source;
+	int attached_fd; /* -1: nobody is attached */
+	guint attach_source, attached_source;
 
 	/* Taken from the ring and logged, not yet output. */
 	uint8_t pending[2048];
@@ -105,6 +107,16 @@ static bool flush_pending(struct console *console)
 	return true;
 }
 
+static void detach(struct console *console);
+
+static void show_attached(struct console *console, const uint8_t *bytes, size_t len_bytes)
+{
+	if (console->attached_fd < 0)
+		return;
+	if (send(console->attached_fd, bytes, len_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+		detach(console);
+}
+
 static void pump_output(struct console *console)
 {
 	unsigned int rounds = 0;
@@ -120,6 +132,7 @@ static void pump_output(struct console *console)
 		if (!record_phase_seen(console->record, PHASE_FIRST_CONSOLE_BYTE))
 			record_phase(console->record, PHASE_FIRST_CONSOLE_BYTE, NULL);
 		evidence_tail_add(&console->record->evidence.console, console->pending, (uint32_t)taken_bytes);
+		show_attached(console, console->pending, taken_bytes);
 		if (console->files.log_fd >= 0)
 			log_all(console, console->pending, taken_bytes);
 	}
@@ -204,6 +217,65 @@ static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
+static gboolean on_attached_input(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct console *console = opaque;
+	uint8_t bytes[1024];
+	size_t room_bytes = console_ring_room(&console->ring);
+
+	(void)condition;
+	if (room_bytes == 0) {
+		/* Until the guest has read: its event calls watch_attached(). */
+		console->attached_source = 0;
+		return G_SOURCE_REMOVE;
+	}
+	ssize_t len_bytes = read(fd, bytes, MIN(room_bytes, sizeof(bytes)));
+	if (len_bytes < 0 && (errno == EAGAIN || errno == EINTR))
+		return G_SOURCE_CONTINUE;
+	if (len_bytes <= 0) {
+		console->attached_source = 0;
+		detach(console);
+		return G_SOURCE_REMOVE;
+	}
+	(void)console_ring_put(&console->ring, bytes, (size_t)len_bytes);
+	evtchn_backend_notify(console->port);
+	return G_SOURCE_CONTINUE;
+}
+
+static void watch_attached(struct console *console)
+{
+	if (console->attached_fd >= 0 && !console->attached_source && console_ring_room(&console->ring) > 0)
+		console->attached_source = g_unix_fd_add(console->attached_fd, G_IO_IN | G_IO_HUP, on_attached_input, console);
+}
+
+static gboolean on_attach(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct console *console = opaque;
+	int client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)condition;
+	if (client_fd < 0)
+		return G_SOURCE_CONTINUE;
+	console->attached_fd = client_fd;
+	watch_attached(console);
+	console->attach_source = 0;
+	return G_SOURCE_REMOVE;
+}
+
+static void watch_attach(struct console *console)
+{
+	if (console->files.attach_fd >= 0)
+		console->attach_source = g_unix_fd_add(console->files.attach_fd, G_IO_IN, on_attach, console);
+}
+
+static void detach(struct console *console)
+{
+	remove_source(&console->attached_source);
+	close(console->attached_fd);
+	console->attached_fd = -1;
+	watch_attach(console);
+}
+
 static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
@@ -213,6 +285,7 @@ static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
 	(void)condition, (void)got;
 	pump_output(console);
 	watch_input(console);
+	watch_attached(console);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -229,6 +302,8 @@ struct console *console_new(struct guest_memory *memory, const struct evtchn_bac
 	console->port_source = g_unix_fd_add(port->from_guest_fd, G_IO_IN, on_port, console);
 	if (files->listen_fd >= 0)
 		console->listen_source = g_unix_fd_add(files->listen_fd, G_IO_IN, on_client, console);
+	console->attached_fd = -1;
+	watch_attach(console);
 	watch_input(console);
 	return console;
 }
@@ -258,6 +333,10 @@ void console_free(struct console *console)
 	remove_source(&console->in_source);
 	remove_source(&console->out_source);
 	remove_source(&console->listen_source);
+	remove_source(&console->attach_source);
+	remove_source(&console->attached_source);
+	if (console->attached_fd >= 0)
+		close(console->attached_fd);
 	if (console->client)
 		close(console->files.out_fd);
 	g_free(console);

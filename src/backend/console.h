@@ -26,6 +26,8 @@ struct console_files {
 	int in_fd;     /* -1: no input. Non-blocking */
 	int out_fd;    /* -1: nobody reads. Non-blocking */
 	int listen_fd; /* -1, or a listening socket: its client, one at a time, is input and output */
+	int attach_fd; /* -1, or a listening socket: who attaches sees what comes and types too, beside the console's own
+			  reader. One at a time; what it does not take in time is lost for it, and slows nobody */
 	int log_fd;    /* -1: none. A regular file */
 	bool out_is_pty; /* out_fd is a pty's master: nobody reads while no one has opened the other side */
 };

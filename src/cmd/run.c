@@ -275,6 +275,20 @@ static bool open_console(struct run *run, GError **error)
 	}
 }
 
+/* By way of the folder's descriptor: the path may be longer than a socket's address holds. */
+static bool listen_in_folder(const struct run *run, const char *name, int *fd, GError **error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", run->folder.fd, name);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd >= 0 && bind(*fd, (const struct sockaddr *)&address, sizeof(address)) == 0 && listen(*fd, 16) == 0)
+		return true;
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "%s: cannot listen in the domain's folder: %s", name,
+		    g_strerror(errno));
+	return false;
+}
+
 static bool open_files(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
@@ -285,6 +299,10 @@ static bool open_files(struct run *run, GError **error)
 	    !open_output_file(&run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
 	    (config->trace_log_path && !open_output_file(&run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
 	    !open_console(run, error))
+		return false;
+	if (!listen_in_folder(run, "control.sock", &run->setup.control_fd, error) ||
+	    !listen_in_folder(run, "xenstore.sock", &run->setup.xenstore_fd, error) ||
+	    !listen_in_folder(run, "console.sock", &run->setup.console.attach_fd, error))
 		return false;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "socketpair: %s", g_strerror(errno));
@@ -314,9 +332,11 @@ static void init(struct run *run, uint64_t exec_ns)
 			.record = record_new(exec_ns),
 			.kvm_fd = -1,
 			.launcher_fd = -1,
+			.control_fd = -1,
+			.xenstore_fd = -1,
 			.shim_log_fd = -1,
 			.trace_fd = STDERR_FILENO,
-			.console = { .in_fd = -1, .out_fd = -1, .listen_fd = -1, .log_fd = -1 },
+			.console = { .in_fd = -1, .out_fd = -1, .listen_fd = -1, .attach_fd = -1, .log_fd = -1 },
 			.tty_fd = -1,
 			.folder_fd = -1,
 			.folder_parent_fd = -1,

@@ -2,7 +2,7 @@
 /*
  * Unpacked kernels on disk, under $XDG_CACHE_HOME/dom1/kernels (else $HOME/.cache/dom1/kernels), 0700.
  *
- * An entry is the unpacked bytes and a trailer with their length and checksum; its name is made from the identity of
+ * An entry is the unpacked bytes and a trailer with their length and checksum (of a sample, where they are many); its name is made from the identity of
  * the kernel file and a checksum of its packed bytes. An entry appears by rename(): several dom1 may look for,
  * write and throw away the same entry at the same time. Every failure here is silent: the kernel is unpacked again.
  */

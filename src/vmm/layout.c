@@ -57,6 +57,6 @@ uint64_t layout_ram_kib(const struct layout *layout)
 
 	for (size_t i = 0; i < layout->n_map; i++)
 		if (layout->map[i].type == MEMORY_MAP_RAM)
-			kib += layout->map[i].len_bytes / 1024;
+			kib += layout->map[i].len_bytes / LAYOUT_PAGE_BYTES * (LAYOUT_PAGE_BYTES / 1024);
 	return kib;
 }

@@ -59,5 +59,5 @@ struct layout {
  */
 gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error);
 
-/* What the memory map calls RAM: a little less than ram_bytes, for the hole below 1 MiB. */
+/* What the memory map calls RAM, in whole pages: a little less than ram_bytes, for the hole below 1 MiB. */
 uint64_t layout_ram_kib(const struct layout *layout);

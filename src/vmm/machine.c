@@ -4,6 +4,7 @@
  * machine_main(), with fresh memory and a fresh VM.
  */
 #include "vmm/machine.h"
+#include "vmm/machine_state.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,21 +31,6 @@
 #include "xen/xenstore_ring.h"
 
 #define MAX_GRANT_FRAMES 64
-
-struct machine {
-	const struct machine_setup *setup;
-	GMainLoop *loop;
-	struct kvm_cpuid2 *supported_cpuid;
-	struct vm vm;
-	struct xenstore *store;
-	struct xenstore_watch *mark_watch;
-	struct xenstore_ring *store_ring;
-	struct console *console;
-	guint stop_source;
-	bool launcher_gone;
-	enum outcome told_to_stop; /* by the launcher, or OUTCOME_NONE: nothing is worth waiting for any more */
-	char *uuid;
-};
 
 void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
 {
@@ -214,9 +200,10 @@ static bool start_backends(struct machine *machine, GError **error)
 	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
 						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record,
 						&machine->vm.trace, write_memory_target, machine);
+	machine->xenstore_socket = xenstore_socket_new(machine->setup->xenstore_fd, machine->store);
 	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
 				       &machine->setup->console, machine->vm.record);
-	if (!machine->store_ring || !machine->console) {
+	if (!machine->store_ring || !machine->console || !machine->xenstore_socket) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 		return false;
 	}
@@ -303,6 +290,8 @@ static void stop_vm(struct machine *machine)
 			      machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
+	xenstore_socket_free(machine->xenstore_socket);
+	machine->xenstore_socket = NULL;
 	console_free(machine->console);
 	machine->console = NULL;
 	xenstore_ring_free(machine->store_ring);
@@ -365,7 +354,7 @@ static void close_other_files(const struct machine_setup *setup)
 {
 	int kept[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
-		setup->console.out_fd, setup->console.listen_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	int last = STDERR_FILENO;
@@ -400,9 +389,15 @@ int machine_main(const struct machine_setup *setup)
 		phase_source = g_unix_fd_add(setup->record->phase_fd, G_IO_IN, on_phase, &machine);
 	}
 
+	machine.control = control_server_new(setup->control_fd, &MACHINE_CONTROL_OPS, &machine);
 	while (machine.supported_cpuid) {
-		if (start_vm(&machine, &error))
+		if (start_vm(&machine, &error)) {
+			machine.started_ns = record_now_ns(setup->record);
+			machine.running = true;
 			g_main_loop_run(machine.loop);
+			machine.running = false;
+		}
+		machine_control_tell_end(&machine);
 		stop_vm(&machine);
 		if (error || !wants_restart(&machine))
 			break;
@@ -416,6 +411,7 @@ int machine_main(const struct machine_setup *setup)
 	if (error)
 		record_end(setup->record, OUTCOME_HOST_ERROR, (uint32_t)error->code, "%s", error->message);
 
+	control_server_free(machine.control);
 	if (!machine.launcher_gone)
 		g_source_remove(launcher_source);
 	else

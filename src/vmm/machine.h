@@ -23,6 +23,8 @@ struct machine_setup {
 	struct record *record;
 	int kvm_fd;
 	int launcher_fd;
+	int control_fd;  /* listening sockets in the domain's folder, non-blocking */
+	int xenstore_fd;
 	int shim_log_fd; /* -1: none */
 	int trace_fd;    /* -1: nothing is traced */
 	struct console_files console;

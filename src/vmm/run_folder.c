@@ -86,6 +86,14 @@ static void close_all(struct run_folder *folder)
 	folder->lock_fd = folder->fd = -1;
 }
 
+static void remove_sockets(int fd)
+{
+	static const char *const sockets[] = { "control.sock", "xenstore.sock", "console.sock", "lend.sock" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sockets); i++)
+		(void)unlinkat(fd, sockets[i], 0);
+}
+
 gboolean run_folder_take(struct run_folder *folder, const char *name, GError **error)
 {
 	enum { TRIES = 100 };
@@ -110,6 +118,8 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 			break;
 	}
 	if (taken == 1) {
+		/* The name's last owner may have been killed: its sockets would be in the way. */
+		remove_sockets(folder->fd);
 		folder->name = g_strdup(name);
 		write_pid(folder);
 		return TRUE;
@@ -126,11 +136,9 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 
 void run_folder_remove_at(int parent_fd, const char *name, int fd)
 {
-	static const char *const files[] = { PID_FILE, "control.sock", "xenstore.sock", "console.sock", "lend.sock",
-					     LOCK_FILE };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
-		(void)unlinkat(fd, files[i], 0);
+	remove_sockets(fd);
+	(void)unlinkat(fd, PID_FILE, 0);
+	(void)unlinkat(fd, LOCK_FILE, 0);
 	(void)unlinkat(parent_fd, name, AT_REMOVEDIR);
 }
 

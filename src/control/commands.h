@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The commands of the control socket, as a table: their names and arguments are those of the command line.
+ *
+ *   qmp_capabilities, query-version, query-commands
+ *   info                                  name, uuid, domid, type, state, vcpus, max_vcpus, memory_kib,
+ *                                         memory_target_kib, memory_max_kib, uptime_ns, restarts
+ *   event-channels                        [{port, kind, vcpu, pending, masked, remote_domid, remote_port, virq}...]
+ *   pause, unpause                        events PAUSE, UNPAUSE when something changed
+ *   shutdown, reboot                      asks the guest; {"heeded": whether it has said that it listens}
+ *   destroy
+ *   sysrq      key                        one printable character; {"heeded"} as above
+ *   balloon    bytes                      {"target_kib"}
+ *   vcpu-set   vcpus
+ *   trigger    type ("nmi" | "debug"), vcpu (default: 0 for an NMI, all for the debug interrupt)
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "control/ops.h"
+
+struct control_server;
+
+struct control_request {
+	struct control_server *server; /* where events go */
+	const struct control_ops *ops;
+	void *opaque;
+	/* Descriptors that came with the request: who takes one puts -1 in its place. */
+	int *fds;
+	unsigned int n_fds;
+};
+
+/*
+ * Carries out one line that a client sent and returns the answer as one line, newline included (g_free()). NULL for a
+ * line of blanks: no answer.
+ */
+char *control_execute(const struct control_request *request, const char *line, size_t len_bytes);
+
+/* The other lines a client gets. data is taken over and may be NULL. */
+char *control_greeting(void);
+char *control_event_line(const char *name, JsonNode *data);
+char *control_error_line(const char *desc);

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/* What the control socket may do with the machine. Main thread. */
+#include <sys/ioctl.h>
+
+#include <json-glib/json-glib.h>
+
+#include "vmm/error.h"
+#include "vmm/machine_state.h"
+#include "xen/domain.h"
+
+static void get_status(void *opaque, struct control_status *status)
+{
+	const struct machine *machine = opaque;
+	const struct vm_config *config = machine->setup->config;
+
+	*status = (struct control_status){
+		.name = config->name,
+		.uuid = machine->uuid,
+		.type = config->type == GUEST_PVH ? "pvh" : "pv",
+		.domid = GUEST_DOMID,
+		.state = !machine->running ? CONTROL_SHUTDOWN : machine->vm.paused ? CONTROL_PAUSED : CONTROL_RUNNING,
+		.max_vcpus = config->n_vcpus,
+		.memory_kib = machine->setup->layout.ram_bytes / 1024,
+		.uptime_ns = machine->running ? record_now_ns(machine->setup->record) - machine->started_ns : 0,
+		.restarts = atomic_load(&machine->setup->record->generation),
+	};
+}
+
+static struct xenstore *get_store(void *opaque)
+{
+	return ((struct machine *)opaque)->store;
+}
+
+static bool set_paused(struct machine *machine, bool paused, GError **error)
+{
+	if (!machine->running) {
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "the domain is not running");
+		return false;
+	}
+	vcpu_pause_all(&machine->vm, paused);
+	return true;
+}
+
+static bool pause_domain(void *opaque, GError **error)
+{
+	return set_paused(opaque, true, error);
+}
+
+static bool unpause_domain(void *opaque, GError **error)
+{
+	return set_paused(opaque, false, error);
+}
+
+static bool destroy_domain(void *opaque, GError **error)
+{
+	struct machine *machine = opaque;
+
+	(void)error;
+	machine->told_to_stop = OUTCOME_DESTROYED;
+	vm_end(&machine->vm, OUTCOME_DESTROYED, 0, NULL);
+	return true;
+}
+
+static int64_t inject_nmi(struct vcpu *target, void *argument)
+{
+	(void)argument;
+	return ioctl(target->fd, KVM_NMI, 0);
+}
+
+/* VIRQ_DEBUG: makes Linux print its event channels. Only what the guest has bound can be raised. */
+static bool raise_debug(struct xen_domain *xen, unsigned int vcpu)
+{
+	pthread_mutex_lock(&xen->lock);
+	uint32_t port = xen->events.virq_port[vcpu][VIRQ_DEBUG];
+	if (port)
+		evtchn_kvm_deliver(xen->events_kvm, port);
+	pthread_mutex_unlock(&xen->lock);
+	return port != 0;
+}
+
+static bool trigger(void *opaque, enum control_trigger what, int vcpu, GError **error)
+{
+	struct machine *machine = opaque;
+	unsigned int first = vcpu < 0 ? 0 : (unsigned int)vcpu;
+	unsigned int end = vcpu < 0 ? machine->vm.n_vcpus : (unsigned int)vcpu + 1;
+	bool raised = false;
+
+	if (!machine->running) {
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "the domain is not running");
+		return false;
+	}
+	for (unsigned int i = first; i < end; i++)
+		raised |= what == CONTROL_TRIGGER_NMI ?
+				  vcpu_call(&machine->vm.vcpus[i], NULL, inject_nmi, NULL, -1) == 0 :
+				  raise_debug(machine->vm.xen, i);
+	if (!raised)
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+				    what == CONTROL_TRIGGER_NMI ? "KVM refused the NMI" :
+								  "the guest has not bound VIRQ_DEBUG (in the shim it is the shim's)");
+	return raised;
+}
+
+static bool event_channel(void *opaque, uint32_t port, struct control_event_channel *channel)
+{
+	static const char *const kinds[] = { "free", "unbound", "loopback", "backend", "virq", "ipi" };
+	const struct machine *machine = opaque;
+	struct xen_domain *xen = machine->vm.xen;
+
+	if (!machine->running || port >= EVTCHN_N_PORTS)
+		return false;
+	const struct shared_info *shared_info = pages_shared_info(&xen->pages);
+	pthread_mutex_lock(&xen->lock);
+	const struct evtchn_port entry = xen->events.ports[port];
+	pthread_mutex_unlock(&xen->lock);
+	if (entry.kind == EVTCHN_FREE)
+		return false;
+	bool has_remote = entry.kind == EVTCHN_UNBOUND || entry.kind == EVTCHN_LOOPBACK || entry.kind == EVTCHN_BACKEND;
+	*channel = (struct control_event_channel){
+		.kind = kinds[entry.kind],
+		.vcpu = entry.vcpu,
+		.remote_domid = has_remote ? entry.remote_domid : -1,
+		.remote_port = has_remote && entry.kind != EVTCHN_UNBOUND ? (int64_t)entry.remote_port : -1,
+		.virq = entry.kind == EVTCHN_VIRQ ? entry.virq : -1,
+		.pending = __atomic_load_n(&shared_info->evtchn_pending[port / 64], __ATOMIC_RELAXED) >> port % 64 & 1,
+		.masked = __atomic_load_n(&shared_info->evtchn_mask[port / 64], __ATOMIC_RELAXED) >> port % 64 & 1,
+	};
+	return true;
+}
+
+const struct control_ops MACHINE_CONTROL_OPS = {
+	.status = get_status,
+	.store = get_store,
+	.pause = pause_domain,
+	.unpause = unpause_domain,
+	.destroy = destroy_domain,
+	.trigger = trigger,
+	.event_channel = event_channel,
+	.n_ports = EVTCHN_N_PORTS,
+};
+
+void machine_control_tell_end(struct machine *machine)
+{
+	uint32_t outcome = atomic_load(&machine->setup->record->outcome);
+	JsonBuilder *json = json_builder_new();
+
+	json_builder_begin_object(json);
+	json_builder_set_member_name(json, "outcome");
+	json_builder_add_string_value(json, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
+	json_builder_end_object(json);
+	control_server_event(machine->control, "SHUTDOWN", json_builder_get_root(json));
+	g_object_unref(json);
+}

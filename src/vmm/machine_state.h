@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/* What the machine's main thread has in hand; shared by machine.c and machine_control.c. */
+#pragma once
+
+#include <glib.h>
+
+#include "control/ops.h"
+#include "control/server.h"
+#include "control/xenstore_socket.h"
+#include "vmm/machine.h"
+#include "vmm/vm.h"
+
+struct machine {
+	const struct machine_setup *setup;
+	GMainLoop *loop;
+	struct kvm_cpuid2 *supported_cpuid;
+	struct control_server *control; /* lives through restarts */
+	char *uuid;
+	guint stop_source;
+	bool launcher_gone;
+	enum outcome told_to_stop; /* by the launcher, or OUTCOME_NONE: nothing is worth waiting for any more */
+
+	/* Of this start of the domain. */
+	struct vm vm;
+	bool running; /* between start and stop */
+	uint64_t started_ns;
+	struct xenstore *store;
+	struct xenstore_watch *mark_watch;
+	struct xenstore_ring *store_ring;
+	struct xenstore_socket *xenstore_socket;
+	struct console *console;
+};
+
+extern const struct control_ops MACHINE_CONTROL_OPS; /* opaque: the struct machine */
+
+/* Tells the control clients how this start of the domain ended. */
+void machine_control_tell_end(struct machine *machine);
