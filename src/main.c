@@ -16,6 +16,20 @@ static const struct {
 } COMMANDS[] = {
 	{ "run", cmd_run, "boot a PV kernel in the Xen PV shim" },
 	{ "check", cmd_check, "say whether this host can run domains" },
+	{ "list", cmd_list, "list your running domains" },
+	{ "info", cmd_info, "say what a domain is and how it does" },
+	{ "console", cmd_console, "connect this terminal to a domain's console" },
+	{ "pause", cmd_pause, "stop the vCPUs of domains" },
+	{ "unpause", cmd_unpause, "let them go on" },
+	{ "shutdown", cmd_shutdown, "ask guests to power off" },
+	{ "reboot", cmd_reboot, "ask guests to reboot" },
+	{ "destroy", cmd_destroy, "end domains at once, also those that hang" },
+	{ "sysrq", cmd_sysrq, "send a SysRq key to a Linux guest" },
+	{ "balloon", cmd_balloon, "set how much memory a guest has" },
+	{ "vcpu-set", cmd_vcpu_set, "set how many vCPUs a guest has online" },
+	{ "trigger", cmd_trigger, "send an NMI or a debug interrupt" },
+	{ "events", cmd_events, "print what happens to a domain, as JSON" },
+	{ "xenstore", cmd_xenstore, "look into a domain's xenstore, or change it" },
 };
 
 static void print_help(FILE *stream)

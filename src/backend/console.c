@@ -256,10 +256,14 @@ static gboolean on_attach(gint fd, GIOCondition condition, gpointer opaque)
 	(void)condition;
 	if (client_fd < 0)
 		return G_SOURCE_CONTINUE;
+	/* One at a time: who comes second learns it at once. */
+	if (console->attached_fd >= 0) {
+		close(client_fd);
+		return G_SOURCE_CONTINUE;
+	}
 	console->attached_fd = client_fd;
 	watch_attached(console);
-	console->attach_source = 0;
-	return G_SOURCE_REMOVE;
+	return G_SOURCE_CONTINUE;
 }
 
 static void watch_attach(struct console *console)
@@ -273,7 +277,6 @@ static void detach(struct console *console)
 	remove_source(&console->attached_source);
 	close(console->attached_fd);
 	console->attached_fd = -1;
-	watch_attach(console);
 }
 
 static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)

@@ -7,3 +7,19 @@
 /* exec_ns: CLOCK_MONOTONIC when dom1 was started, for the report. */
 int cmd_run(int argc, char **argv, uint64_t exec_ns);
 int cmd_check(int argc, char **argv, uint64_t exec_ns);
+
+/* On running domains. */
+int cmd_list(int argc, char **argv, uint64_t exec_ns);
+int cmd_info(int argc, char **argv, uint64_t exec_ns);
+int cmd_console(int argc, char **argv, uint64_t exec_ns);
+int cmd_pause(int argc, char **argv, uint64_t exec_ns);
+int cmd_unpause(int argc, char **argv, uint64_t exec_ns);
+int cmd_shutdown(int argc, char **argv, uint64_t exec_ns);
+int cmd_reboot(int argc, char **argv, uint64_t exec_ns);
+int cmd_destroy(int argc, char **argv, uint64_t exec_ns);
+int cmd_sysrq(int argc, char **argv, uint64_t exec_ns);
+int cmd_balloon(int argc, char **argv, uint64_t exec_ns);
+int cmd_vcpu_set(int argc, char **argv, uint64_t exec_ns);
+int cmd_trigger(int argc, char **argv, uint64_t exec_ns);
+int cmd_events(int argc, char **argv, uint64_t exec_ns);
+int cmd_xenstore(int argc, char **argv, uint64_t exec_ns);

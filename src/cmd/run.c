@@ -18,6 +18,7 @@
 
 #include "cmd/cmd.h"
 #include "config/vm_config.h"
+#include "control/folders.h"
 #include "shim/boot_plan.h"
 #include "shim/find_shim.h"
 #include "shim/pv_check.h"
@@ -275,20 +276,6 @@ static bool open_console(struct run *run, GError **error)
 	}
 }
 
-/* By way of the folder's descriptor: the path may be longer than a socket's address holds. */
-static bool listen_in_folder(const struct run *run, const char *name, int *fd, GError **error)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", run->folder.fd, name);
-	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (*fd >= 0 && bind(*fd, (const struct sockaddr *)&address, sizeof(address)) == 0 && listen(*fd, 16) == 0)
-		return true;
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "%s: cannot listen in the domain's folder: %s", name,
-		    g_strerror(errno));
-	return false;
-}
-
 static bool open_files(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
@@ -300,9 +287,9 @@ static bool open_files(struct run *run, GError **error)
 	    (config->trace_log_path && !open_output_file(&run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
 	    !open_console(run, error))
 		return false;
-	if (!listen_in_folder(run, "control.sock", &run->setup.control_fd, error) ||
-	    !listen_in_folder(run, "xenstore.sock", &run->setup.xenstore_fd, error) ||
-	    !listen_in_folder(run, "console.sock", &run->setup.console.attach_fd, error))
+	if ((run->setup.control_fd = folder_listen(run->folder.fd, "control.sock", error)) < 0 ||
+	    (run->setup.xenstore_fd = folder_listen(run->folder.fd, "xenstore.sock", error)) < 0 ||
+	    (run->setup.console.attach_fd = folder_listen(run->folder.fd, "console.sock", error)) < 0)
 		return false;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "socketpair: %s", g_strerror(errno));
@@ -315,6 +302,8 @@ static bool open_files(struct run *run, GError **error)
 
 static bool prepare(struct run *run, GError **error)
 {
+	for (guint i = 0; run->config.warnings && i < run->config.warnings->len; i++)
+		fprintf(stderr, "dom1: %s\n", (const char *)run->config.warnings->pdata[i]);
 	if (!load_images(run, error) || !make_plan(run, error))
 		return false;
 	if (run->config.dry_run)

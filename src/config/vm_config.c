@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "config/vm_config.h"
 
+#include "config/guest_file.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -196,6 +198,37 @@ static gboolean check_name(struct vm_config *config, GError **error)
 	return TRUE;
 }
 
+static void adopt(char **option, char **from_file)
+{
+	if (!*option)
+		*option = g_steal_pointer(from_file);
+}
+
+/* What the command line leaves open, the guest's file may say. */
+static gboolean read_guest_file(struct vm_config *config, struct words *words, const char *path, GError **error)
+{
+	struct guest_file file;
+
+	config->warnings = g_ptr_array_new_with_free_func(g_free);
+	if (!guest_file_read(&file, path, config->warnings, error))
+		return FALSE;
+	adopt(&config->name, &file.name);
+	adopt(&config->uuid, &file.uuid);
+	adopt(&config->kernel_path, &file.kernel);
+	adopt(&config->initrd_path, &file.initrd);
+	adopt(&config->guest_command_line, &file.append);
+	adopt(&words->type, &file.type);
+	adopt(&words->memory, &file.memory);
+	adopt(&words->vcpus, &file.vcpus);
+	adopt(&config->shim_path, &file.shim);
+	adopt(&config->shim_append, &file.shim_append);
+	adopt(&words->on_poweroff, &file.on_poweroff);
+	adopt(&words->on_reboot, &file.on_reboot);
+	adopt(&words->on_crash, &file.on_crash);
+	guest_file_clear(&file);
+	return TRUE;
+}
+
 static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
 {
 	if (!config->kernel_path)
@@ -261,7 +294,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	g_autoptr(GOptionContext) context = g_option_context_new("[GUEST.cfg | GUEST.dtb]");
 	g_autoptr(GError) parse_error = NULL;
 
 	g_option_context_set_summary(context, SUMMARY);
@@ -276,10 +309,10 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 	}
 	if (!ok)
 		usage_error(error, "%s (dom1 run --help shows the options)", parse_error->message);
-	else if (argc > 1)
-		ok = usage_error(error, "%s: unexpected argument (dom1 run --help shows the options)", argv[1]);
+	else if (argc > 2)
+		ok = usage_error(error, "%s: unexpected argument (dom1 run --help shows the options)", argv[2]);
 	else
-		ok = interpret(config, &words, error);
+		ok = (argc < 2 || read_guest_file(config, &words, argv[1], error)) && interpret(config, &words, error);
 	words_clear(&words);
 	if (!ok)
 		vm_config_clear(config);
@@ -290,6 +323,9 @@ void vm_config_clear(struct vm_config *config)
 {
 	g_free(config->help);
 	g_free(config->name);
+	g_free(config->uuid);
+	if (config->warnings)
+		g_ptr_array_free(config->warnings, TRUE);
 	g_free(config->kernel_path);
 	g_free(config->initrd_path);
 	g_free(config->guest_command_line);

@@ -23,6 +23,8 @@ enum guest_type { GUEST_PV, GUEST_PVH };
 struct vm_config {
 	char *help; /* --help was given: the text, and nothing else is set */
 	char *name;
+	char *uuid; /* NULL: a new one */
+	GPtrArray *warnings; /* of char *, about the guest's file; NULL or lines to be shown */
 	char *kernel_path;
 	char *initrd_path; /* NULL: none */
 	char *guest_command_line;

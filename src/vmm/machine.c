@@ -381,7 +381,7 @@ int machine_main(const struct machine_setup *setup)
 	signal(SIGTTOU, SIG_IGN);
 	vcpu_set_up_kick_signal();
 	machine.loop = g_main_loop_new(NULL, FALSE);
-	machine.uuid = g_uuid_string_random();
+	machine.uuid = setup->config->uuid ? g_strdup(setup->config->uuid) : g_uuid_string_random();
 	machine.supported_cpuid = kvm_supported_cpuid(setup->kvm_fd, &error);
 	launcher_source = g_unix_fd_add(setup->launcher_fd, G_IO_IN | G_IO_HUP, on_launcher, &machine);
 	if (setup->sample_memory) {
@@ -402,6 +402,7 @@ int machine_main(const struct machine_setup *setup)
 		if (error || !wants_restart(&machine))
 			break;
 		record_restart(setup->record);
+		control_server_event(machine.control, "RESTART", NULL);
 		/* It would have gone on: that it was told to stop is how it ended. */
 		if (machine.told_to_stop != OUTCOME_NONE) {
 			machine_record_stop(setup, machine.told_to_stop);

@@ -106,7 +106,11 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 	if (folder->parent_fd < 0)
 		return host_error(error, parent, "cannot make a folder for the domain");
 	/* A domain of this name may end while we look: its folder vanishes under us, and we make it anew. */
-	for (unsigned int i = 0; i < TRIES && taken < 0; i++) {
+	for (unsigned int i = 0; i < TRIES && taken < 1; i++) {
+		/* dom1 list and others ask for the lock for a moment (control/folders.c); who holds it, still does later. */
+		if (taken == 0)
+			g_usleep(1000);
+		taken = -1;
 		close_all(folder);
 		folder->fd = open_own_folder(folder->parent_fd, name);
 		if (folder->fd < 0 && errno == ENOENT)
