@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* What is refused before a guest is started. */
+#include <string.h>
+
+#include <glib.h>
+
+#include "shim/pv_check.h"
+#include "vmm/error.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+/* Measured in the lab: kernel's end in memory, its file, initrd, RAM that booted, RAM that did not. */
+static void test_measured(void)
+{
+	static const struct {
+		uint64_t load_end, kernel_bytes, initrd_bytes, boots_mib, fails_mib;
+	} measured[] = {
+		{ 0x3e00000, 53243444, 1100000, 194, 192 },
+		{ 0x4800000, 62096432, 1100000, 332, 328 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(measured); i++) {
+		uint64_t named_mib =
+			pv_memory_needed(measured[i].load_end, measured[i].kernel_bytes, measured[i].initrd_bytes) / MIB;
+
+		g_assert_cmpuint(named_mib, >=, measured[i].boots_mib);
+		g_assert_cmpuint(named_mib, >, measured[i].fails_mib);
+		/* 16 MiB less is refused, and that is right: no measured size that boots lies there. */
+		g_assert_cmpuint(named_mib - 16, <=, measured[i].fails_mib);
+	}
+}
+
+static void test_needs_grow(void)
+{
+	for (unsigned int i = 0; i < 10000; i++) {
+		uint64_t end = (uint64_t)g_test_rand_int_range(1, 1 << 16) << 12;
+		uint64_t kernel = (uint64_t)g_test_rand_int_range(1, 1 << 28), initrd = (uint64_t)g_test_rand_int_range(0, 1 << 28);
+		uint64_t needed = pv_memory_needed(end, kernel, initrd);
+
+		g_assert_cmpuint(needed, >=, 2 * end + kernel + initrd);
+		g_assert_cmpuint(needed % (4 * MIB), ==, 0);
+		g_assert_cmpuint(pv_memory_needed(end, kernel + MIB, initrd), >=, needed);
+		g_assert_cmpuint(pv_memory_needed(end + MIB, kernel, initrd), >=, needed);
+	}
+}
+
+static void test_shim(void)
+{
+	static const char shim[] = "...shim used pages %#lx...", full[] = "...a Xen for the metal...";
+	const struct boot_image good = { "xen-shim", (const uint8_t *)shim, sizeof(shim) };
+	const struct boot_image bad = { "xen.gz", (const uint8_t *)full, sizeof(full) };
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(pv_check_shim(&good, NULL));
+	g_assert_false(pv_check_shim(&bad, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_assert_nonnull(strstr(error->message, "xen.gz"));
+	g_assert_null(strchr(error->message, '\n'));
+}
+
+/* What we cannot unpack is the shim's business. */
+static void test_packed(void)
+{
+	static const uint8_t packed[] = { 0x89, 'L', 'Z', 'O', 0 };
+	const struct boot_inputs inputs = { .kernel = { "lzo", packed, sizeof(packed) } };
+
+	g_assert_true(pv_check_kernel(&inputs, 32 * MIB, NULL));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/pv_check/measured", test_measured);
+	g_test_add_func("/pv_check/needs-grow", test_needs_grow);
+	g_test_add_func("/pv_check/shim", test_shim);
+	g_test_add_func("/pv_check/packed", test_packed);
+	return g_test_run();
+}
