@@ -30,18 +30,6 @@
 #define PID_FILE  "pid"
 #define BACKLOG   16
 
-/* As src/vmm/run_folder.c has it. */
-static char *parent_path(void)
-{
-	const char *runtime = g_getenv("XDG_RUNTIME_DIR");
-
-	if (runtime && runtime[0] == '/')
-		return g_build_filename(runtime, "dom1", NULL);
-	if (geteuid() == 0)
-		return g_strdup("/run/dom1");
-	return g_strdup_printf("/tmp/dom1-%u", (unsigned int)geteuid());
-}
-
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -67,7 +55,7 @@ static int open_own_folder(int at_fd, const char *path)
 /* -1 and no error: there is none, so no domain runs. */
 static int open_parent(GError **error)
 {
-	g_autofree char *path = parent_path();
+	g_autofree char *path = run_folder_parent_path();
 	int fd = open_own_folder(AT_FDCWD, path);
 
 	if (fd < 0 && errno != ENOENT)

@@ -21,7 +21,7 @@ static gboolean host_error(GError **error, const char *path, const char *what)
 	return FALSE;
 }
 
-static char *parent_path(void)
+char *run_folder_parent_path(void)
 {
 	const char *runtime = g_getenv("XDG_RUNTIME_DIR");
 
@@ -97,7 +97,7 @@ static void remove_sockets(int fd)
 gboolean run_folder_take(struct run_folder *folder, const char *name, GError **error)
 {
 	enum { TRIES = 100 };
-	g_autofree char *parent = parent_path();
+	g_autofree char *parent = run_folder_parent_path();
 	g_autofree char *path = g_build_filename(parent, name, NULL);
 	int taken = -1;
 

@@ -7,6 +7,9 @@
 
 #include <glib.h>
 
+/* Where the folders of all domains of this user are; g_free(). */
+char *run_folder_parent_path(void);
+
 struct run_folder {
 	char *name;
 	int parent_fd;
