@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: MIT
+"""What the runs of scripts/bench boot came to: a table, JSON, and the generated part of docs/performance.md.
+
+usage: bench-boot.py FOLDER [--json FILE] [--docs FILE]
+
+FOLDER is as tests/bench/boot-runs.sh and scripts/bench left it. Status 0: all goals were reached, 1: not all.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+
+BEGIN = "<!-- scripts/bench --docs writes from here -->"
+END = "<!-- to here -->"
+
+PHASES = [
+    ("first_entry", "exec to first guest instruction"),
+    ("banner", "exec to the shim's banner"),
+    ("built", "exec to domain built"),
+    ("init", "exec to init"),
+]
+# The most that dom1 may take of QEMU's, by phase, and for returns to user space; memory in KiB.
+PHASE_GOALS = {"first_entry": 1 / 20, "banner": 1 / 5, "built": 0.6, "init": 0.85}
+RETURNS_GOAL = 1 / 6
+PRIVATE_GOAL_KIB = 4096
+VCPU_GOAL_KIB = 64
+# boot-runs.sh compares a boot with one vCPU to one with this many.
+VCPUS = 4
+
+RETURN_NAMES = {
+    "KVM_EXIT_IO": "port access",
+    "KVM_EXIT_MMIO": "access to a device's memory",
+    "KVM_EXIT_XEN": "hypercall",
+    "0x22": "hypercall",
+    "KVM_EXIT_IRQ_WINDOW_OPEN": "interrupt window",
+    "KVM_EXIT_IOAPIC_EOI": "end of interrupt of an IO-APIC pin",
+    "restart": "called out by a signal",
+    "KVM_EXIT_TPR_ACCESS": "access to the task priority",
+}
+# KVM's word on AMD, and on Intel where it differs.
+EXIT_NAMES = {
+    "msr": "`msr`: access to a model-specific register. Nearly all are the shim's timer and the end of its interrupt; "
+           "KVM answers them",
+    "interrupt": "`interrupt`: an interrupt of the host came while the guest ran, most of them its own timer",
+    "io": "`io`: port access; nobody in the kernel answers, so it goes on to user space",
+    "npf": "`npf`: the guest touched a page for the first time, or a device's memory",
+    "hypercall": "`hypercall`: sending events, mostly to the console, which KVM does, and the shim's log, which goes "
+                 "on to user space",
+    "UD": "`UD`: `ud2` before a PV guest's CPUID. KVM looks whether it is its own prefix, and hands it to the shim",
+    "cpuid": "`cpuid`: KVM answers from its table",
+    "vintr": "`vintr`: the guest can take an interrupt now that was waiting",
+    "write_cr4": "`write_cr4`: the shim changes a control register, for one to flush its TLB with the global pages",
+    "hlt": "`hlt`: the guest is idle",
+}
+EXIT_NAMES.update({
+    "MSR_WRITE": EXIT_NAMES["msr"],
+    "EXTERNAL_INTERRUPT": EXIT_NAMES["interrupt"],
+    "IO_INSTRUCTION": EXIT_NAMES["io"],
+    "EPT_VIOLATION": EXIT_NAMES["npf"],
+    "VMCALL": EXIT_NAMES["hypercall"],
+    "CPUID": EXIT_NAMES["cpuid"],
+    "INTERRUPT_WINDOW": EXIT_NAMES["vintr"],
+    "HLT": EXIT_NAMES["hlt"],
+})
+DETAIL_NAMES = {
+    "msr 6e0": "TSC deadline timer",
+    "msr 80b": "x2APIC, end of interrupt",
+    "port cf8": "PCI configuration",
+    "port cfc": "PCI configuration",
+    "port cfe": "PCI configuration",
+    "port 402": "SeaBIOS's log",
+    "port 510": "fw_cfg",
+    "port 511": "fw_cfg",
+    "port 518": "fw_cfg, by DMA",
+    "port 20": "interrupt controller",
+    "port 21": "interrupt controller",
+    "port a0": "interrupt controller",
+    "port a1": "interrupt controller",
+    "port 40": "PIT",
+    "port 43": "PIT",
+    "port 70": "CMOS",
+    "port 71": "CMOS",
+    "page fec00000": "IO-APIC",
+    "page fee00000": "local APIC",
+}
+HYPERCALL_NAMES = {12: "memory_op", 17: "xen_version", 18: "console_io", 20: "grant_table_op", 24: "vcpu_op",
+                   29: "sched_op", 32: "event_channel_op", 34: "hvm_op"}
+
+
+class Results:
+    """The files of the folder, by series."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.sizes = self.pairs("sizes")
+        self.host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
+        self.in_lab = (folder / "lab").exists()
+
+    def pairs(self, name):
+        lines = (self.folder / name).read_text().splitlines()
+        return {key: int(value) for key, value in (line.split() for line in lines)}
+
+    def runs(self, series, suffix=""):
+        """Names of the series' files, in the order of the runs."""
+        names, i = [], 1
+        while (self.folder / f"{series}.{i}{suffix}").exists():
+            names.append(f"{series}.{i}{suffix}")
+            i += 1
+        return names
+
+    def values(self, series, key):
+        return [self.pairs(name)[key] for name in self.runs(series)]
+
+    def counts(self, series):
+        """One {(table, kind, detail): number} a run."""
+        result = []
+        for name in self.runs(series, ".counts"):
+            run = {}
+            for line in (self.folder / name).read_text().splitlines():
+                number, table, kind, detail = line.split("\t")
+                run[(table, kind, detail)] = int(number)
+            result.append(run)
+        return result
+
+    def totals(self, series, table):
+        return [sum(number for (t, _, detail), number in run.items() if t == table and detail == "")
+                for run in self.counts(series)]
+
+
+class Metric:
+    """One line of the comparison. Ratios are taken run by run: what was measured in turn saw the same busy host."""
+
+    def __init__(self, bench, name, title, unit, dom1, peer, *, ratio_goal=None, dom1_goal=None, digits=0):
+        self.bench, self.name, self.title, self.unit = bench, name, title, unit
+        self.dom1, self.peer, self.digits = dom1, peer, digits
+        self.ratios = [a / b for a, b in zip(dom1, peer)] if all(peer) else []
+        self.ratio_goal, self.dom1_goal = ratio_goal, dom1_goal
+
+    def ratio(self):
+        return statistics.median(self.ratios) if self.ratios else None
+
+    def is_reached(self):
+        if self.ratio_goal is not None:
+            return self.ratio() is not None and self.ratio() <= self.ratio_goal
+        if self.dom1_goal is not None:
+            return statistics.median(self.dom1) <= self.dom1_goal
+        return None
+
+    def as_json(self):
+        ratio = self.ratio()
+        entry = {
+            "bench": self.bench, "metric": self.name, "unit": self.unit,
+            "dom1": round(statistics.median(self.dom1), 3), "peer": round(statistics.median(self.peer), 3),
+            "ratio": None if ratio is None else round(ratio, 4), "n": len(self.dom1),
+            "dom1_min": round(min(self.dom1), 3), "dom1_max": round(max(self.dom1), 3),
+            "peer_min": round(min(self.peer), 3), "peer_max": round(max(self.peer), 3),
+        }
+        if self.ratios:
+            entry["ratio_min"], entry["ratio_max"] = round(min(self.ratios), 4), round(max(self.ratios), 4)
+        if self.is_reached() is not None:
+            entry["goal"] = round(self.ratio_goal if self.ratio_goal is not None else self.dom1_goal, 4)
+            entry["reached"] = self.is_reached()
+        return entry
+
+    def spread(self, values):
+        text = f"{statistics.median(values):.{self.digits}f}"
+        if min(values) != max(values):
+            text += f" ({min(values):.{self.digits}f} to {max(values):.{self.digits}f})"
+        return text
+
+    def goal_text(self):
+        if self.is_reached() is None:
+            return ""
+        word = "reached" if self.is_reached() else "**not reached**"
+        if self.ratio_goal is not None:
+            return f"{self.ratio_goal:.2f}: {word}"
+        return f"{self.dom1_goal} {self.unit}: {word}"
+
+    def row(self):
+        ratio = ""
+        if self.ratios:
+            ratio = f"{self.ratio():.2f}"
+            if min(self.ratios) != max(self.ratios):
+                ratio += f" ({min(self.ratios):.2f} to {max(self.ratios):.2f})"
+        return [self.title, self.unit, self.spread(self.dom1), self.spread(self.peer), ratio, self.goal_text()]
+
+
+def ms(values):
+    return [value / 1e6 for value in values]
+
+
+def kib(values):
+    return [value / 1024 for value in values]
+
+
+def metrics_of(results):
+    metrics = []
+    warm = {phase: ms(results.values("dom1", phase)) for phase, _ in PHASES}
+    qemu = {phase: ms(results.values("qemu", phase)) for phase, _ in PHASES}
+    cold = {phase: ms(results.values("dom1-cold", phase)) for phase, _ in PHASES}
+    elf = {phase: ms(results.values("qemu-elf", phase)) for phase, _ in PHASES}
+    for phase, title in PHASES:
+        metrics.append(Metric("boot", phase, title, "ms", warm[phase], qemu[phase], ratio_goal=PHASE_GOALS[phase]))
+    for key, title, goal in (("returns", "returns of KVM_RUN to user space", RETURNS_GOAL),
+                             ("exits", "exits to KVM", None), ("emulations", "instructions emulated by KVM", None)):
+        metrics.append(Metric("boot", key, title, "", results.totals("dom1-count", key),
+                              results.totals("qemu-count", key), ratio_goal=goal))
+    dom1 = results.values("dom1-count", "private")
+    peer = results.values("qemu-count", "private")
+    metrics.append(Metric("boot", "private", "private memory besides guest RAM", "KiB", dom1, peer,
+                          dom1_goal=PRIVATE_GOAL_KIB))
+
+    def per_vcpu(series, base):
+        return [(value - statistics.median(base)) / (VCPUS - 1) for value in results.values(series, "private")]
+    metrics.append(Metric("boot", "private_per_vcpu", "the same for one more vCPU", "KiB", per_vcpu("dom1-vcpus", dom1),
+                          per_vcpu("qemu-vcpus", peer), dom1_goal=VCPU_GOAL_KIB))
+    for key, title in (("binary", "program, stripped"), ("binary_with_libraries", "program and its libraries")):
+        metrics.append(Metric("boot", key, title, "KiB", kib([results.sizes[f"dom1_{key}"]]),
+                              kib([results.sizes[f"qemu_{key}"]])))
+    for phase, title in PHASES:
+        metrics.append(Metric("boot-cold", phase, title, "ms", cold[phase], qemu[phase]))
+    for phase, title in PHASES:
+        metrics.append(Metric("boot-elf", phase, title, "ms", warm[phase], elf[phase]))
+    return metrics
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def comparison(metrics, bench):
+    return table(["", "unit", "dom1", "QEMU", "dom1 / QEMU", "goal"],
+                 [metric.row()[:6] for metric in metrics if metric.bench == bench])
+
+
+def detail_name(detail):
+    if detail.startswith("hypercall "):
+        number = int(detail.split()[1], 16)
+        return HYPERCALL_NAMES.get(number, f"hypercall {number}")
+    name = DETAIL_NAMES.get(detail)
+    return f"{detail} ({name})" if name else detail
+
+
+def medians(runs):
+    keys = {key for run in runs for key in run}
+    return {key: statistics.median([run.get(key, 0) for run in runs]) for key in keys}
+
+
+def largest_kinds(results, wanted, number=5):
+    """Rows of the kinds that are among the largest of either."""
+    dom1, peer = (medians(results.counts(series)) for series in ("dom1-count", "qemu-count"))
+    kinds = []
+    for run in (dom1, peer):
+        own = sorted((key for key in run if key[0] == wanted and key[2] == ""), key=lambda key: -run[key])
+        kinds += [key[1] for key in own[:number] if key[1] not in kinds]
+    kinds.sort(key=lambda kind: -max(dom1.get((wanted, kind, ""), 0), peer.get((wanted, kind, ""), 0)))
+    return [(kind, dom1.get((wanted, kind, ""), 0), peer.get((wanted, kind, ""), 0), details(dom1, wanted, kind),
+             details(peer, wanted, kind)) for kind in kinds]
+
+
+def details(run, wanted, kind, number=3):
+    # Ports of one device count as one.
+    sums = {}
+    for (t, k, detail), count in run.items():
+        if t == wanted and k == kind and detail:
+            name = detail_name(detail)
+            name = name[name.index("(") + 1:-1] if "(" in name and detail.startswith("port") else name
+            sums[name] = sums.get(name, 0) + count
+    largest = sorted(sums.items(), key=lambda item: -item[1])[:number]
+    return ", ".join(f"{name} {count:.0f}" for name, count in largest)
+
+
+def kinds_table(results, wanted, names):
+    rows = [[names.get(kind, f"`{kind}`"), f"{dom1:.0f}", dom1_details, f"{peer:.0f}", peer_details]
+            for kind, dom1, peer, dom1_details, peer_details in largest_kinds(results, wanted)]
+    return table(["", "dom1", "of these", "QEMU", "of these"], rows)
+
+
+def host_text(results, metrics):
+    host = results.host
+    n = next(metric for metric in metrics if metric.name == "init")
+    where = "in the lab, a machine that QEMU emulates in software" if results.in_lab else "not in the lab"
+    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}. QEMU {host['qemu']}, "
+            f"`-M {host['machine']}`. One vCPU, {host['guest_memory']}, the shim's options `{host['shim_options']}`. "
+            f"{len(n.dom1)} timed runs of each in turn; runs that failed and were repeated: {host['failures']}.")
+
+
+def report(results, metrics):
+    return "\n\n".join([
+        host_text(results, metrics),
+        "### dom1 with a warm cache, QEMU with the same bzImage",
+        comparison(metrics, "boot"),
+        "### dom1 with a cold cache",
+        comparison(metrics, "boot-cold"),
+        "### QEMU with the unpacked kernel",
+        comparison(metrics, "boot-elf"),
+        "### Returns of KVM_RUN to user space, by kind",
+        kinds_table(results, "returns", RETURN_NAMES),
+        "### Exits to KVM, by kind",
+        kinds_table(results, "exits", EXIT_NAMES),
+        "### Instructions emulated by KVM, by the kind of the exit",
+        kinds_table(results, "emulations", {kind: f"`{kind}`" for kind in EXIT_NAMES}),
+    ])
+
+
+def renew(path, text):
+    old = path.read_text()
+    begin, end = old.index(BEGIN) + len(BEGIN), old.index(END)
+    path.write_text(f"{old[:begin]}\n\n{text}\n\n{old[end:]}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path)
+    arguments = parser.parse_args()
+    results = Results(arguments.folder)
+    metrics = metrics_of(results)
+    text = report(results, metrics)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([metric.as_json() for metric in metrics], indent=1) + "\n")
+    if arguments.docs:
+        renew(arguments.docs, text)
+    missed = [metric for metric in metrics if metric.is_reached() is False]
+    goals = sum(metric.is_reached() is not None for metric in metrics)
+    print(f"\n{goals - len(missed)} of {goals} goals reached")
+    for metric in missed:
+        print(f"not reached: {metric.title}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

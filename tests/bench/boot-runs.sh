@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# The runs of scripts/bench boot, in turn: in the lab, or as root on a host that can do it.
+# usage: boot-runs.sh OUT WATCH KERNEL INITRD SHIM RUNS COUNT-RUNS VCPU-RUNS
+#
+# Leaves in OUT, of each run, SERIES.NUMBER as boot-watch wrote it, and SERIES.NUMBER.counts of the traced ones.
+# Series: dom1, qemu (timed); dom1-cold (no kernel in dom1's cache), qemu-elf (the kernel unpacked beforehand);
+# dom1-count, qemu-count (traced); dom1-vcpus, qemu-vcpus (four vCPUs, for their memory).
+set -euo pipefail
+
+out=$1
+watch=$2
+kernel=$3
+initrd=$4
+shim=$5
+runs=$6
+count_runs=$7
+vcpu_runs=$8
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+
+memory=512M
+# A mapping of at least so much is guest RAM; the smallest part of it is larger, everything else much smaller.
+ram_mapping_kib=65536
+shim_options="pv-shim no-real-mode console=xen console=xen,pv"
+guest_options="console=hvc0 quiet"
+# What is left of a PC where the shim still boots: it wants ACPI tables, and a timer behind the IO-APIC.
+machine=pc,hpet=off,usb=off,smbus=off,vmport=off,i8042=off,mem-merge=off,dump-guest-core=off
+events=(kvm_exit kvm_emulate_insn kvm_userspace_exit kvm_pio kvm_mmio kvm_msr kvm_xen_hypercall)
+
+scratch=$(mktemp -d)
+tracing=
+# On real hardware memory is as good after a boot as before it.
+scrub=()
+[[ ! -e $out/lab ]] || scrub=(--scrub)
+failures=0
+
+# shellcheck disable=SC2317  # by trap
+cleanup() {
+  [[ ! $tracing ]] || rmdir "$tracing" 2>/dev/null || true
+  rm -rf "$scratch"
+}
+
+open_tracing() {
+  local folder=/sys/kernel/tracing
+  [[ -d $folder/instances ]] || mount -t tracefs tracefs "$folder"
+  tracing=$folder/instances/dom1-bench-$$
+  mkdir "$tracing"
+  # What one boot leaves, several times.
+  echo 32768 >"$tracing/buffer_size_kb"
+}
+
+# watched SERIES NUMBER COMMAND...: one run, with $watch_options. A second try, since the host may be busy.
+watched() {
+  local name=$1.$2 try
+  shift 2
+  for try in 1 2; do
+    if "$watch" --result "$out/$name" --log "$scratch/log" --limit "$limit_s" --mark "banner=Xen version " \
+      --mark "built=Scrubbing Free RAM" --mark "init=bench: init" "${scrub[@]}" "${watch_options[@]}" -- "$@" \
+      2>"$scratch/stderr"; then
+      same_shim_options "$name"
+      tell "$name"
+      return 0
+    fi
+    rm -f "$out/$name"
+    cat "$scratch/log" "$scratch/stderr" >"$out/$name.failed-$try.log" 2>/dev/null || true
+    failures=$((failures + 1))
+    printf 'bench: %s failed: %s\n' "$name" "$(head -n 1 "$scratch/stderr")" >&2
+  done
+  exit 1
+}
+
+# tell NAME: what a run gave; what is counted in ns as ms.
+tell() {
+  awk -v name="$1" '
+    { text = text " " $1 " " ($2 >= 1000000 ? sprintf("%.0f ms", $2 / 1000000) : $2) }
+    END { printf "bench: %-13s%s\n", name, text }' "$out/$1" >&2
+}
+
+# The shim tells its options, and both VMMs must have given it the same.
+same_shim_options() {
+  local told
+  told=$(tr -d '\r' <"$scratch/log" | sed -n 's/^(XEN) Command line: //p')
+  if [[ $told != "$shim_options" ]]; then
+    printf 'bench: %s: the shim got other options: %s\n' "$1" "$told" >&2
+    exit 1
+  fi
+}
+
+# run_dom1 SERIES NUMBER CACHE VCPUS
+run_dom1() {
+  XDG_CACHE_HOME=$3 watched "$1" "$2" dom1 run --kernel "$kernel" --initrd "$initrd" --shim "$shim" --memory "$memory" \
+    --vcpus "$4" --append "$guest_options" --shim-append "${shim_options##* }"
+}
+
+# run_qemu SERIES NUMBER KERNEL VCPUS
+run_qemu() {
+  watched "$1" "$2" qemu-system-x86_64 -nodefaults -no-user-config -vga none -display none -M "$machine" -cpu host \
+    -accel "kvm,xen-version=0x40011,kernel-irqchip=split" -m "$memory" -smp "$4" \
+    -chardev stdio,id=console,signal=off -device xen-console,chardev=console \
+    -kernel "$shim" -append "$shim_options" -initrd "$3 $guest_options,$initrd"
+}
+
+# Before anything counts: files come into the page cache, the kernel into dom1's.
+warm_up() {
+  watch_options=()
+  rm -rf "$scratch/cache"
+  mkdir "$scratch/cache"
+  run_dom1 warm-up 1 "$scratch/cache" 1
+  cp "$scratch"/cache/dom1/kernels/*.elf "$scratch/vmlinux"
+  run_qemu warm-up 2 "$scratch/vmlinux" 1
+  run_qemu warm-up 3 "$kernel" 1
+}
+
+time_runs() {
+  local i
+  watch_options=(--tracing "$tracing" --entry)
+  for ((i = 1; i <= runs; i++)); do
+    run_dom1 dom1 "$i" "$scratch/cache" 1
+    run_qemu qemu "$i" "$kernel" 1
+    rm -rf "$scratch/cold"
+    mkdir "$scratch/cold"
+    run_dom1 dom1-cold "$i" "$scratch/cold" 1
+    run_qemu qemu-elf "$i" "$scratch/vmlinux" 1
+  done
+}
+
+# counted SERIES NUMBER COMMAND...
+counted() {
+  "${@:3}"
+  awk -f "$here/boot-counts.awk" "$tracing/trace" >"$out/$1.$2.counts"
+}
+
+count_runs() {
+  local i event
+  watch_options=(--tracing "$tracing" --memory "$ram_mapping_kib")
+  for event in "${events[@]}"; do
+    watch_options+=(--event "$event")
+  done
+  for ((i = 1; i <= count_runs; i++)); do
+    counted dom1-count "$i" run_dom1 dom1-count "$i" "$scratch/cache" 1
+    counted qemu-count "$i" run_qemu qemu-count "$i" "$kernel" 1
+  done
+}
+
+vcpu_runs() {
+  local i
+  watch_options=(--memory "$ram_mapping_kib")
+  for ((i = 1; i <= vcpu_runs; i++)); do
+    run_dom1 dom1-vcpus "$i" "$scratch/cache" 4
+    run_qemu qemu-vcpus "$i" "$kernel" 4
+  done
+}
+
+describe_host() {
+  printf 'kernel %s\n' "$(uname -r)"
+  printf 'cpus %s\n' "$(nproc)"
+  printf 'cpu %s\n' "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
+  printf 'qemu %s\n' "$(qemu-system-x86_64 --version | sed -n '1s/^QEMU emulator version //p')"
+  printf 'guest_memory %s\n' "$memory"
+  printf 'shim_options %s\n' "$shim_options"
+  printf 'machine %s\n' "$machine"
+  printf 'failures %s\n' "$failures"
+}
+
+trap cleanup EXIT
+limit_s=240
+open_tracing
+warm_up
+time_runs
+count_runs
+vcpu_runs
+describe_host >"$out/host"
+rm -f "$out"/warm-up.*
