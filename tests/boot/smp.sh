@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Many vCPUs are brought up and can be counted. Only that: the lab has two CPUs.
 # variants: 8 32
-# limit: 600
+# long: 32
+# limit: 300
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
