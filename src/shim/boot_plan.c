@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * Placement. The shim lies where it is linked. Everything else is put into the first gap that holds it: modules above
- * the shim on 2 MiB boundaries (so that copies and later page tables meet huge pages), the small tables below 640 KiB
- * where no module competes with them, or above the shim if that is not possible.
+ * Placement. The shim lies where it is linked. Modules are put at the top of low RAM, in order and without a gap, the
+ * small tables below 640 KiB where no module competes with them, or above the shim if that is not possible.
  *
- *   0         0x11000        0x8f000      1 MiB       shim ...            low_ram_top
- *   | scratch |    tables    | trampoline |           | shim | kernel | initrd |   (Xen moves itself to the top)
+ *   0         0x11000        0x8f000      1 MiB                                  low_ram_top
+ *   | scratch |    tables    | trampoline |     | shim | ...         | kernel | initrd |
+ *
+ * The top is where Xen wants its modules (__start_xen): those that lie lower it moves there first, byte by byte, which
+ * for a kernel of 60 MiB takes as long as the rest of its start. Then it moves itself below them.
  *
  * Scratch and trampoline are Xen's: page 0 is its first stack, PVH's trampoline lies at 0x1000 to 0x11000, Multiboot's
  * in the 64 KiB below the EBDA. Only the two words of the BIOS data area are ours there.
@@ -36,7 +38,6 @@ static const struct {
 };
 
 enum {
-	HUGE_PAGE = 2 << 20,
 	MAX_SHIM_SEGMENTS = 64,  /* Xen has one; a bound for the time that placement takes */
 	SHIM_AND_GUEST_MIB = 48, /* the least RAM in which the shim starts a tiny guest (measured, reference 1.9) */
 	ENOUGH_ROUND_MIB = 16,
@@ -74,19 +75,26 @@ static void add_segment(struct builder *builder, const char *what, uint64_t gpa,
 	g_array_append_val(builder->segments, segment);
 }
 
-/* The first segment or reserved range that [gpa, end) meets ends at the result; 0: it meets none. */
-static uint64_t conflict_end(const struct builder *builder, uint64_t gpa, uint64_t end)
+/* The first segment or reserved range that [gpa, end) meets. False: it meets none. */
+static gboolean find_conflict(const struct builder *builder, uint64_t gpa, uint64_t end, uint64_t *conflict_gpa,
+			      uint64_t *conflict_end)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(reserved); i++)
-		if (gpa < reserved[i].end && end > reserved[i].gpa)
-			return reserved[i].end;
+		if (gpa < reserved[i].end && end > reserved[i].gpa) {
+			*conflict_gpa = reserved[i].gpa;
+			*conflict_end = reserved[i].end;
+			return TRUE;
+		}
 	for (guint i = 0; i < builder->segments->len; i++) {
 		const struct boot_segment *segment = &g_array_index(builder->segments, struct boot_segment, i);
 
-		if (gpa < segment->gpa + segment->mem_bytes && end > segment->gpa)
-			return segment->gpa + segment->mem_bytes;
+		if (gpa < segment->gpa + segment->mem_bytes && end > segment->gpa) {
+			*conflict_gpa = segment->gpa;
+			*conflict_end = segment->gpa + segment->mem_bytes;
+			return TRUE;
+		}
 	}
-	return 0;
+	return FALSE;
 }
 
 /* The end of the RAM that begins at gpa or goes through it, over adjacent entries; gpa itself when it is not RAM. */
@@ -103,26 +111,54 @@ static uint64_t ram_end(const struct builder *builder, uint64_t gpa)
 	return MAX(gpa, MIN(end, builder->ram_top));
 }
 
-/* len is at most 4 GiB and all of ram_top is below that: no sum here wraps. */
-static gboolean find_gap(const struct builder *builder, uint64_t floor, uint64_t ceiling, uint64_t len, uint64_t align,
-			 uint64_t *gpa)
+/*
+ * Both look for len bytes in RAM between floor and ceiling, by pages. len is at most 4 GiB and all of ram_top is below
+ * that: no sum here wraps.
+ */
+static gboolean find_lowest_gap(const struct builder *builder, uint64_t floor, uint64_t ceiling, uint64_t len,
+				uint64_t *gpa)
 {
 	for (size_t i = 0; i < builder->n_map; i++) {
 		const struct memory_map_entry *entry = &builder->map[i];
-		uint64_t at, end, conflict;
+		uint64_t at, end, conflict_gpa, conflict_end;
 
 		if (entry->type != MEMORY_MAP_RAM || entry->gpa >= ceiling)
 			continue;
 		at = MAX(entry->gpa, floor);
 		end = MIN(ram_end(builder, at), ceiling);
-		at = (at + align - 1) & ~(align - 1);
+		at = (at + PAGE - 1) & ~(PAGE - 1);
 		while (at < end && len <= end - at) {
-			conflict = conflict_end(builder, at, at + len);
-			if (conflict == 0) {
+			if (!find_conflict(builder, at, at + len, &conflict_gpa, &conflict_end)) {
 				*gpa = at;
 				return TRUE;
 			}
-			at = (conflict + align - 1) & ~(align - 1);
+			at = (conflict_end + PAGE - 1) & ~(PAGE - 1);
+		}
+	}
+	return FALSE;
+}
+
+static gboolean find_highest_gap(const struct builder *builder, uint64_t floor, uint64_t ceiling, uint64_t len,
+				 uint64_t *gpa)
+{
+	for (size_t i = builder->n_map; i-- > 0;) {
+		const struct memory_map_entry *entry = &builder->map[i];
+		uint64_t start, end, conflict_gpa, conflict_end;
+
+		if (entry->type != MEMORY_MAP_RAM || entry->gpa >= ceiling)
+			continue;
+		start = MAX(entry->gpa, floor);
+		end = MIN(ram_end(builder, entry->gpa), ceiling);
+		while (end > start && len <= end - start) {
+			uint64_t at = (end - len) & ~(PAGE - 1);
+
+			if (at < start)
+				break;
+			if (!find_conflict(builder, at, at + len, &conflict_gpa, &conflict_end)) {
+				*gpa = at;
+				return TRUE;
+			}
+			end = conflict_gpa;
 		}
 	}
 	return FALSE;
@@ -142,7 +178,7 @@ static enum fit place_shim(struct builder *builder, const struct elf_image *elf,
 
 	for (uint32_t i = 0; i < elf->n_segments; i++) {
 		struct elf_segment segment = elf_segment(elf, i);
-		uint64_t end = segment.gpa + segment.mem_bytes;
+		uint64_t end = segment.gpa + segment.mem_bytes, conflict_gpa, conflict_end;
 
 		if (segment.type != PT_LOAD || segment.mem_bytes == 0)
 			continue;
@@ -154,7 +190,7 @@ static enum fit place_shim(struct builder *builder, const struct elf_image *elf,
 			shim_damaged(builder, error, "it is linked above 4 GiB", segment.gpa);
 			return FAILED;
 		}
-		if (conflict_end(builder, segment.gpa, end) != 0) {
+		if (find_conflict(builder, segment.gpa, end, &conflict_gpa, &conflict_end)) {
 			shim_damaged(builder, error, "it is linked over itself, or over memory that the boot needs",
 				     segment.gpa);
 			return FAILED;
@@ -186,18 +222,12 @@ static gboolean check_entry(const struct builder *builder, uint32_t entry, GErro
 }
 
 static enum fit place_module(struct builder *builder, const struct boot_image *image, const char *what,
-			     const char *string)
+			     const char *string, struct boot_module *module)
 {
-	struct boot_module *module = &builder->modules.list[builder->modules.n];
 	uint64_t gpa;
 
-	if (image->len_bytes == 0)
-		return FITS;
-	if (image->len_bytes > UINT32_MAX)
-		return NO_ROOM;
-	/* With huge alignment memory may end a little too early: then by pages, which is what Xen demands. */
-	if (!find_gap(builder, builder->shim_end, UINT32_MAX, image->len_bytes, HUGE_PAGE, &gpa) &&
-	    !find_gap(builder, builder->shim_end, UINT32_MAX, image->len_bytes, PAGE, &gpa))
+	if (image->len_bytes > UINT32_MAX ||
+	    !find_highest_gap(builder, builder->shim_end, UINT32_MAX, image->len_bytes, &gpa))
 		return NO_ROOM;
 	add_segment(builder, what, gpa, image->bytes, image->len_bytes, image->len_bytes);
 	*module = (struct boot_module){
@@ -205,8 +235,23 @@ static enum fit place_module(struct builder *builder, const struct boot_image *i
 		.len_bytes = (uint32_t)image->len_bytes,
 		.string = string != NULL ? string : "",
 	};
-	builder->modules.n++;
 	return FITS;
+}
+
+/* The last one goes to the top: that is Xen's order too. */
+static enum fit place_modules(struct builder *builder)
+{
+	const struct boot_inputs *inputs = builder->inputs;
+	struct boot_modules *modules = &builder->modules;
+	bool has_kernel = inputs->kernel.len_bytes > 0, has_initrd = inputs->initrd.len_bytes > 0;
+	enum fit fit = FITS;
+
+	if (has_initrd)
+		fit = place_module(builder, &inputs->initrd, "initrd", NULL, &modules->list[has_kernel ? 1 : 0]);
+	if (fit == FITS && has_kernel)
+		fit = place_module(builder, &inputs->kernel, "kernel", inputs->guest_command_line, &modules->list[0]);
+	modules->n = (has_kernel ? 1u : 0u) + (has_initrd ? 1u : 0u);
+	return fit;
 }
 
 static uint32_t write_tables(struct builder *builder, struct table_writer *writer)
@@ -223,8 +268,8 @@ static enum fit place_tables(struct builder *builder)
 	uint64_t gpa;
 
 	write_tables(builder, &counter);
-	if (!find_gap(builder, 0, MIB, counter.used_bytes, PAGE, &gpa) &&
-	    !find_gap(builder, builder->shim_end, UINT32_MAX, counter.used_bytes, PAGE, &gpa))
+	if (!find_lowest_gap(builder, 0, MIB, counter.used_bytes, &gpa) &&
+	    !find_lowest_gap(builder, builder->shim_end, UINT32_MAX, counter.used_bytes, &gpa))
 		return NO_ROOM;
 	builder->tables_gpa = (uint32_t)gpa;
 	builder->tables_bytes = counter.used_bytes;
@@ -247,14 +292,10 @@ static enum fit place_bios_data(struct builder *builder)
 
 static enum fit place_all(struct builder *builder, const struct elf_image *elf, GError **error)
 {
-	const struct boot_inputs *inputs = builder->inputs;
-	enum fit fit;
+	enum fit fit = place_shim(builder, elf, error);
 
-	fit = place_shim(builder, elf, error);
 	if (fit == FITS)
-		fit = place_module(builder, &inputs->kernel, "kernel", inputs->guest_command_line);
-	if (fit == FITS)
-		fit = place_module(builder, &inputs->initrd, "initrd", NULL);
+		fit = place_modules(builder);
 	if (fit == FITS)
 		fit = place_tables(builder);
 	return fit == FITS ? place_bios_data(builder) : fit;
@@ -291,7 +332,7 @@ static void report_no_room(const struct boot_inputs *inputs, const struct elf_im
 		{.gpa = 0, .len_bytes = 0xa0000, .type = MEMORY_MAP_RAM},
 		{.gpa = MIB, .len_bytes = IMAGINARY_TOP - MIB, .type = MEMORY_MAP_RAM},
 	};
-	uint64_t end = MAX(inputs->low_ram_top_gpa, MIB), enough_mib;
+	uint64_t end, enough_mib;
 	struct builder builder;
 
 	builder_init(&builder, inputs);
@@ -308,11 +349,7 @@ static void report_no_room(const struct boot_inputs *inputs, const struct elf_im
 		g_array_free(builder.segments, TRUE);
 		return;
 	}
-	for (guint i = 0; i < builder.segments->len; i++) {
-		const struct boot_segment *segment = &g_array_index(builder.segments, struct boot_segment, i);
-
-		end = MAX(end, segment->gpa + segment->mem_bytes);
-	}
+	end = MAX(builder.shim_end + inputs->kernel.len_bytes + inputs->initrd.len_bytes, inputs->low_ram_top_gpa);
 	/* The guest's own copies, beside what was loaded. */
 	end += inputs->initrd.len_bytes + guest_kernel_bytes(inputs->kernel.len_bytes);
 	enough_mib = (end + MIB - 1) / MIB + SHIM_AND_GUEST_MIB;
