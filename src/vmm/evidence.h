@@ -2,7 +2,7 @@
 /*
  * What is left of a domain that did not end well: registers, event channels, devices, last lines. It lies in the
  * record, so that the launcher has it when the machine is gone. Plain numbers and bounded text: the launcher prints
- * it, and believes nothing.
+ * it, and believes nothing. Truth is a uint8_t here: what a hostile machine put into a bool would be undefined.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct evidence_vcpu {
 	struct evidence_registers registers;
 	uint64_t cr0, cr2, cr3, cr4, efer;
 	/* In the shim (CPL 0) on behalf of its guest: what the guest's registers were when it entered the shim. */
-	bool has_guest_registers;
+	uint8_t has_guest_registers;
 	struct evidence_registers guest;
 	/* The guest kernel's stack from its rsp on; return addresses are among these words. */
 	uint32_t n_stack_words;
@@ -41,7 +41,7 @@ struct evidence_vcpu {
 
 struct evidence_port {
 	uint16_t port, kind, vcpu, virq; /* kind: enum evtchn_kind */
-	bool pending, masked;
+	uint8_t pending, masked;
 };
 
 struct evidence_device {

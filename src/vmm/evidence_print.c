@@ -173,7 +173,9 @@ static void print_ports(FILE *stream, const struct evidence *evidence)
 
 static void device_path(const struct evidence_device *device, char path[sizeof(device->path)])
 {
-	g_strlcpy(path, device->path, sizeof(device->path));
+	/* Not g_strlcpy(): that reads on to the end of its source, which may have none. */
+	memcpy(path, device->path, sizeof(device->path));
+	path[sizeof(device->path) - 1] = '\0';
 	for (char *c = path; *c; c++)
 		if (!g_ascii_isprint(*c))
 			*c = '?';
@@ -284,9 +286,9 @@ static void add_ports(JsonBuilder *json, const struct evidence *evidence)
 		add_word(json, "kind", word(PORT_KINDS, G_N_ELEMENTS(PORT_KINDS), port->kind));
 		add_number(json, "vcpu", port->vcpu);
 		json_builder_set_member_name(json, "pending");
-		json_builder_add_boolean_value(json, port->pending);
+		json_builder_add_boolean_value(json, port->pending != 0);
 		json_builder_set_member_name(json, "masked");
-		json_builder_add_boolean_value(json, port->masked);
+		json_builder_add_boolean_value(json, port->masked != 0);
 		json_builder_end_object(json);
 	}
 	json_builder_end_array(json);

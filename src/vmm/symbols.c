@@ -27,6 +27,7 @@ static void add(struct symbols *symbols, uint64_t address, const char *name, siz
 	g_array_append_val(symbols->table, symbol);
 }
 
+/* A name goes to a terminal: it ends before the first byte that is not printable. */
 static size_t name_bytes(const char *name, const char *line_end)
 {
 	size_t len_bytes = 0;
@@ -72,7 +73,7 @@ static void parse_symbol_table(struct symbols *symbols, const uint8_t *bytes, si
 		if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_value == 0 || symbol.st_name >= strings->sh_size)
 			continue;
 		const char *name = (const char *)bytes + strings->sh_offset + symbol.st_name;
-		add(symbols, symbol.st_value, name, strnlen(name, strings->sh_size - symbol.st_name));
+		add(symbols, symbol.st_value, name, name_bytes(name, name + (strings->sh_size - symbol.st_name)));
 	}
 }
 

@@ -67,13 +67,15 @@ gboolean trace_parse_kinds(const char *text, unsigned int *kinds, GError **error
 			if (strcmp(*word, KIND_NAMES[i]) == 0)
 				kind = 1u << i;
 		if (kind == 0) {
-			g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
-				    "--trace=%s: must be of hypercall, evtchn, xenstore, with commas between", text);
-			return FALSE;
+			*kinds = 0;
+			break;
 		}
 		*kinds |= kind;
 	}
-	return TRUE;
+	if (*kinds == 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "--trace=%s: must be of hypercall, evtchn, xenstore, with commas between", text);
+	return *kinds != 0;
 }
 
 static const char *name_of(const char *const *names, size_t n, uint64_t index)
