@@ -22,6 +22,7 @@
 
 #include "shim/boot_tables.h"
 #include "shim/elf.h"
+#include "shim/initrd_check.h"
 #include "shim/multiboot.h"
 #include "shim/pvh.h"
 #include "vmm/error.h"
@@ -405,6 +406,9 @@ static gboolean check_inputs(const struct boot_inputs *inputs, GError **error)
 			    inputs->kernel.name != NULL ? inputs->kernel.name : "no kernel");
 		return FALSE;
 	}
+	/* Where there is no shim, the kernel has its place. */
+	if (!initrd_check(inputs->kernel.len_bytes != 0 ? &inputs->kernel : &inputs->shim, &inputs->initrd, error))
+		return FALSE;
 	return check_command_line(inputs->shim_command_line, "the shim (--shim-append)", error) &&
 	       check_command_line(inputs->guest_command_line, "the guest (--append)", error) &&
 	       check_memory_map(inputs, error);

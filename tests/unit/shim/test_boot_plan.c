@@ -322,12 +322,15 @@ static void test_pvh_structures(void)
 static void test_pvh_without_shim(void)
 {
 	g_autoptr(GByteArray) vmlinux = image_vmlinux(EM_X86_64, 0, 1);
+	static const char cpio[5000] = "070701";
 	struct fixture f;
 	struct boot_plan *plan;
 
 	fixture_init(&f, BOOT_ENTRY_PVH, 512 * MIB, 1, 5000);
 	f.inputs.shim = (struct boot_image){"VMLINUX", vmlinux->data, vmlinux->len};
 	f.inputs.kernel = (struct boot_image){.name = NULL};
+	assert_refused(&f.inputs, DOM1_STATUS_FILE, "INITRD");
+	f.inputs.initrd = (struct boot_image){"INITRD", (const uint8_t *)cpio, sizeof(cpio)};
 	plan = plan_of(&f.inputs);
 	g_assert_cmphex(plan->eip, ==, IMAGE_VMLINUX_PVH_ENTRY);
 	g_assert_cmpuint(peek(plan, plan->ebx + 12, 4), ==, 1);
