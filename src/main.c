@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -46,11 +49,31 @@ static void print_help(FILE *stream)
 	      stream);
 }
 
+/*
+ * A standard descriptor that is closed would be the next file that is opened, and what dom1 prints would go into it.
+ * These fail as closed ones do: the null device, open in the wrong direction.
+ */
+static void reserve_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int print_status(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return DOM1_STATUS_OK;
+	fprintf(stderr, "dom1: cannot write to standard output: %s\n", g_strerror(errno));
+	return DOM1_STATUS_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	reserve_standard_descriptors();
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
 		print_help(stderr);
@@ -58,11 +81,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
-		return DOM1_STATUS_OK;
+		return print_status();
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("dom1 " DOM1_VERSION);
-		return DOM1_STATUS_OK;
+		return print_status();
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
 		if (strcmp(argv[1], COMMANDS[i].name) == 0) {

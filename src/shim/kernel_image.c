@@ -188,7 +188,9 @@ gboolean kernel_image_parse(const uint8_t *bytes, size_t len_bytes, const char *
 			    name);
 	else
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
-			    "%s: not a kernel: neither a bzImage nor an ELF (vmlinux), compressed or not", name);
+			    "%s: not a kernel: neither a bzImage nor an ELF (vmlinux), compressed or not: give the "
+			    "vmlinuz of a Linux built with CONFIG_XEN_PV",
+			    name);
 	return FALSE;
 }
 

@@ -7,10 +7,13 @@
  */
 #include "shim/pv_check.h"
 
+#include <elf.h>
 #include <string.h>
 
 #include "shim/elf.h"
 #include "shim/kernel_image.h"
+#include "shim/multiboot.h"
+#include "shim/pvh.h"
 #include "vmm/error.h"
 
 #define MIB                 (UINT64_C(1) << 20)
@@ -20,13 +23,32 @@
 #define NAMED_STEP          (4 * MIB)
 /* Printed when a shim starts a domain; a Xen without PV_SHIM does not have it. */
 #define SHIM_TELLTALE       "shim used pages"
+#define REMEDY_SHIM         "give the xen-shim of the package xen-utils (/usr/lib/xen-VERSION/boot/xen-shim)"
+
+static const char *what_instead_of_shim(const struct boot_image *shim)
+{
+	struct elf_image elf;
+	uint32_t entry;
+
+	if (!elf_has_magic(shim->bytes, shim->len_bytes))
+		return "not a Xen shim, not even an ELF file";
+	if (!elf_open(&elf, shim->bytes, shim->len_bytes, shim->name, NULL))
+		return "a truncated or damaged ELF file, not a Xen shim";
+	if (elf.machine != EM_386 && elf.machine != EM_X86_64)
+		return "an ELF file of another machine than x86, not a Xen shim";
+	/* A kernel may have one of them, but only Xen has both. */
+	if (multiboot_check_header(shim->bytes, shim->len_bytes, shim->name, NULL) &&
+	    pvh_find_entry(&elf, shim->name, &entry, NULL))
+		return "a Xen built without CONFIG_PV_SHIM";
+	return "an ELF file, but not a Xen shim";
+}
 
 gboolean pv_check_shim(const struct boot_image *shim, GError **error)
 {
 	if (memmem(shim->bytes, shim->len_bytes, SHIM_TELLTALE, strlen(SHIM_TELLTALE)))
 		return TRUE;
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
-		    "%s: a Xen built without CONFIG_PV_SHIM: give a shim (xen-shim of the package xen-utils)", shim->name);
+	/* Most often it is no Xen at all: say what it is, not what it lacks. */
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE, "%s: %s: " REMEDY_SHIM, shim->name, what_instead_of_shim(shim));
 	return FALSE;
 }
 
@@ -56,8 +78,9 @@ gboolean pv_check_kernel(const struct boot_inputs *inputs, uint64_t ram_bytes, G
 		return FALSE;
 	if (!elf.is_pv) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
-			    "%s: %s: it cannot run as a PV guest; build it with CONFIG_XEN_PV", kernel->name,
-			    elf.has_phys32_entry ? "it has Xen's PVH entry only" : "no Xen notes in it");
+			    "%s: %s: it cannot run as a PV guest; build it with CONFIG_XEN_PV%s", kernel->name,
+			    elf.has_phys32_entry ? "it has Xen's PVH entry only" : "no Xen notes in it",
+			    elf.has_phys32_entry ? ", or start it with --type pvh" : "");
 		return FALSE;
 	}
 

@@ -11,7 +11,7 @@
 
 #include "shim/boot_plan.h"
 
-/* DOM1_STATUS_FILE: a Xen that was built without PV_SHIM. */
+/* DOM1_STATUS_FILE: a Xen that was built without PV_SHIM, or no Xen. */
 gboolean pv_check_shim(const struct boot_image *shim, GError **error);
 
 /*

@@ -22,15 +22,15 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
 {
 	if (ram_bytes < LAYOUT_LOW_RAM_MIN || ram_bytes > RAM_MAX_BYTES || ram_bytes % ALIGNMENT_BYTES != 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
-			    "memory of %" PRIu64 " KiB: must be a multiple of 2 MiB from %" PRIu64 " MiB to %" PRIu64 " GiB",
-			    ram_bytes / 1024, LAYOUT_LOW_RAM_MIN / MIB, RAM_MAX_BYTES / (1024 * MIB));
+			    "--memory: %" PRIu64 " MiB: must be a multiple of 2 MiB from %" PRIu64 " MiB to %" PRIu64 " GiB",
+			    ram_bytes / MIB, LAYOUT_LOW_RAM_MIN / MIB, RAM_MAX_BYTES / (1024 * MIB));
 		return FALSE;
 	}
 	if (max_low_ram_bytes < LAYOUT_LOW_RAM_MIN || max_low_ram_bytes > LAYOUT_LOW_RAM_MAX ||
 	    max_low_ram_bytes % ALIGNMENT_BYTES != 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
-			    "low memory of %" PRIu64 " KiB: must be a multiple of 2 MiB from %" PRIu64 " to %" PRIu64 " MiB",
-			    max_low_ram_bytes / 1024, LAYOUT_LOW_RAM_MIN / MIB, LAYOUT_LOW_RAM_MAX / MIB);
+			    "--low-memory: %" PRIu64 " MiB: must be a multiple of 2 MiB from %" PRIu64 " to %" PRIu64 " MiB",
+			    max_low_ram_bytes / MIB, LAYOUT_LOW_RAM_MIN / MIB, LAYOUT_LOW_RAM_MAX / MIB);
 		return FALSE;
 	}
 

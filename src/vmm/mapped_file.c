@@ -12,7 +12,7 @@
 gboolean mapped_file_open(struct mapped_file *file, const char *path, const char *what, GError **error)
 {
 	struct stat status;
-	const char *reason = NULL;
+	const char *reason = NULL, *remedy = "check its path and who may read it";
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -20,9 +20,9 @@ gboolean mapped_file_open(struct mapped_file *file, const char *path, const char
 	if (fd < 0 || fstat(fd, &status) != 0)
 		reason = g_strerror(errno);
 	else if (!S_ISREG(status.st_mode))
-		reason = "not a regular file";
+		reason = S_ISDIR(status.st_mode) ? "a directory, not a regular file" : "not a regular file", remedy = "give a file";
 	else if (status.st_size == 0)
-		reason = "the file is empty";
+		reason = "the file is empty", remedy = "get it again";
 	if (!reason) {
 		void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 
@@ -36,7 +36,8 @@ gboolean mapped_file_open(struct mapped_file *file, const char *path, const char
 	if (fd >= 0)
 		close(fd);
 	if (reason)
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE, "%s: cannot use it as the %s: %s", path, what, reason);
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE, "%s: cannot use it as the %s: %s: %s", path, what, reason,
+			    remedy);
 	return reason == NULL;
 }
 

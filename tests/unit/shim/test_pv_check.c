@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* What is refused before a guest is started. */
+#include <elf.h>
 #include <string.h>
 
 #include <glib.h>
 
+#include "images.h"
 #include "shim/pv_check.h"
 #include "vmm/error.h"
 
@@ -58,6 +60,47 @@ static void test_shim(void)
 	g_assert_null(strchr(error->message, '\n'));
 }
 
+static void expect_refused_shim(const GByteArray *bytes, size_t len_bytes, const char *reason)
+{
+	const struct boot_image image = { "NAME", bytes->data, len_bytes };
+	g_autoptr(GError) error = NULL;
+
+	g_assert_false(pv_check_shim(&image, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_assert_true(g_str_has_prefix(error->message, "NAME: "));
+	if (!strstr(error->message, reason) || !strstr(error->message, "give the xen-shim of the package xen-utils"))
+		g_error("\"%s\" lacks \"%s\", or the remedy", error->message, reason);
+}
+
+/* What is no shim is told what it is: mostly somebody has mixed up the options. */
+static void test_no_shim(void)
+{
+	static const char text[] = "#!/bin/sh";
+	g_autoptr(GByteArray) script = g_byte_array_new();
+	g_autoptr(GByteArray) xen = image_shim();
+	g_autoptr(GByteArray) arm64 = image_vmlinux(EM_AARCH64, 0, 1);
+	g_autoptr(GByteArray) vmlinux = image_vmlinux(EM_X86_64, 0, 1);
+
+	g_byte_array_append(script, (const guint8 *)text, sizeof(text));
+	expect_refused_shim(script, script->len, "not even an ELF file");
+	expect_refused_shim(xen, xen->len, "a Xen built without CONFIG_PV_SHIM");
+	expect_refused_shim(xen, 60, "truncated");
+	expect_refused_shim(arm64, arm64->len, "another machine than x86");
+	expect_refused_shim(vmlinux, vmlinux->len, "an ELF file, but not a Xen shim");
+}
+
+/* The message names both ways out for a kernel that has Xen's other entry. */
+static void test_no_pv(void)
+{
+	g_autoptr(GByteArray) shim = image_shim();
+	const struct boot_inputs inputs = { .kernel = { "KERNEL", shim->data, shim->len } };
+	g_autoptr(GError) error = NULL;
+
+	g_assert_false(pv_check_kernel(&inputs, 512 * MIB, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_assert_nonnull(strstr(error->message, "build it with CONFIG_XEN_PV, or start it with --type pvh"));
+}
+
 /* What we cannot unpack is the shim's business. */
 static void test_packed(void)
 {
@@ -73,6 +116,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/pv_check/measured", test_measured);
 	g_test_add_func("/pv_check/needs-grow", test_needs_grow);
 	g_test_add_func("/pv_check/shim", test_shim);
+	g_test_add_func("/pv_check/no-shim", test_no_shim);
+	g_test_add_func("/pv_check/no-pv", test_no_pv);
 	g_test_add_func("/pv_check/packed", test_packed);
 	return g_test_run();
 }
