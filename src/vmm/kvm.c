@@ -39,6 +39,13 @@ static void explain_open_failure(int saved_errno, GError **error)
 	if (saved_errno == EACCES && stat(KVM_DEVICE, &status) == 0) {
 		const struct group *group = getgrgid(status.st_gid);
 
+		/* The group root is nobody's to join. */
+		if (status.st_gid == 0 || (status.st_mode & 060) != 060) {
+			g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
+				    KVM_DEVICE ": permission denied: its group cannot use it: run as root, or as root: chgrp kvm "
+					       KVM_DEVICE "; chmod 660 " KVM_DEVICE);
+			return;
+		}
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
 			    KVM_DEVICE ": permission denied: add yourself to the group %s and log in again",
 			    group ? group->gr_name : "that owns it");

@@ -17,6 +17,7 @@
 static struct {
 	int open_errno, stat_errno;
 	gid_t gid;
+	mode_t mode;
 	int api_version, xen_flags;
 	int missing_capability;      /* -1: none */
 	unsigned long failing_ioctl; /* 0: none */
@@ -42,7 +43,7 @@ static int host_close(int fd)
 static int host_stat(const char *path, struct stat *status)
 {
 	g_assert_cmpstr(path, ==, "/dev/kvm");
-	*status = (struct stat){ .st_gid = host.gid };
+	*status = (struct stat){ .st_gid = host.gid, .st_mode = S_IFCHR | host.mode };
 	errno = host.stat_errno;
 	return host.stat_errno ? -1 : 0;
 }
@@ -91,7 +92,8 @@ static int host_ioctl(int fd, unsigned long request, ...)
 static void good_host(void)
 {
 	host.open_errno = host.stat_errno = 0;
-	host.gid = 0;
+	host.gid = 1;
+	host.mode = 0660;
 	host.api_version = KVM_API_VERSION;
 	host.xen_flags = (1 << 9) - 1;
 	host.missing_capability = -1;
@@ -140,7 +142,15 @@ static void test_does_not_open(void)
 	}
 	good_host();
 	host.open_errno = EACCES;
-	expect_refused("permission denied", "add yourself to the group root");
+	g_autofree char *join = g_strdup_printf("add yourself to the group %s", getgrgid(1)->gr_name);
+	expect_refused("permission denied", join);
+	/* Nobody should join root, and what the group may not do, a member may not either. */
+	host.gid = 0;
+	expect_refused("permission denied", "chgrp kvm /dev/kvm");
+	host.gid = 1;
+	host.mode = 0600;
+	expect_refused("permission denied", "chmod 660 /dev/kvm");
+	host.mode = 0666;
 	host.gid = 1999999999;
 	expect_refused("permission denied", "the group that owns it");
 	host.stat_errno = EACCES;
