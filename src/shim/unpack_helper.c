@@ -5,9 +5,10 @@
  *      out_fd        <--------------  descriptor 0, written only
  *      why it failed <--(pipe)------  descriptor 1: one line of text, cut at PIPE_BUF, so it never blocks
  *
- * The helper has no other descriptor and cannot open one (RLIMIT_NOFILE and a system call filter), is limited in
- * memory, time and output, and dies with its parent. What it says is treated as what it is: words of a process that
- * a hostile kernel file may have taken over. Success is judged from the output alone.
+ * The helper loads libarchive (archive_library.h) before it looks at a byte of the kernel. From then on it has no other
+ * descriptor and cannot open one (RLIMIT_NOFILE and a system call filter), is limited in memory, time and output, and
+ * dies with its parent. What it says is treated as what it is: words of a process that a hostile kernel file may have
+ * taken over. Success is judged from the output alone.
  *
  * Exactly one filter of libarchive is set up, instead of letting it guess: no nested streams, no external programs.
  */
@@ -28,9 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
+#include "shim/archive_library.h"
 #include "vmm/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -183,10 +182,10 @@ static int filter_of(enum kernel_compression compression)
 	return -1;
 }
 
-static _Noreturn void unpack(const uint8_t *packed, size_t packed_len, enum kernel_compression compression,
-			     uint64_t max_bytes)
+static _Noreturn void unpack(const struct archive_library *library, const uint8_t *packed, size_t packed_len,
+			     enum kernel_compression compression, uint64_t max_bytes)
 {
-	struct archive *archive = archive_read_new();
+	struct archive *archive = library->read_new();
 	struct archive_entry *entry;
 	uint64_t total = 0;
 	const void *block;
@@ -196,19 +195,19 @@ static _Noreturn void unpack(const uint8_t *packed, size_t packed_len, enum kern
 
 	if (archive == NULL)
 		helper_exit(EXIT_NO_SPACE, "no memory");
-	if (archive_read_support_format_raw(archive) != ARCHIVE_OK ||
-	    archive_read_append_filter(archive, filter_of(compression)) != ARCHIVE_OK ||
-	    archive_read_open_memory(archive, packed, packed_len) != ARCHIVE_OK ||
-	    archive_read_next_header(archive, &entry) != ARCHIVE_OK)
-		helper_exit(EXIT_DAMAGED, archive_error_string(archive));
-	while ((result = archive_read_data_block(archive, &block, &len_bytes, &offset)) == ARCHIVE_OK) {
+	if (library->read_support_format_raw(archive) != ARCHIVE_OK ||
+	    library->read_append_filter(archive, filter_of(compression)) != ARCHIVE_OK ||
+	    library->read_open_memory(archive, packed, packed_len) != ARCHIVE_OK ||
+	    library->read_next_header(archive, &entry) != ARCHIVE_OK)
+		helper_exit(EXIT_DAMAGED, library->error_string(archive));
+	while ((result = library->read_data_block(archive, &block, &len_bytes, &offset)) == ARCHIVE_OK) {
 		if (len_bytes > max_bytes - total)
 			helper_exit(EXIT_TOO_LONG, NULL);
 		total += len_bytes;
 		write_out(block, len_bytes);
 	}
 	if (result != ARCHIVE_EOF)
-		helper_exit(EXIT_DAMAGED, archive_error_string(archive));
+		helper_exit(EXIT_DAMAGED, library->error_string(archive));
 	/* Nothing is freed: the process ends. */
 	_exit(EXIT_UNPACKED);
 }
@@ -283,8 +282,17 @@ gboolean unpack_in_helper(const uint8_t *packed, size_t packed_len, enum kernel_
 		return host_failed("pipe", name, error);
 	pid = fork();
 	if (pid == 0) {
+		struct archive_library library;
+		const char *problem;
+
+		if (!archive_library_open(&library, &problem)) {
+			ssize_t ignored = write(pipe_fds[1], problem, strnlen(problem, WHY_BYTES));
+
+			(void)ignored;
+			_exit(EXIT_SETUP);
+		}
 		lock_down(limits, out_fd, pipe_fds[1], parent);
-		unpack(packed, packed_len, compression, limits->output_bytes);
+		unpack(&library, packed, packed_len, compression, limits->output_bytes);
 	}
 	close(pipe_fds[1]);
 	if (pid < 0) {
