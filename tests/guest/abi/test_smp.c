@@ -6,6 +6,7 @@
 #include "guest.h"
 
 #include <xen/hvm/hvm_vcpu.h>
+#include <xen/sched.h>
 #include <xen/vcpu.h>
 
 #define CR0_PE         1u
@@ -20,7 +21,7 @@
 #define SVR_ENABLED    0x1ffu
 #define INIT_ALL       0xc4500u /* to all but oneself */
 #define SIPI_ALL       (0xc4600u | TRAMPOLINE / PAGE_BYTES)
-#define TIMES_MAX      40000
+#define LIMIT_NS       60000000000ull /* 32 vCPUs take their time where the host is emulated */
 
 extern void vcpu_entry_32(void);
 extern uint8_t vcpu_entry_16[], vcpu_entry_16_end[];
@@ -61,11 +62,12 @@ static void context_64(struct vcpu_hvm_context *context)
 }
 #endif
 
-static bool counted(unsigned int n)
+static void wait_for_all(unsigned int n_others, bool by_sipi)
 {
-	for (unsigned int i = 0; i < TIMES_MAX * 10 && vcpus_counted < n; i++)
-		(void)hypercall(__HYPERVISOR_sched_op, 0, 0, 0, 0, 0);
-	return vcpus_counted == n;
+	uint64_t end_ns = system_time_ns() + LIMIT_NS;
+
+	while ((by_sipi ? SIPI_COUNT : vcpus_counted) < n_others && system_time_ns() < end_ns)
+		(void)sched_op(SCHEDOP_yield, NULL);
 }
 
 static void bring_up(unsigned int n_vcpus)
@@ -88,8 +90,10 @@ static void bring_up(unsigned int n_vcpus)
 	}
 	CHECK("initialise of all other vCPUs", initialised, 0);
 	CHECK("up of all other vCPUs", upped, 0);
-	CHECK_TRUE("each of them has run", counted(n_vcpus - 1));
-	CHECK("they counted", vcpus_counted, n_vcpus - 1);
+	if (initialised != 0 || upped != 0)
+		return;
+	wait_for_all(n_vcpus - 1, false);
+	CHECK("each of them counted itself", vcpus_counted, n_vcpus - 1);
 	CHECK("the last one is up", vcpu_op(VCPUOP_is_up, n_vcpus - 1, NULL), 1);
 	CHECK("initialise twice", vcpu_op(VCPUOP_initialise, n_vcpus - 1, &context), -XEN_EEXIST);
 	CHECK("up of one that is up", vcpu_op(VCPUOP_up, n_vcpus - 1, NULL), 0);
@@ -109,8 +113,7 @@ static void start_by_sipi(unsigned int n_vcpus)
 	*(volatile uint32_t *)LAPIC_ICR_HIGH = 0;
 	*(volatile uint32_t *)LAPIC_ICR = INIT_ALL;
 	*(volatile uint32_t *)LAPIC_ICR = SIPI_ALL;
-	for (unsigned int i = 0; i < TIMES_MAX * 10 && SIPI_COUNT < n_vcpus - 1; i++)
-		(void)hypercall(__HYPERVISOR_sched_op, 0, 0, 0, 0, 0);
+	wait_for_all(n_vcpus - 1, true);
 	CHECK("vCPUs that INIT and SIPI started", SIPI_COUNT, n_vcpus - 1);
 	CHECK("the last one is up", vcpu_op(VCPUOP_is_up, n_vcpus - 1, NULL), 1);
 }

@@ -58,6 +58,7 @@ static void check_singleshot(void)
 	port_clear(port);
 	CHECK("with the flag that forbids the past", set_singleshot(0, 1, VCPU_SSHOTTMR_future), -XEN_ETIME);
 	CHECK_TRUE("it does not fire", !wait_for_port(port, QUIET_MS));
+	port_clear(port);
 	CHECK("set_singleshot_timer to be stopped", set_singleshot(0, system_time_ns() + SOON, 0), 0);
 	CHECK("stop_singleshot_timer", vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
 	CHECK_TRUE("it does not fire", !wait_for_port(port, QUIET_MS));
