@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "config/guest_file.h"
 #include "config/vm_config.h"
 #include "control/folders.h"
 #include "shim/boot_plan.h"
@@ -94,7 +95,8 @@ static bool plan_pv(struct run *run, GError **error)
 						 config->shim_append ? " " : "", config->shim_append ? config->shim_append : "");
 	inputs.entry = config->entry;
 	inputs.shim = (struct boot_image){ config->shim_path, run->shim.bytes, run->shim.len_bytes };
-	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
+	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes,
+					     run->kernel.fd >= 0, run->kernel.fd };
 	inputs.shim_command_line = run->shim_command_line;
 	inputs.guest_command_line = config->guest_command_line;
 	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, run->setup.layout.ram_bytes, error))
@@ -150,7 +152,13 @@ static int dry_run(const struct run *run)
 		printf("shim's command line: %s\n", run->shim_command_line);
 	}
 	printf("guest's command line: %s\n", config->guest_command_line);
-	printf("vcpus: %u\n", config->n_vcpus);
+	printf("vcpus: %u", config->n_vcpus);
+	if (config->max_vcpus > config->n_vcpus)
+		printf(", up to %u by dom1 vcpu-set", config->max_vcpus);
+	printf("\n");
+	if (config->max_event_channels)
+		printf("event channels: at most %u\n", config->max_event_channels);
+	printf("grant frames: at most %u\n", config->max_grant_frames);
 	printf("memory: %" PRIu64 " MiB", layout->ram_bytes >> 20);
 	/* Measured: the shim keeps 15 MiB and 1 % of the memory, a little more where there is a hole in it. */
 	if (config->type == GUEST_PV)
@@ -163,7 +171,10 @@ static int dry_run(const struct run *run)
 	printf("loaded at:\n");
 	for (size_t i = 0; i < run->plan->n_segments; i++)
 		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", run->plan->segments[i].gpa,
-		       run->plan->segments[i].gpa + run->plan->segments[i].mem_bytes, run->plan->segments[i].what);
+		       run->plan->segments[i].gpa + run->plan->segments[i].mem_bytes,
+		       /* The plan knows only of what it starts; for PVH that is the kernel. */
+		       config->type == GUEST_PVH && strcmp(run->plan->segments[i].what, "shim") == 0 ?
+			       "kernel" : run->plan->segments[i].what);
 	return print_all("");
 }
 
@@ -300,10 +311,35 @@ static bool open_files(struct run *run, GError **error)
 	return true;
 }
 
+static bool dump_tree(const struct run *run, GError **error)
+{
+	const char *path = run->config.dump_dtb_path;
+	GBytes *bytes = guest_file_dump(&run->config, error);
+
+	if (!bytes)
+		return false;
+	size_t len_bytes;
+	const char *tree = g_bytes_get_data(bytes, &len_bytes);
+	FILE *file = fopen(path, "we");
+	bool written = file && fwrite(tree, 1, len_bytes, file) == len_bytes;
+
+	if (file && fclose(file) != 0)
+		written = false;
+	if (!written)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--dump-dtb=%s: cannot write: %s", path, g_strerror(errno));
+	g_bytes_unref(bytes);
+	return written;
+}
+
 static bool prepare(struct run *run, GError **error)
 {
 	for (guint i = 0; run->config.warnings && i < run->config.warnings->len; i++)
 		fprintf(stderr, "dom1: %s\n", (const char *)run->config.warnings->pdata[i]);
+	/* Before the images: a description may be written on a host that lacks them. */
+	if (run->config.dump_dtb_path && !dump_tree(run, error))
+		return false;
+	if (run->config.dump_dtb_path && !run->config.dry_run)
+		return true;
 	if (!load_images(run, error) || !make_plan(run, error))
 		return false;
 	if (run->config.dry_run)
@@ -417,6 +453,8 @@ int cmd_run(int argc, char **argv, uint64_t exec_ns)
 			end.status = print_all(run.config.help);
 		else if (run.config.dry_run)
 			end.status = dry_run(&run);
+		else if (run.config.dump_dtb_path)
+			end.status = DOM1_STATUS_OK;
 		else if (run_domain(&run, &end, &error))
 			tell_end(&run, &end);
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A guest described by a file: xl.cfg, or a device tree (.dtb). What it says is what options would say; options on the
- * command line win.
+ * A guest described by a file: xl.cfg, or a device tree (.dtb, or a .dts that dtc compiles). What it says is what
+ * options would say; options on the command line win.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 /* What a file may set, as the words of the options. NULL: it does not. g_free() each. */
 struct guest_file {
 	char *name, *uuid, *kernel, *initrd, *append, *type, *memory, *vcpus;
+	char *max_vcpus, *max_event_channels, *max_grant_frames;
 	char *shim, *shim_append, *on_poweroff, *on_reboot, *on_crash;
 };
 
@@ -21,3 +22,9 @@ struct guest_file {
  */
 gboolean guest_file_read(struct guest_file *file, const char *path, GPtrArray *warnings, GError **error);
 void guest_file_clear(struct guest_file *file);
+
+/*
+ * The device tree that guest_file_read() would make the same guest of. What concerns this host and not the guest
+ * (console, logs, timeout, low memory, shim's entry) is not in it. NULL and DOM1_STATUS_USAGE.
+ */
+GBytes *guest_file_dump(const struct vm_config *config, GError **error);

@@ -10,15 +10,18 @@
 #include "vmm/layout.h"
 #include "vmm/record.h"
 #include "vmm/trace.h"
+#include "xen/pages.h"
 
 #define DEFAULT_MEMORY    "512M"
 #define XEN_VERSION_GUEST (4u << 16 | 17u)
+/* Port 0 is never used, console and xenstore have one each; with fewer than this no guest gets anywhere. */
+#define MIN_EVENT_CHANNELS 8u
 #define NAME_CHARACTERS   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 /* The words of the command line, before they mean anything. */
 struct words {
 	char *type, *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
-	char *vcpus, *timeout, *trace;
+	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
 };
 
 static void words_clear(struct words *words)
@@ -33,6 +36,9 @@ static void words_clear(struct words *words)
 	g_free(words->on_crash);
 	g_free(words->xen_version);
 	g_free(words->vcpus);
+	g_free(words->max_vcpus);
+	g_free(words->max_event_channels);
+	g_free(words->max_grant_frames);
 	g_free(words->timeout);
 	g_free(words->trace);
 }
@@ -220,8 +226,14 @@ static gboolean read_guest_file(struct vm_config *config, struct words *words, c
 	adopt(&words->type, &file.type);
 	adopt(&words->memory, &file.memory);
 	adopt(&words->vcpus, &file.vcpus);
-	adopt(&config->shim_path, &file.shim);
-	adopt(&config->shim_append, &file.shim_append);
+	adopt(&words->max_vcpus, &file.max_vcpus);
+	adopt(&words->max_event_channels, &file.max_event_channels);
+	adopt(&words->max_grant_frames, &file.max_grant_frames);
+	/* A PV guest's file may be run with --type=pvh: then its words for the shim mean nothing. */
+	if (g_strcmp0(words->type, "pvh") != 0) {
+		adopt(&config->shim_path, &file.shim);
+		adopt(&config->shim_append, &file.shim_append);
+	}
 	adopt(&words->on_poweroff, &file.on_poweroff);
 	adopt(&words->on_reboot, &file.on_reboot);
 	adopt(&words->on_crash, &file.on_crash);
@@ -229,12 +241,30 @@ static gboolean read_guest_file(struct vm_config *config, struct words *words, c
 	return TRUE;
 }
 
+/* The vCPUs, and how much of Xen's tables the guest may use. */
+static gboolean parse_limits(struct vm_config *config, const struct words *words, GError **error)
+{
+	config->n_vcpus = 1;
+	if (words->vcpus && !parse_number("--vcpus", words->vcpus, 1, RECORD_MAX_VCPUS, &config->n_vcpus, error))
+		return FALSE;
+	config->max_vcpus = config->n_vcpus;
+	if (words->max_vcpus && !parse_number("--max-vcpus", words->max_vcpus, 1, RECORD_MAX_VCPUS, &config->max_vcpus, error))
+		return FALSE;
+	if (config->max_vcpus < config->n_vcpus)
+		return usage_error(error, "--max-vcpus=%u: it is less than the %u vCPUs to start with (--vcpus): raise it, or leave it out",
+				   config->max_vcpus, config->n_vcpus);
+	config->max_grant_frames = PAGES_MAX_GRANT_FRAMES;
+	return (!words->max_event_channels || parse_number("--max-event-channels", words->max_event_channels, MIN_EVENT_CHANNELS,
+							   G_MAXINT, &config->max_event_channels, error)) &&
+	       (!words->max_grant_frames || parse_number("--max-grant-frames", words->max_grant_frames, 1,
+							 PAGES_MAX_GRANT_FRAMES, &config->max_grant_frames, error));
+}
+
 static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
 {
 	if (!config->kernel_path)
 		return usage_error(error, "no kernel: give one with --kernel (dom1 run --help shows the rest)");
 	config->on_reboot = END_RESTART;
-	config->n_vcpus = 1;
 	if (!config->guest_command_line)
 		config->guest_command_line = g_strdup("");
 	return check_name(config, error) &&
@@ -242,7 +272,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       (words->low_memory ?
 			parse_size_option("--low-memory", words->low_memory, &config->low_memory_bytes, error) :
 			(config->low_memory_bytes = LAYOUT_LOW_RAM_DEFAULT) != 0) &&
-	       (!words->vcpus || parse_number("--vcpus", words->vcpus, 1, RECORD_MAX_VCPUS, &config->n_vcpus, error)) &&
+	       parse_limits(config, words, error) &&
 	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
 	       (!words->trace || trace_parse_kinds(words->trace, &config->trace_kinds, error)) &&
 	       parse_type(config, words, error) && parse_entry(config, words->entry, error) &&
@@ -274,6 +304,9 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "memory", 'm', 0, G_OPTION_ARG_FILENAME, &words.memory, "RAM of the domain, the shim's share included: 512, 512M, 4G (default " DEFAULT_MEMORY ")", "SIZE" },
 		{ "low-memory", 0, 0, G_OPTION_ARG_FILENAME, &words.low_memory, "the most RAM below 4 GiB (default 3G); the rest lies above", "SIZE" },
 		{ "vcpus", 'c', 0, G_OPTION_ARG_FILENAME, &words.vcpus, "number of vCPUs, 1 to 32 (default 1)", "N" },
+		{ "max-vcpus", 0, 0, G_OPTION_ARG_FILENAME, &words.max_vcpus, "so many vCPUs may be online later, by dom1 vcpu-set (default: as --vcpus)", "N" },
+		{ "max-event-channels", 0, 0, G_OPTION_ARG_FILENAME, &words.max_event_channels, "event channels the guest may have (default: all there are)", "N" },
+		{ "max-grant-frames", 0, 0, G_OPTION_ARG_FILENAME, &words.max_grant_frames, "pages of the guest's grant table, 1 to 64 (default 64)", "N" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
 		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
@@ -292,9 +325,10 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "xen-version", 0, 0, G_OPTION_ARG_FILENAME, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
 		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "this text", NULL },
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },
+		{ "dump-dtb", 0, 0, G_OPTION_ARG_FILENAME, &config->dump_dtb_path, "write the guest's description to FILE as a device tree, and start nothing", "FILE" },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new("[GUEST.cfg | GUEST.dtb]");
+	g_autoptr(GOptionContext) context = g_option_context_new("[GUEST.cfg | GUEST.dtb | GUEST.dts]");
 	g_autoptr(GError) parse_error = NULL;
 
 	g_option_context_set_summary(context, SUMMARY);
@@ -337,5 +371,6 @@ void vm_config_clear(struct vm_config *config)
 	g_free(config->report_path);
 	g_free(config->symbols_path);
 	g_free(config->trace_log_path);
+	g_free(config->dump_dtb_path);
 	*config = (struct vm_config){ 0 };
 }

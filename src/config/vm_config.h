@@ -34,7 +34,10 @@ struct vm_config {
 	enum boot_entry entry; /* of the shim */
 	uint64_t memory_bytes;
 	uint64_t low_memory_bytes; /* RAM below 4 GiB ends here at the latest */
-	unsigned int n_vcpus;
+	unsigned int n_vcpus;     /* online at start */
+	unsigned int max_vcpus;   /* the machine has so many; at least n_vcpus */
+	unsigned int max_event_channels; /* ports a guest may have; 0: as many as the ABI has */
+	unsigned int max_grant_frames;
 	enum console_kind console;
 	char *console_path;
 	char *console_log_path;
@@ -45,6 +48,7 @@ struct vm_config {
 	char *trace_log_path;     /* NULL: standard error */
 	uint32_t xen_version; /* major << 16 | minor */
 	unsigned int timeout_s; /* 0: none */
+	char *dump_dtb_path; /* NULL: none. Else what was understood goes there, and nothing is started */
 	gboolean dry_run;
 	enum end_policy on_poweroff, on_reboot, on_crash;
 };

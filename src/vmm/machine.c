@@ -30,8 +30,6 @@
 #include "xen/xenstore/xenstore.h"
 #include "xen/xenstore_ring.h"
 
-#define MAX_GRANT_FRAMES 64
-
 void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
 {
 	char detail[512] = "";
@@ -140,6 +138,9 @@ static bool load_memory(struct machine *machine, GError **error)
 		const struct boot_segment *segment = &plan->segments[i];
 
 		/* Memory is fresh: what a segment wants zeroed is zero. */
+		if (segment->has_file &&
+		    guest_memory_map_file(memory, segment->gpa, segment->file_fd, segment->len_bytes))
+			continue;
 		if (segment->len_bytes > 0)
 			g_assert(guest_memory_write(memory, segment->gpa, segment->bytes, segment->len_bytes));
 	}
@@ -165,6 +166,22 @@ static bool create_vcpus(struct machine *machine, GError **error)
 			      error);
 }
 
+/*
+ * vCPUs that are there but not to be used yet. Linux starts all it finds in the MADT (in the shim: all that Xen has),
+ * and takes these offline as soon as it reads the xenstore, as under Xen.
+ */
+static int take_spare_vcpus_offline(struct machine *machine)
+{
+	int rc = 0;
+
+	for (unsigned int i = machine->setup->config->n_vcpus; rc == 0 && i < machine->vm.n_vcpus; i++) {
+		g_autofree char *path = g_strdup_printf("/local/domain/1/cpu/%u/availability", i);
+
+		rc = xenstore_printf(machine->store, path, "offline");
+	}
+	return rc;
+}
+
 static bool fill_store(struct machine *machine, GError **error)
 {
 	const struct layout *layout = &machine->setup->layout;
@@ -182,6 +199,8 @@ static bool fill_store(struct machine *machine, GError **error)
 
 	machine->store = xenstore_new(&XENSTORE_QUOTA_DEFAULT);
 	rc = machine->store ? store_contents_write(machine->store, &contents) : ENOMEM;
+	if (rc == 0)
+		rc = take_spare_vcpus_offline(machine);
 	if (rc == 0) {
 		machine->mark_watch = xenstore_watch(machine->store, "/local/domain/1/data/mark", on_mark, machine);
 		rc = machine->mark_watch ? 0 : ENOMEM;
@@ -213,7 +232,7 @@ static bool start_backends(struct machine *machine, GError **error)
 static bool start_vm(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
-	const struct xen_domain_config xen_config = { .max_grant_frames = MAX_GRANT_FRAMES, .shim_log_fd = setup->shim_log_fd,
+	const struct xen_domain_config xen_config = { .max_grant_frames = setup->config->max_grant_frames, .shim_log_fd = setup->shim_log_fd,
 						      .uuid = machine->uuid };
 	struct vm *vm = &machine->vm;
 
@@ -221,7 +240,7 @@ static bool start_vm(struct machine *machine, GError **error)
 		.vm_fd = -1,
 		.record = setup->record,
 		.trace = { setup->config->trace_kinds, setup->trace_fd, setup->record },
-		.n_vcpus = setup->config->n_vcpus,
+		.n_vcpus = setup->config->max_vcpus,
 		.has_shim = setup->config->type == GUEST_PV,
 		.xen_version = setup->config->xen_version,
 		.calls_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -346,6 +365,15 @@ static int compare_fds(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+/* The file that is mapped into the guest's memory, or -1. */
+static int plan_file(const struct boot_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_segments; i++)
+		if (plan->segments[i].has_file)
+			return plan->segments[i].file_fd;
+	return -1;
+}
+
 /*
  * Of what the launcher had open, the machine keeps what it was given, and the standard descriptors for what a library
  * may have to say. Above all not the launcher's end of its socket: the launcher's death would go unnoticed.
@@ -355,7 +383,7 @@ static void close_other_files(const struct machine_setup *setup)
 	int kept[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
-		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
+		setup->folder_parent_fd, setup->folder_lock_fd, plan_file(setup->plan), INT_MAX,
 	};
 	int last = STDERR_FILENO;
 

@@ -19,7 +19,7 @@ static void get_status(void *opaque, struct control_status *status)
 		.type = config->type == GUEST_PVH ? "pvh" : "pv",
 		.domid = GUEST_DOMID,
 		.state = !machine->running ? CONTROL_SHUTDOWN : machine->vm.paused ? CONTROL_PAUSED : CONTROL_RUNNING,
-		.max_vcpus = config->n_vcpus,
+		.max_vcpus = config->max_vcpus,
 		.memory_kib = machine->setup->layout.ram_bytes / 1024,
 		.uptime_ns = machine->running ? record_now_ns(machine->setup->record) - machine->started_ns : 0,
 		.restarts = atomic_load(&machine->setup->record->generation),

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <glib.h>
+#include <glib/gstdio.h>
 
+#include "config/guest_file.h"
 #include "config/vm_config.h"
 #include "vmm/error.h"
 #include "vmm/layout.h"
@@ -178,6 +180,10 @@ static void test_defaults(void)
 	g_assert_cmpuint(config.memory_bytes, ==, 512 * MIB);
 	g_assert_cmpuint(config.low_memory_bytes, ==, LAYOUT_LOW_RAM_DEFAULT);
 	g_assert_cmpuint(config.n_vcpus, ==, 1);
+	g_assert_cmpuint(config.max_vcpus, ==, 1);
+	g_assert_cmpuint(config.max_event_channels, ==, 0);
+	g_assert_cmpuint(config.max_grant_frames, ==, 64);
+	g_assert_null(config.dump_dtb_path);
 	g_assert_cmpint(config.console, ==, CONSOLE_STDIO);
 	g_assert_null(config.console_path);
 	g_assert_null(config.console_log_path);
@@ -277,7 +283,9 @@ static void test_values(void)
 		VALUE("--low-memory=33", low_memory_bytes, 34 * MIB),
 		VALUE("--vcpus=1", n_vcpus, 1),
 		VALUE("--vcpus=32", n_vcpus, 32),
-		VALUE("--vcpus=07", n_vcpus, 7),
+		VALUE("--vcpus=07", n_vcpus, 7),            VALUE("--max-vcpus=32", max_vcpus, 32),
+		VALUE("--max-event-channels=8", max_event_channels, 8),
+		VALUE("--max-grant-frames=64", max_grant_frames, 64),
 		VALUE("--timeout=1", timeout_s, 1),
 		VALUE("--timeout=2147483647", timeout_s, 2147483647),
 		VALUE("--type=pv", type, GUEST_PV),
@@ -385,6 +393,13 @@ static void test_refusals(void)
 		{"--vcpus=1x", "--vcpus"},
 		{"--vcpus= 1", "--vcpus"},
 		{"--vcpus=4294967297", "--vcpus"},
+		{"--max-vcpus=0", "--max-vcpus"},
+		{"--max-vcpus=33", "--max-vcpus"},
+		{"--max-vcpus=x", "--max-vcpus"},
+		{"--max-event-channels=7", "--max-event-channels"},
+		{"--max-event-channels=2147483648", "--max-event-channels"},
+		{"--max-grant-frames=0", "--max-grant-frames"},
+		{"--max-grant-frames=65", "--max-grant-frames"},
 		{"--vcpus=18446744073709551617", "--vcpus"},
 		{"--timeout=", "--timeout"},
 		{"--timeout=0", "--timeout"},
@@ -450,11 +465,60 @@ static void test_refusals(void)
 	expect_refusal(WORDS("--kernel=k", "--type"), "--type");
 	expect_refusal(WORDS("--kernel=k", "--trace=no-such-kind"), "--trace");
 	expect_refusal(WORDS("--kernel=k", "--trace"), "--trace");
+	expect_refusal(WORDS("--kernel=k", "--vcpus=3", "--max-vcpus=2"), "--max-vcpus");
 	/* What is the shim's makes no sense without it. */
 	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--shim=s"), "--shim");
 	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--shim-append=s"), "--shim-append");
 	expect_refusal(WORDS("--kernel=k", "--shim-entry=multiboot", "--type=pvh"), "--shim-entry");
 	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--shim-log=l"), "--shim-log");
+}
+
+/* --dump-dtb: the guest of the tree that was written is the guest that was described by options. */
+static void check_dump(const char *const *words)
+{
+	g_autoptr(GError) error = NULL;
+	struct vm_config first, again;
+	g_autofree char *path = NULL;
+	int fd = g_file_open_tmp("dom1-XXXXXX.dtb", &path, &error);
+
+	g_assert_no_error(error);
+	close(fd);
+	parse_ok(&first, words);
+	g_autoptr(GBytes) tree = guest_file_dump(&first, &error);
+	g_assert_no_error(error);
+	g_assert_true(g_file_set_contents(path, g_bytes_get_data(tree, NULL), (gssize)g_bytes_get_size(tree), NULL));
+	parse_ok(&again, WORDS(path));
+	g_assert_cmpuint(again.warnings->len, ==, 0);
+	g_autoptr(GBytes) tree_again = guest_file_dump(&again, &error);
+	g_assert_true(g_bytes_equal(tree, tree_again));
+
+	g_assert_cmpstr(again.name, ==, first.name);
+	g_assert_cmpstr(again.kernel_path, ==, first.kernel_path);
+	g_assert_cmpstr(again.initrd_path, ==, first.initrd_path);
+	g_assert_cmpstr(again.guest_command_line, ==, first.guest_command_line);
+	g_assert_cmpstr(again.shim_path, ==, first.shim_path);
+	g_assert_cmpstr(again.shim_append, ==, first.shim_append);
+	g_assert_cmpint(again.type, ==, first.type);
+	g_assert_cmpuint(again.memory_bytes, ==, first.memory_bytes);
+	g_assert_cmpuint(again.n_vcpus, ==, first.n_vcpus);
+	g_assert_cmpuint(again.max_vcpus, ==, first.max_vcpus);
+	g_assert_cmpuint(again.max_event_channels, ==, first.max_event_channels);
+	g_assert_cmpuint(again.max_grant_frames, ==, first.max_grant_frames);
+	g_assert_cmpint(again.on_poweroff, ==, first.on_poweroff);
+	g_assert_cmpint(again.on_reboot, ==, first.on_reboot);
+	g_assert_cmpint(again.on_crash, ==, first.on_crash);
+	vm_config_clear(&again);
+	vm_config_clear(&first);
+	g_unlink(path);
+}
+
+static void test_dump(void)
+{
+	check_dump(WORDS("--kernel=k"));
+	check_dump(WORDS("--kernel=k", "--type=pvh", "--append= a  \"b\" \xff\\", "--name=n", "--memory=3G"));
+	check_dump(WORDS("--kernel=/a b/k", "--initrd=i", "--shim=/s", "--shim-append=x y", "--vcpus=2", "--max-vcpus=32",
+			 "--max-event-channels=1023", "--max-grant-frames=1", "--on-poweroff=restart", "--on-reboot=stop",
+			 "--on-crash=restart"));
 }
 
 /* A version is two numbers and a dot: no blanks, no signs. */
@@ -657,6 +721,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm_config/console-paths", test_console_paths);
 	g_test_add_func("/vm_config/names", test_names);
 	g_test_add_func("/vm_config/refusals", test_refusals);
+	g_test_add_func("/vm_config/dump", test_dump);
 	g_test_add_func("/vm_config/xen-version-junk", test_xen_version_junk);
 	g_test_add_func("/vm_config/refusals-with-newlines", test_refusals_with_newlines);
 	g_test_add_func("/vm_config/refusals-name-the-option-for-any-bytes",
