@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Xen's ABI as guests of our own find it: 64-bit, PAE, two-level and no paging. Each family of hypercalls is a boot of
 # its own, so that one failure does not hide another. A check that fails on purpose must be seen. vcpus-N: so many
-# vCPUs are started by VCPUOP_initialise, and again by INIT and SIPI.
-# variants: 64 pae nonpae flat fails vcpus-4 vcpus-32
+# vCPUs are started by VCPUOP_initialise, and again by INIT and SIPI. ends: what the guest asks for, and what dom1 reports.
+# variants: 64 pae nonpae flat fails ends vcpus-4 vcpus-32
 # limit: 240
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -16,7 +16,7 @@ run_guest() {
   shift 2
   next_run
   command=(dom1 run --type pvh --kernel "${tools%/*}/guest/guest-abi-$mode" --memory 64M --vcpus 2 --timeout 60
-    --append "$words" --name "abi-$$-$runs" --report "$run/report.json" --shim-log "$run/shim.log" "$@")
+    --append "$words" --name "abi-$$-$runs" --report "$run/report.json" "$@")
   printf '%q ' "${command[@]}" >"$run/command"
   status=0
   "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" || status=$?
@@ -47,6 +47,26 @@ case $1 in
     expect "$run/console" "FAIL a check that fails on purpose: got 1, expected 2 .*"
     run_guest 64 "no-such-family"
     [[ $(result) == ERROR ]] || fail "a family that there is not is not seen: $(result)"
+    ;;
+  ends)
+    # mode, words, status, outcome
+    while read -r mode words expected outcome; do
+      run_guest "$mode" "end $words" --on-reboot=stop
+      expect_status "$expected"
+      expect_outcome "$outcome" "$expected"
+      refuse "$run/console" "^FAIL|^Test result"
+    done <<'ENDS'
+64 0 0 poweroff
+pae 0 0 poweroff
+64 1 32 reboot
+pae 1 32 reboot
+64 3 34 crash
+64 4 34 crash
+64 down 0 poweroff
+pae down 0 poweroff
+64 watchdog 34 crash
+pae watchdog 34 crash
+ENDS
     ;;
   vcpus-*)
     n=${1#vcpus-}

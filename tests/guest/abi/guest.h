@@ -27,12 +27,14 @@ void print_number(long long number);
 void print_hex(unsigned long long number);
 void finish(const char *result) __attribute__((noreturn));
 const char *option(void); /* what follows the family on the command line */
+unsigned int option_number(void); /* the digits in it; 0 without one */
 void *memset(void *at, int byte, size_t len_bytes);
 void *memcpy(void *to, const void *from, size_t len_bytes);
 int memcmp(const void *a, const void *b, size_t len_bytes);
 
 /* The family's functions, as main.c lists them. */
 void test_console(void);
+void test_end(void);
 void test_event_channel_op(void);
 void test_event_delivery(void);
 void test_grant_table_op(void);
@@ -139,6 +141,8 @@ uint64_t system_time_ns(void);
 /* Until the port is pending or time is over; whether it is. */
 bool wait_for_port(unsigned int port, unsigned int limit_ms);
 unsigned int count_vcpus(void);
+/* Those that wait in the LAPIC do not count: setting a vector may raise it. */
+void take_upcalls(void);
 
 /* traps.c */
 extern volatile unsigned int upcalls, nmis;

@@ -39,6 +39,7 @@ static const struct {
 	{ "multicall", test_multicall },
 	{ "misc", test_misc },
 	{ "smp", test_smp },
+	{ "end", test_end },
 	{ "fail", fail_on_purpose },
 };
 #define N_FAMILIES (sizeof(FAMILIES) / sizeof(FAMILIES[0]))
@@ -46,6 +47,16 @@ static const struct {
 const char *option(void)
 {
 	return family_option;
+}
+
+unsigned int option_number(void)
+{
+	unsigned int number = 0;
+
+	for (const char *text = family_option; *text; text++)
+		if (*text >= '0' && *text <= '9')
+			number = number * 10 + (unsigned int)(*text - '0');
+	return number;
 }
 
 void check_equal(const char *what, long long got, long long expected, int line)
@@ -135,9 +146,7 @@ void guest_main(void)
 	test_console();
 	print("\n");
 	for (size_t i = 0; i < N_FAMILIES; i++) {
-		bool in_all = word_is(words, "all") && !word_is("fail", FAMILIES[i].name);
-
-		if (!in_all && !word_is(words, FAMILIES[i].name))
+		if (!word_is(words, FAMILIES[i].name))
 			continue;
 		for (family_option = words; *family_option && *family_option != ' ';)
 			family_option++;

@@ -101,7 +101,7 @@ static void check_upcall_vector(void)
 	port_mask(port, false);
 	quiet(port);
 	CHECK("set_evtchn_upcall_vector", hvm_op(HVMOP_set_evtchn_upcall_vector, &request), 0);
-	upcalls = 0;
+	take_upcalls();
 	on_port(EVTCHNOP_send, port);
 	CHECK("an event raises the vector", upcalls_within_ms(1000), 1);
 	upcalls = 0;

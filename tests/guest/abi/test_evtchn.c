@@ -197,6 +197,7 @@ static void check_bind_vcpu(void)
 		CHECK("its second binding", bind_virq(VIRQ_CONSOLE, 0, &virq), -XEN_EEXIST);
 		/* Xen raises it at the vCPU that it was moved to: shared_info has a place for each. */
 		port_clear(bound);
+		port_mask(bound, false);
 		shared->vcpu_info[1].evtchn_upcall_pending = 0;
 		shared->vcpu_info[1].evtchn_pending_sel = 0;
 		(void)on_port(EVTCHNOP_send, unbound);

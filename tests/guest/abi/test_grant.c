@@ -83,7 +83,8 @@ static void check_version(void)
 	CHECK("set_version 3", grant_table_op(GNTTABOP_set_version, &set, 1), -XEN_EINVAL);
 	set.version = 1;
 	CHECK("set_version 1", grant_table_op(GNTTABOP_set_version, &set, 1), 0);
-	CHECK("set_version of two", grant_table_op(GNTTABOP_set_version, &set, 2), -XEN_EINVAL);
+	/* do_grant_table_op(): of the operations without a list only three look at the count. */
+	CHECK("set_version of two", grant_table_op(GNTTABOP_set_version, &set, 2), 0);
 	CHECK("set_version from nowhere", grant_table_op(GNTTABOP_set_version, nowhere(), 1), -XEN_EFAULT);
 	get.dom = NO_DOMAIN;
 	CHECK("get_version of no domain", grant_table_op(GNTTABOP_get_version, &get, 1), -XEN_ESRCH);
@@ -206,13 +207,15 @@ static int unmapped(grant_handle_t handle)
 static void check_map(void)
 {
 	struct gnttab_map_grant_ref map = map_of(REF, GNTMAP_host_map);
-	struct gnttab_map_grant_ref bad;
 
 	grant(REF, own_domid, source, GTF_permit_access);
 	memset(source, 0x42, PAGE_BYTES);
-	CHECK("map_grant_ref", mapped(&map), GNTST_okay);
-	if (map.status != GNTST_okay)
+	if (mapped(&map) == GNTST_general_error) {
+		check_skipped("map_grant_ref", "no page shows at two places: general_error (docs/abi.md)");
+		CHECK("the grant is not in use", entries[REF].flags & (GTF_reading | GTF_writing), 0);
 		return;
+	}
+	CHECK("map_grant_ref", map.status, GNTST_okay);
 	CHECK("the page is in the window", *(volatile uint8_t *)window, 0x42);
 	*(volatile uint8_t *)window = 0x43;
 	CHECK("what is written there is in the page", *(volatile uint8_t *)source, 0x43);
@@ -220,19 +223,25 @@ static void check_map(void)
 	CHECK("unmap_grant_ref", unmapped(map.handle), GNTST_okay);
 	CHECK("the grant is not in use", entries[REF].flags & (GTF_reading | GTF_writing), 0);
 	CHECK("unmap_grant_ref of what is unmapped", unmapped(map.handle), GNTST_bad_handle);
+}
+
+static void check_map_errors(void)
+{
+	struct gnttab_map_grant_ref map = map_of(REF_BAD, GNTMAP_host_map);
+
 	CHECK("unmap_grant_ref of no handle", unmapped(0x7fff), GNTST_bad_handle);
-	bad = map_of(REF_BAD, GNTMAP_host_map);
-	CHECK("map of a grant beyond the table", mapped(&bad), GNTST_bad_gntref);
-	bad = map_of(REF_FREE, GNTMAP_host_map);
-	CHECK("map of a grant that is not given", mapped(&bad), GNTST_general_error);
-	bad = map_of(REF, 0);
-	CHECK("map to no place", mapped(&bad), GNTST_bad_gntref);
-	bad = map_of(REF, GNTMAP_host_map);
-	bad.dom = NO_DOMAIN;
-	CHECK("map of no domain's grant", mapped(&bad), GNTST_bad_domain);
+	CHECK("map of a grant beyond the table", mapped(&map), GNTST_bad_gntref);
+	map = map_of(REF_FREE, GNTMAP_host_map);
+	CHECK("map of a grant that is not given", mapped(&map), GNTST_general_error);
+	map = map_of(REF, 0);
+	CHECK("map to no place", mapped(&map), GNTST_bad_gntref);
+	map = map_of(REF, GNTMAP_host_map);
+	map.dom = NO_DOMAIN;
+	CHECK("map of no domain's grant", mapped(&map), GNTST_bad_domain);
 	grant(REF, own_domid, source, GTF_permit_access | GTF_readonly);
-	bad = map_of(REF, GNTMAP_host_map);
-	CHECK("map of a grant for reading", mapped(&bad), GNTST_general_error);
+	map = map_of(REF, GNTMAP_host_map);
+	CHECK("map of a grant for reading", mapped(&map), GNTST_general_error);
+	CHECK("map of none", grant_table_op(GNTTABOP_map_grant_ref, nowhere(), 0), 0);
 	CHECK("map from nowhere", grant_table_op(GNTTABOP_map_grant_ref, nowhere(), 1), -XEN_EFAULT);
 	CHECK("unmap from nowhere", grant_table_op(GNTTABOP_unmap_grant_ref, nowhere(), 1), -XEN_EFAULT);
 }
@@ -267,6 +276,7 @@ void test_grant_table_op(void)
 	check_copy();
 	check_copies();
 	check_map();
+	check_map_errors();
 	check_swap();
 	/* hvm_grant_table_op(): not for HVM domains. */
 	CHECK("transfer", grant_table_op(GNTTABOP_transfer, nowhere(), 1), -XEN_ENOSYS);

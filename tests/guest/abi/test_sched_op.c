@@ -68,7 +68,7 @@ static void check_block(void)
 	port_clear(virq.port);
 	shared->vcpu_info[0].evtchn_pending_sel = 0;
 	shared->vcpu_info[0].evtchn_upcall_pending = 0;
-	upcalls = 0;
+	take_upcalls();
 	timer.timeout_abs_ns = system_time_ns() + BLOCK_NS;
 	CHECK("a timer is set", vcpu_op(VCPUOP_set_singleshot_timer, 0, &timer), 0);
 	__asm__ volatile("sti");
@@ -122,6 +122,9 @@ static void check_others(void)
 	/* What a later end without a reason shall mean; this guest's end gives its own. */
 	CHECK("shutdown_code", sched_op(SCHEDOP_shutdown_code, &code), 0);
 	CHECK("shutdown_code from nowhere", sched_op(SCHEDOP_shutdown_code, nowhere()), -XEN_EFAULT);
+	/* A suspend that does not take place returns 1, as when it is cancelled (docs/abi.md). */
+	code.reason = SHUTDOWN_suspend;
+	CHECK("shutdown for suspend", sched_op(SCHEDOP_shutdown, &code), 1);
 	CHECK("shutdown from nowhere", sched_op(SCHEDOP_shutdown, nowhere()), -XEN_EFAULT);
 	CHECK("pin_override is the hardware domain's", sched_op(SCHEDOP_pin_override, &pin), -XEN_EPERM);
 	CHECK("an operation that there is not", sched_op(OP_UNKNOWN, nowhere()), -XEN_ENOSYS);

@@ -118,25 +118,13 @@ static void start_by_sipi(unsigned int n_vcpus)
 	CHECK("the last one is up", vcpu_op(VCPUOP_is_up, n_vcpus - 1, NULL), 1);
 }
 
-/* How many there must be: the number in the words after the family. */
-static unsigned int expected_vcpus(void)
-{
-	const char *text = option();
-	unsigned int number = 0;
-
-	for (; *text; text++)
-		if (*text >= '0' && *text <= '9')
-			number = number * 10 + (unsigned int)(*text - '0');
-	return number;
-}
-
 void test_smp(void)
 {
 	unsigned int n_vcpus = count_vcpus();
 
 	shared_info_map();
-	if (expected_vcpus())
-		CHECK("there are as many vCPUs as asked for", n_vcpus, expected_vcpus());
+	if (option_number())
+		CHECK("there are as many vCPUs as asked for", n_vcpus, option_number());
 	if (n_vcpus < 2)
 		print("(one vCPU: nothing to start)\n");
 	else if (option()[0] == 's')

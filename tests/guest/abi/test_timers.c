@@ -45,6 +45,7 @@ static void check_singleshot(void)
 {
 	struct vcpu_set_singleshot_timer *across = across_pages(sizeof(*across));
 	uint64_t start;
+	long rc;
 
 	port_clear(port);
 	start = system_time_ns();
@@ -56,8 +57,9 @@ static void check_singleshot(void)
 	CHECK("set_singleshot_timer for a time in the past", set_singleshot(0, 1, 0), 0);
 	CHECK_TRUE("it fires at once", wait_for_port(port, LATER_MS));
 	port_clear(port);
-	CHECK("with the flag that forbids the past", set_singleshot(0, 1, VCPU_SSHOTTMR_future), -XEN_ETIME);
-	CHECK_TRUE("it does not fire", !wait_for_port(port, QUIET_MS));
+	/* <xen/vcpu.h>: -ETIME, "but can be ignored by the hypervisor". */
+	rc = set_singleshot(0, 1, VCPU_SSHOTTMR_future);
+	CHECK_TRUE("with the flag that forbids the past", rc == -XEN_ETIME || (rc == 0 && wait_for_port(port, LATER_MS)));
 	port_clear(port);
 	CHECK("set_singleshot_timer to be stopped", set_singleshot(0, system_time_ns() + SOON, 0), 0);
 	CHECK("stop_singleshot_timer", vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
@@ -68,7 +70,6 @@ static void check_singleshot(void)
 	CHECK_TRUE("it fires", wait_for_port(port, LATER_MS));
 	port_clear(port);
 	CHECK("set_singleshot_timer from nowhere", vcpu_op(VCPUOP_set_singleshot_timer, 0, nowhere()), -XEN_EFAULT);
-	CHECK("set_singleshot_timer of no vCPU", set_singleshot(BAD_VCPU, 1, 0), -XEN_ENOENT);
 	if (count_vcpus() > 1) {
 		/* "if ( v != current ) return -EINVAL" */
 		CHECK("set_singleshot_timer of another vCPU", set_singleshot(1, 1, 0), -XEN_EINVAL);
@@ -117,6 +118,9 @@ void test_timers(void)
 
 	shared_info_map();
 	CHECK("set_singleshot_timer without a port", set_singleshot(0, 1, 0), 0);
+	/* Once VIRQ_TIMER has a port, KVM answers these by itself, and calls it -EINVAL. */
+	CHECK("set_singleshot_timer of no vCPU", set_singleshot(BAD_VCPU, 1, 0), -XEN_ENOENT);
+	CHECK("stop_singleshot_timer of no vCPU", vcpu_op(VCPUOP_stop_singleshot_timer, BAD_VCPU, NULL), -XEN_ENOENT);
 	CHECK("stop_singleshot_timer without a port", vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
 	CHECK("set_timer_op without a port", set_timer(system_time_ns() + SOON), 0);
 	(void)set_timer(0);

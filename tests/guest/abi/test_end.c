@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Ways in which a domain ends; the test looks at what becomes of it. A call that returns is a failure. Source:
+ * <xen/sched.h>, <xen/vcpu.h>; domain_shutdown(), domain_watchdog_timeout(), VCPUOP_down of Xen 4.17's common/.
+ */
+#include "guest.h"
+
+#include <xen/sched.h>
+#include <xen/vcpu.h>
+
+#define SOON_S 1
+
+static void down(void)
+{
+	for (unsigned int i = 1; i < count_vcpus(); i++)
+		CHECK("down of a vCPU that was never up", vcpu_op(VCPUOP_down, i, NULL), 0);
+	/* "Last vcpu going down": domain_shutdown(d, SHUTDOWN_poweroff). */
+	(void)vcpu_op(VCPUOP_down, 0, NULL);
+}
+
+static void watchdog(void)
+{
+	struct sched_watchdog request = { .id = 0, .timeout = SOON_S };
+
+	CHECK("a watchdog is set", sched_op(SCHEDOP_watchdog, &request), 1);
+	for (;;)
+		(void)sched_op(SCHEDOP_yield, NULL);
+}
+
+/* The word is "down", "watchdog", or a reason of <xen/sched.h> as a number. */
+void test_end(void)
+{
+	struct sched_shutdown request = { .reason = option_number() };
+
+	switch (option()[0]) {
+	case 'd':
+		down();
+		break;
+	case 'w':
+		watchdog();
+		break;
+	default:
+		(void)sched_op(SCHEDOP_shutdown, &request);
+		break;
+	}
+	CHECK("the end does not return", 0, 1);
+}
