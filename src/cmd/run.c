@@ -95,7 +95,8 @@ static bool plan_pv(struct run *run, GError **error)
 						 config->shim_append ? " " : "", config->shim_append ? config->shim_append : "");
 	inputs.entry = config->entry;
 	inputs.shim = (struct boot_image){ config->shim_path, run->shim.bytes, run->shim.len_bytes };
-	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
+	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes,
+					     run->kernel.fd >= 0, run->kernel.fd };
 	inputs.shim_command_line = run->shim_command_line;
 	inputs.guest_command_line = config->guest_command_line;
 	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, run->setup.layout.ram_bytes, error))

@@ -225,12 +225,16 @@ static gboolean check_entry(const struct builder *builder, uint32_t entry, GErro
 static enum fit place_module(struct builder *builder, const struct boot_image *image, const char *what,
 			     const char *string, struct boot_module *module)
 {
+	struct boot_segment *segment;
 	uint64_t gpa;
 
 	if (image->len_bytes > UINT32_MAX ||
 	    !find_highest_gap(builder, builder->shim_end, UINT32_MAX, image->len_bytes, &gpa))
 		return NO_ROOM;
 	add_segment(builder, what, gpa, image->bytes, image->len_bytes, image->len_bytes);
+	segment = &g_array_index(builder->segments, struct boot_segment, builder->segments->len - 1);
+	segment->has_file = image->has_file;
+	segment->file_fd = image->file_fd;
 	*module = (struct boot_module){
 		.gpa = (uint32_t)gpa,
 		.len_bytes = (uint32_t)image->len_bytes,

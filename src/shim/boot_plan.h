@@ -39,6 +39,8 @@ struct boot_image {
 	const char *name; /* for messages: the path as the person gave it */
 	const uint8_t *bytes;
 	size_t len_bytes; /* 0 and NULL: not given (initrd) */
+	bool has_file;    /* file_fd begins with these bytes and never changes: it may be mapped instead of copied */
+	int file_fd;
 };
 
 enum {
@@ -68,6 +70,8 @@ struct boot_segment {
 	uint64_t gpa;
 	const uint8_t *bytes; /* in an input image, or owned by the plan */
 	size_t len_bytes;
+	bool has_file; /* bytes can be mapped from the start of file_fd; the plan does not own it */
+	int file_fd;
 	uint64_t mem_bytes;
 	const char *what; /* "shim", "kernel", "initrd", "multiboot information", ... for --dry-run and messages */
 };

@@ -4,7 +4,7 @@
  * enemy: the folder belongs to the person, is closed to others, and who can write there can as well replace dom1.
  * That is why it may be fast, and it has to be: it is on the way of each start. Of what is large, evenly spread pages are
  * looked at, first and last among them; all of 60 MiB took longer than everything else before the guest's first
- * instruction.
+ * instruction. For the same reason what is mapped is read no further.
  *
  * A writer holds a lock on its temporary file. Whoever tidies up and gets that lock knows that the writer is dead.
  * Should a tidying process come between the making of the file and its lock, the writer's rename fails, which is
@@ -27,7 +27,6 @@
 
 #define CHECKED_WHOLE_BYTES ((size_t)4 << 20)
 #define CHECKED_PAGE_BYTES  ((size_t)4096)
-#define CHECKED_PAGES       ((size_t)256)
 
 struct checksum {
 	uint64_t lane[4];
@@ -80,20 +79,29 @@ static void checksum_add(struct checksum *sum, const uint8_t *bytes, size_t len_
 	checksum_mix(sum, word);
 }
 
+size_t kernel_cache_ranges(size_t packed_len, struct kernel_cache_range ranges[KERNEL_CACHE_MAX_RANGES])
+{
+	if (packed_len <= CHECKED_WHOLE_BYTES) {
+		ranges[0] = (struct kernel_cache_range){0, packed_len};
+		return 1;
+	}
+	/* From 0 to the last page, both included. */
+	for (size_t i = 0; i < KERNEL_CACHE_MAX_RANGES - 1; i++)
+		ranges[i] = (struct kernel_cache_range){
+			(packed_len - CHECKED_PAGE_BYTES) / (KERNEL_CACHE_MAX_RANGES - 1) * i, CHECKED_PAGE_BYTES};
+	ranges[KERNEL_CACHE_MAX_RANGES - 1] =
+		(struct kernel_cache_range){packed_len - CHECKED_PAGE_BYTES, CHECKED_PAGE_BYTES};
+	return KERNEL_CACHE_MAX_RANGES;
+}
+
 static struct checksum checksum_of(const uint8_t *bytes, size_t len_bytes)
 {
+	struct kernel_cache_range ranges[KERNEL_CACHE_MAX_RANGES];
 	struct checksum sum = {{len_bytes, 1, 2, 3}};
+	size_t n = kernel_cache_ranges(len_bytes, ranges);
 
-	if (len_bytes <= CHECKED_WHOLE_BYTES) {
-		checksum_add(&sum, bytes, len_bytes);
-		return sum;
-	}
-	for (size_t i = 0; i < CHECKED_PAGES; i++) {
-		/* From 0 to the last page, both included. */
-		size_t at = (len_bytes - CHECKED_PAGE_BYTES) / (CHECKED_PAGES - 1) * i;
-
-		checksum_add(&sum, bytes + (i == CHECKED_PAGES - 1 ? len_bytes - CHECKED_PAGE_BYTES : at), CHECKED_PAGE_BYTES);
-	}
+	for (size_t i = 0; i < n; i++)
+		checksum_add(&sum, bytes + ranges[i].offset, ranges[i].len_bytes);
 	return sum;
 }
 
@@ -201,7 +209,7 @@ static const uint8_t *map_checked(int fd, size_t *len_bytes)
 	    memcmp(trailer.magic, trailer_magic, sizeof(trailer_magic)) != 0)
 		return NULL;
 	/* Entries are never changed in place, and removing one leaves the mapping alone. */
-	bytes = mmap(NULL, *len_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	bytes = mmap(NULL, *len_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (bytes == MAP_FAILED)
 		return NULL;
 	checksum = checksum_of(bytes, *len_bytes);
@@ -212,11 +220,12 @@ static const uint8_t *map_checked(int fd, size_t *len_bytes)
 	return bytes;
 }
 
-const uint8_t *kernel_cache_map(struct kernel_cache *cache, const char *key, size_t *len_bytes)
+const uint8_t *kernel_cache_map(struct kernel_cache *cache, const char *key, size_t *len_bytes, int *entry_fd)
 {
 	const uint8_t *bytes;
 	int fd = openat(cache->dir_fd, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
+	*entry_fd = -1;
 	if (fd < 0)
 		return NULL;
 	bytes = map_checked(fd, len_bytes);
@@ -224,7 +233,11 @@ const uint8_t *kernel_cache_map(struct kernel_cache *cache, const char *key, siz
 		(void)futimens(fd, NULL); /* "newest" then means: used last */
 	else
 		(void)unlinkat(cache->dir_fd, key, 0);
-	close(fd);
+	if (bytes == NULL) {
+		close(fd);
+		fd = -1;
+	}
+	*entry_fd = fd;
 	return bytes;
 }
 

@@ -91,10 +91,23 @@ static const char *foreign_format(const uint8_t *bytes, size_t len_bytes)
 	return NULL;
 }
 
+static uint64_t bzimage_payload_offset(const uint8_t *bytes)
+{
+	uint32_t sects = bytes[SETUP_SECTS] != 0 ? bytes[SETUP_SECTS] : SETUP_DEFAULT_SECTS;
+
+	return (uint64_t)(sects + 1) * SETUP_SECTOR_BYTES + get_u32(bytes + SETUP_PAYLOAD_OFFSET);
+}
+
+static gboolean is_bzimage(const uint8_t *bytes, size_t len_bytes)
+{
+	return HAS_MAGIC(bytes, len_bytes, SETUP_MAGIC, "HdrS") &&
+	       HAS_MAGIC(bytes, len_bytes, SETUP_BOOT_FLAG, "\x55\xaa");
+}
+
 static gboolean parse_bzimage(const uint8_t *bytes, size_t len_bytes, const char *name, struct kernel_image *image,
 			      GError **error)
 {
-	uint32_t version, sects, length;
+	uint32_t version, length;
 	uint64_t offset;
 
 	if (len_bytes < SETUP_PAYLOAD_END) {
@@ -111,8 +124,7 @@ static gboolean parse_bzimage(const uint8_t *bytes, size_t len_bytes, const char
 			    name, version >> 8, version & 0xff);
 		return FALSE;
 	}
-	sects = bytes[SETUP_SECTS] != 0 ? bytes[SETUP_SECTS] : SETUP_DEFAULT_SECTS;
-	offset = (uint64_t)(sects + 1) * SETUP_SECTOR_BYTES + get_u32(bytes + SETUP_PAYLOAD_OFFSET);
+	offset = bzimage_payload_offset(bytes);
 	length = get_u32(bytes + SETUP_PAYLOAD_LENGTH);
 	if (length <= SIZE_TRAILER_BYTES || offset > len_bytes || length > len_bytes - offset) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
@@ -137,6 +149,22 @@ static gboolean parse_bzimage(const uint8_t *bytes, size_t len_bytes, const char
 	 */
 	if (image->compression != KERNEL_COMPRESSION_GZIP)
 		image->payload_len_bytes -= SIZE_TRAILER_BYTES;
+	return TRUE;
+}
+
+gboolean kernel_image_peek(const uint8_t *head, size_t head_bytes, size_t file_bytes, size_t *payload_offset_bytes,
+			   size_t *payload_len_bytes)
+{
+	uint64_t offset, length;
+
+	if (!is_bzimage(head, head_bytes) || head_bytes < SETUP_PAYLOAD_END)
+		return FALSE;
+	offset = bzimage_payload_offset(head);
+	length = get_u32(head + SETUP_PAYLOAD_LENGTH);
+	if (length <= SIZE_TRAILER_BYTES || offset > file_bytes || length > file_bytes - offset)
+		return FALSE;
+	*payload_offset_bytes = (size_t)offset;
+	*payload_len_bytes = (size_t)length;
 	return TRUE;
 }
 
@@ -169,8 +197,7 @@ gboolean kernel_image_parse(const uint8_t *bytes, size_t len_bytes, const char *
 
 		return elf_open(&elf, bytes, len_bytes, name, error) && check_machine(&elf, name, error);
 	}
-	if (HAS_MAGIC(bytes, len_bytes, SETUP_MAGIC, "HdrS") &&
-	    HAS_MAGIC(bytes, len_bytes, SETUP_BOOT_FLAG, "\x55\xaa"))
+	if (is_bzimage(bytes, len_bytes))
 		return parse_bzimage(bytes, len_bytes, name, image, error);
 
 	image->compression = compression_of(bytes, len_bytes);

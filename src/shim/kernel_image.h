@@ -32,6 +32,14 @@ struct kernel_image {
 	uint32_t unpacked_bytes;     /* from the trailer; 0: unknown. A hint of the file: never allocate by it alone */
 };
 
+/*
+ * Where a bzImage says its payload lies, size trailer included, from the first head_bytes (a sector or two) of a file of
+ * file_bytes. Of the rest kernel_image_parse() looks at the first 8 and the last 4 bytes of the payload. FALSE: not a
+ * bzImage, or not a whole one: kernel_image_parse() tells.
+ */
+gboolean kernel_image_peek(const uint8_t *head, size_t head_bytes, size_t file_bytes, size_t *payload_offset_bytes,
+			   size_t *payload_len_bytes);
+
 /* name is for messages. FALSE and DOM1_ERROR/DOM1_STATUS_FILE: not a kernel, truncated, or of another machine. */
 gboolean kernel_image_parse(const uint8_t *bytes, size_t len_bytes, const char *name, struct kernel_image *image,
 			    GError **error);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- *      file --read--> bytes --parse--> ELF or LZO: handed on as they are
- *                               |
- *                               +----> packed --cache--> mapped entry
- *                                         |
- *                                         +--helper--> memfd --parse--> mapped, and stored in the cache
+ *      file --a sample--> key of the cache --> mapped entry
+ *        |
+ *        +--read--> bytes --parse--> ELF or LZO: handed on as they are
+ *                              |
+ *                              +----> packed --helper--> memfd --parse--> mapped, and stored in the cache
  *
  * The file is read, not mapped: another process may write to it while we look, and a mapping that shrinks kills its
- * reader by SIGBUS. From here on the bytes are ours and do not change under a check.
+ * reader by SIGBUS. From here on the bytes are ours and do not change under a check. Of a kernel that is in the cache
+ * only the sample is read that the key is made of.
  */
 #include "shim/unpack.h"
 
@@ -32,8 +33,14 @@ static const struct unpack_limits helper_limits = {
 /* A vmlinux with its debug information is the largest that makes sense. */
 static const off_t max_file_bytes = (off_t)4 << 30;
 
+enum {
+	HEAD_BYTES = 4096, /* of a bzImage: its setup header is in it */
+	EDGE_BYTES = 8,    /* of its payload: magic number and size */
+};
+
 struct file {
-	uint8_t *bytes; /* a mapping of len_bytes, read-only */
+	int fd;
+	uint8_t *bytes; /* a mapping of len_bytes: zeros where nothing was read */
 	size_t len_bytes;
 	struct stat st;
 };
@@ -57,11 +64,11 @@ static gboolean check_stat(const char *path, const struct stat *st, GError **err
 	return TRUE;
 }
 
-/* Reads the len_bytes that fstat saw. FALSE with errno, 0 for a file that became shorter. */
-static gboolean read_all(int fd, uint8_t *bytes, size_t len_bytes)
+/* Reads [offset, offset + len_bytes) into its place. FALSE with errno, 0 for a file that became shorter. */
+static gboolean read_range(const struct file *file, size_t offset, size_t len_bytes)
 {
 	while (len_bytes != 0) {
-		ssize_t n = read(fd, bytes, len_bytes);
+		ssize_t n = pread(file->fd, file->bytes + offset, len_bytes, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -69,47 +76,52 @@ static gboolean read_all(int fd, uint8_t *bytes, size_t len_bytes)
 			errno = 0;
 		if (n <= 0)
 			return FALSE;
-		bytes += n;
+		offset += (size_t)n;
 		len_bytes -= (size_t)n;
 	}
 	return TRUE;
 }
 
-/* System calls: openat, fstat, mmap, read, mprotect, munmap, close. */
-static gboolean file_read(const char *path, struct file *file, GError **error)
+/* The file is open, and there is room for its bytes. System calls: openat, fstat, mmap, close. */
+static gboolean file_open(const char *path, struct file *file, GError **error)
 {
 	void *bytes;
-	/* O_NONBLOCK: a fifo must not hang us before fstat can tell what it is. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-	if (fd < 0)
+	/* O_NONBLOCK: a fifo must not hang us before fstat can tell what it is. */
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (file->fd < 0)
 		return file_failed(path, g_strerror(errno),
 				   errno == ENOENT ? "check the kernel's path"
 						   : "check the kernel's path and its permissions",
 				   error);
-	if (fstat(fd, &file->st) != 0 || !check_stat(path, &file->st, error)) {
-		if (error != NULL && *error == NULL)
-			file_failed(path, g_strerror(errno), "check the file system", error);
-		close(fd);
+	if (fstat(file->fd, &file->st) != 0)
+		return file_failed(path, g_strerror(errno), "check the file system", error);
+	if (!check_stat(path, &file->st, error))
 		return FALSE;
-	}
 	file->len_bytes = (size_t)file->st.st_size;
 	bytes = mmap(NULL, file->len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (bytes == MAP_FAILED) {
-		close(fd);
+	if (bytes == MAP_FAILED)
 		return file_failed(path, "no memory to read it", "free memory, or give a smaller kernel", error);
-	}
-	if (!read_all(fd, bytes, file->len_bytes)) {
-		file_failed(path, errno != 0 ? g_strerror(errno) : "it became shorter while it was read", "try again",
-			    error);
-		munmap(bytes, file->len_bytes);
-		close(fd);
-		return FALSE;
-	}
-	close(fd);
-	mprotect(bytes, file->len_bytes, PROT_READ);
 	file->bytes = bytes;
 	return TRUE;
+}
+
+/* System calls: pread64, mprotect. */
+static gboolean file_read(const char *path, struct file *file, GError **error)
+{
+	if (!read_range(file, 0, file->len_bytes))
+		return file_failed(path, errno != 0 ? g_strerror(errno) : "it became shorter while it was read",
+				   "try again", error);
+	mprotect(file->bytes, file->len_bytes, PROT_READ);
+	return TRUE;
+}
+
+static void file_close(struct file *file)
+{
+	if (file->bytes != NULL)
+		munmap(file->bytes, file->len_bytes);
+	if (file->fd >= 0)
+		close(file->fd);
 }
 
 /* Is what came out a whole ELF for x86, and as long as the bzImage says? */
@@ -131,57 +143,61 @@ static gboolean check_unpacked(const uint8_t *bytes, size_t len_bytes, const str
 	return FALSE;
 }
 
-/* System calls: memfd_create, fstat, mmap, close, and those of unpack_in_helper(). */
-static const uint8_t *unpack(const struct file *file, const struct kernel_image *image, const char *path,
-			     size_t *len_bytes, GError **error)
+/* System calls: memfd_create, fstat, fcntl, mmap, close, and those of unpack_in_helper(). */
+static gboolean unpack(const struct file *file, const struct kernel_image *image, const char *path,
+		       struct kernel_bytes *kernel, GError **error)
 {
 	void *bytes = MAP_FAILED;
 	struct stat st = {.st_size = 0};
-	int fd = memfd_create("dom1-kernel", MFD_CLOEXEC);
 
-	if (fd < 0) {
+	kernel->fd = memfd_create("dom1-kernel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (kernel->fd < 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "%s: it cannot be unpacked on this host: memfd: %s",
 			    path, g_strerror(errno));
-		return NULL;
+		return FALSE;
 	}
 	if (!unpack_in_helper(file->bytes + image->payload_offset_bytes, image->payload_len_bytes, image->compression,
-			      &helper_limits, fd, path, error)) {
-		close(fd);
-		return NULL;
-	}
-	if (fstat(fd, &st) == 0 && st.st_size > 0)
-		bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-	close(fd);
-	if (bytes == MAP_FAILED) {
-		file_failed(path, "nothing comes out of it", "the file is damaged, get it again", error);
-		return NULL;
-	}
-	*len_bytes = (size_t)st.st_size;
-	if (check_unpacked(bytes, *len_bytes, image, path, error))
-		return bytes;
-	munmap(bytes, *len_bytes);
-	return NULL;
+			      &helper_limits, kernel->fd, path, error))
+		return FALSE;
+	/* Guests will have it in their memory, each its own copy of what it writes to. */
+	if (fstat(kernel->fd, &st) == 0 && st.st_size > 0 &&
+	    fcntl(kernel->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, kernel->fd, 0);
+	if (bytes == MAP_FAILED)
+		return file_failed(path, "nothing comes out of it", "the file is damaged, get it again", error);
+	kernel->bytes = bytes;
+	kernel->len_bytes = (size_t)st.st_size;
+	return check_unpacked(bytes, kernel->len_bytes, image, path, error);
 }
 
-static gboolean load_packed(const struct file *file, const struct kernel_image *image, const char *path,
-			    gboolean use_cache, struct kernel_bytes *kernel, GError **error)
+static gboolean is_packed(const struct kernel_image *image)
 {
-	struct kernel_cache *cache = use_cache ? kernel_cache_open() : NULL;
-	g_autofree char *key = NULL;
+	return image->compression != KERNEL_COMPRESSION_NONE && image->compression != KERNEL_COMPRESSION_LZO;
+}
 
-	kernel->unpacked = TRUE;
-	if (cache != NULL) {
-		key = kernel_cache_key(&file->st, file->bytes + image->payload_offset_bytes, image->payload_len_bytes);
-		kernel->bytes = kernel_cache_map(cache, key, &kernel->len_bytes);
-		kernel->cached = kernel->bytes != NULL;
-	}
-	if (kernel->bytes == NULL) {
-		kernel->bytes = unpack(file, image, path, &kernel->len_bytes, error);
-		if (kernel->bytes != NULL && cache != NULL)
-			kernel_cache_store(cache, key, kernel->bytes, kernel->len_bytes);
-	}
-	kernel_cache_close(cache);
-	return kernel->bytes != NULL;
+/*
+ * The key of a packed kernel, from as little of it as possible. NULL when it is none, or cannot be read: what is wrong
+ * with it will be found when all of it is read.
+ */
+static char *find_key(const struct file *file)
+{
+	struct kernel_cache_range ranges[KERNEL_CACHE_MAX_RANGES];
+	size_t head_bytes = MIN(HEAD_BYTES, file->len_bytes), offset, len_bytes, n;
+	struct kernel_image image;
+
+	if (!read_range(file, 0, head_bytes))
+		return NULL;
+	if (kernel_image_peek(file->bytes, head_bytes, file->len_bytes, &offset, &len_bytes) &&
+	    (!read_range(file, offset, MIN(len_bytes, EDGE_BYTES)) ||
+	     !read_range(file, offset + len_bytes - MIN(len_bytes, EDGE_BYTES), MIN(len_bytes, EDGE_BYTES))))
+		return NULL;
+	if (!kernel_image_parse(file->bytes, file->len_bytes, "", &image, NULL) || !is_packed(&image))
+		return NULL;
+	n = kernel_cache_ranges(image.payload_len_bytes, ranges);
+	for (size_t i = 0; i < n; i++)
+		if (!read_range(file, image.payload_offset_bytes + ranges[i].offset, ranges[i].len_bytes))
+			return NULL;
+	return kernel_cache_key(&file->st, file->bytes + image.payload_offset_bytes, image.payload_len_bytes);
 }
 
 /* As it is: the file's own bytes change hands. */
@@ -198,30 +214,58 @@ static gboolean hand_on(struct file *file, const struct kernel_image *image, con
 	return TRUE;
 }
 
-gboolean kernel_load(const char *path, gboolean use_cache, struct kernel_bytes *kernel, GError **error)
+/* It is not in the cache, or none of its business. */
+static gboolean load_whole(struct file *file, const char *path, struct kernel_cache *cache, struct kernel_bytes *kernel,
+			   GError **error)
 {
 	struct kernel_image image;
-	struct file file = {.bytes = NULL};
+	g_autofree char *key = NULL;
+
+	if (!file_read(path, file, error) || !kernel_image_parse(file->bytes, file->len_bytes, path, &image, error))
+		return FALSE;
+	if (!is_packed(&image))
+		return hand_on(file, &image, path, kernel, error);
+	kernel->unpacked = TRUE;
+	if (!unpack(file, &image, path, kernel, error))
+		return FALSE;
+	if (cache != NULL) {
+		key = kernel_cache_key(&file->st, file->bytes + image.payload_offset_bytes, image.payload_len_bytes);
+		kernel_cache_store(cache, key, kernel->bytes, kernel->len_bytes);
+	}
+	return TRUE;
+}
+
+gboolean kernel_load(const char *path, gboolean use_cache, struct kernel_bytes *kernel, GError **error)
+{
+	struct kernel_cache *cache = use_cache ? kernel_cache_open() : NULL;
+	struct file file = {.fd = -1};
+	g_autofree char *key = NULL;
 	gboolean ok;
 
-	*kernel = (struct kernel_bytes){.bytes = NULL};
-	if (!file_read(path, &file, error))
-		return FALSE;
-	ok = kernel_image_parse(file.bytes, file.len_bytes, path, &image, error);
-	if (ok && (image.compression == KERNEL_COMPRESSION_NONE || image.compression == KERNEL_COMPRESSION_LZO))
-		ok = hand_on(&file, &image, path, kernel, error);
-	else if (ok)
-		ok = load_packed(&file, &image, path, use_cache, kernel, error);
-	if (file.bytes != NULL)
-		munmap(file.bytes, file.len_bytes);
+	*kernel = (struct kernel_bytes){.fd = -1};
+	ok = file_open(path, &file, error);
+	if (ok && cache != NULL)
+		key = find_key(&file);
+	if (key != NULL)
+		kernel->bytes = kernel_cache_map(cache, key, &kernel->len_bytes, &kernel->fd);
+	kernel->unpacked = kernel->cached = kernel->bytes != NULL;
+	if (ok && kernel->bytes == NULL)
+		ok = load_whole(&file, path, cache, kernel, error);
+	kernel_cache_close(cache);
+	file_close(&file);
+	if (!ok && kernel->bytes == NULL && kernel->fd >= 0)
+		close(kernel->fd);
 	if (!ok)
-		*kernel = (struct kernel_bytes){.bytes = NULL};
+		kernel_bytes_clear(kernel);
 	return ok;
 }
 
 void kernel_bytes_clear(struct kernel_bytes *kernel)
 {
-	if (kernel->bytes != NULL)
+	if (kernel->bytes != NULL) {
 		munmap((void *)(uintptr_t)kernel->bytes, kernel->len_bytes);
-	*kernel = (struct kernel_bytes){.bytes = NULL};
+		if (kernel->fd >= 0)
+			close(kernel->fd);
+	}
+	*kernel = (struct kernel_bytes){.fd = -1};
 }

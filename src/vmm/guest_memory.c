@@ -14,6 +14,8 @@ struct guest_memory {
 	uint8_t *reservation; /* as mmap gave it */
 	size_t reservation_bytes;
 	uint8_t *base; /* host address of guest-physical 0, aligned to a huge page */
+	uint64_t file_gpa; /* what is mapped from a file; empty: both 0 */
+	uint64_t file_end_gpa;
 };
 
 static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa)
@@ -128,6 +130,25 @@ bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const v
 	return true;
 }
 
+bool guest_memory_map_file(struct guest_memory *memory, uint64_t gpa, int fd, size_t len_bytes)
+{
+	void *hva = guest_memory_span(memory, gpa, len_bytes);
+	size_t tail_bytes = -len_bytes & (LAYOUT_PAGE_BYTES - 1);
+
+	if (!hva || gpa % LAYOUT_PAGE_BYTES != 0 || memory->file_end_gpa != 0 ||
+	    !guest_memory_span(memory, gpa, len_bytes + tail_bytes))
+		return false;
+	if (mmap(hva, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED)
+		return false;
+	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
+	/* The last page may hold more of the file. */
+	if (tail_bytes != 0)
+		memset((uint8_t *)hva + len_bytes, 0, tail_bytes);
+	memory->file_gpa = gpa;
+	memory->file_end_gpa = gpa + len_bytes + tail_bytes;
+	return true;
+}
+
 /* Where a page of the hypervisor's may be shown: RAM proper (not the special pages) or the window. */
 static bool gfn_is_ram(const struct guest_memory *memory, uint64_t gfn)
 {
@@ -176,5 +197,8 @@ bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t le
 	if (len_bytes == 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
+	/* What is mapped from a file would be as in the file again, instead of zeros. */
+	if (gpa < memory->file_end_gpa && gpa + len_bytes > memory->file_gpa)
+		return map_ram(memory, gpa, gpa + len_bytes);
 	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
 }

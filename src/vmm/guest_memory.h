@@ -48,6 +48,12 @@ bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *de
 bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *source, size_t len_bytes);
 
 /*
+ * The same as a write of the file's first len_bytes, without copying them: pages come from the file until the guest
+ * changes them. gpa is a multiple of a page. One range of this kind; the file must not change while the memory lives.
+ */
+bool guest_memory_map_file(struct guest_memory *memory, uint64_t gpa, int fd, size_t len_bytes);
+
+/*
  * Shows page offset_bytes of memfd at gfn, in RAM or in the overlay window; what was there is gone. 0 or a positive
  * errno: EINVAL for a gfn outside both.
  */

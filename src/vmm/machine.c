@@ -138,6 +138,9 @@ static bool load_memory(struct machine *machine, GError **error)
 		const struct boot_segment *segment = &plan->segments[i];
 
 		/* Memory is fresh: what a segment wants zeroed is zero. */
+		if (segment->has_file &&
+		    guest_memory_map_file(memory, segment->gpa, segment->file_fd, segment->len_bytes))
+			continue;
 		if (segment->len_bytes > 0)
 			g_assert(guest_memory_write(memory, segment->gpa, segment->bytes, segment->len_bytes));
 	}
@@ -362,6 +365,15 @@ static int compare_fds(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+/* The file that is mapped into the guest's memory, or -1. */
+static int plan_file(const struct boot_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_segments; i++)
+		if (plan->segments[i].has_file)
+			return plan->segments[i].file_fd;
+	return -1;
+}
+
 /*
  * Of what the launcher had open, the machine keeps what it was given, and the standard descriptors for what a library
  * may have to say. Above all not the launcher's end of its socket: the launcher's death would go unnoticed.
@@ -371,7 +383,7 @@ static void close_other_files(const struct machine_setup *setup)
 	int kept[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
-		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
+		setup->folder_parent_fd, setup->folder_lock_fd, plan_file(setup->plan), INT_MAX,
 	};
 	int last = STDERR_FILENO;
 

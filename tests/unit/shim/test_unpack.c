@@ -115,6 +115,29 @@ static void assert_same(const uint8_t *bytes, size_t len, const GByteArray *expe
 	g_assert_true(memcmp(bytes, expected->data, len) == 0);
 }
 
+/* The file that comes with bytes begins with them, and nobody can change it through this descriptor. */
+static void assert_file(int fd, const uint8_t *bytes, size_t len)
+{
+	g_autofree uint8_t *read_back = g_malloc(len);
+
+	g_assert_cmpint(pread(fd, read_back, len, 0), ==, (gssize)len);
+	g_assert_true(memcmp(read_back, bytes, len) == 0);
+	g_assert_cmpint(pwrite(fd, "x", 1, 0), ==, -1);
+}
+
+static const uint8_t *cache_map(struct kernel_cache *cache, const char *key, size_t *len)
+{
+	int fd;
+	const uint8_t *bytes = kernel_cache_map(cache, key, len, &fd);
+
+	g_assert_true((bytes != NULL) == (fd >= 0));
+	if (bytes != NULL) {
+		assert_file(fd, bytes, *len);
+		close(fd);
+	}
+	return bytes;
+}
+
 static void assert_loads_from(const char *path, gboolean use_cache, const GByteArray *expected, gboolean unpacked,
 			      gboolean cached)
 {
@@ -126,6 +149,9 @@ static void assert_loads_from(const char *path, gboolean use_cache, const GByteA
 	assert_same(kernel.bytes, kernel.len_bytes, expected);
 	g_assert_cmpint(kernel.unpacked, ==, unpacked);
 	g_assert_cmpint(kernel.cached, ==, cached);
+	g_assert_true((kernel.fd >= 0) == unpacked);
+	if (unpacked)
+		assert_file(kernel.fd, kernel.bytes, kernel.len_bytes);
 	kernel_bytes_clear(&kernel);
 	g_assert_null(kernel.bytes);
 }
@@ -449,7 +475,7 @@ static gboolean check_entry(const uint8_t *bytes, size_t len, gconstpointer user
 
 	g_assert_cmpint(write(fd, bytes, len), ==, (gssize)len);
 	close(fd);
-	mapped = kernel_cache_map(cache, "key.elf", &mapped_len);
+	mapped = cache_map(cache, "key.elf", &mapped_len);
 	kernel_cache_close(cache);
 	if (mapped == NULL) {
 		g_assert_cmpint(access(u->path, F_OK), !=, 0);
@@ -497,7 +523,7 @@ static void test_cache_bounded(struct fixture *f, gconstpointer data)
 
 		kernel_cache_store(cache, key, f->vmlinux->data, f->vmlinux->len);
 		/* The one that was just made is always among those that stay. */
-		bytes = kernel_cache_map(cache, key, &len);
+		bytes = cache_map(cache, key, &len);
 		g_assert_nonnull(bytes);
 		munmap((void *)(uintptr_t)bytes, len);
 	}
@@ -524,11 +550,11 @@ static void test_cache_keeps_used(struct fixture *f, gconstpointer data)
 		kernel_cache_store(cache, key, f->vmlinux->data, f->vmlinux->len);
 		g_assert_cmpint(utimensat(AT_FDCWD, path, old, 0), ==, 0);
 	}
-	bytes = kernel_cache_map(cache, "0.elf", &len);
+	bytes = cache_map(cache, "0.elf", &len);
 	g_assert_nonnull(bytes);
 	munmap((void *)(uintptr_t)bytes, len);
 	kernel_cache_store(cache, "next.elf", f->vmlinux->data, f->vmlinux->len);
-	bytes = kernel_cache_map(cache, "0.elf", &len);
+	bytes = cache_map(cache, "0.elf", &len);
 	g_assert_nonnull(bytes);
 	munmap((void *)(uintptr_t)bytes, len);
 	kernel_cache_close(cache);

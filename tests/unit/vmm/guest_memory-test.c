@@ -479,6 +479,50 @@ static void test_discard_refusals(void)
 	guest_memory_free(memory);
 }
 
+static bool all_zero(const uint8_t *bytes, size_t len_bytes)
+{
+	for (size_t i = 0; i < len_bytes; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+/* A file's bytes are there as if written, its further bytes are not, it never changes, and what is discarded is zero. */
+static void test_map_file(void)
+{
+	static const size_t sizes[] = {1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE + 77};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+		uint64_t top = guest_memory_layout(memory)->low_ram_top_gpa;
+		size_t len = sizes[i], pages_len = (len + PAGE - 1) / PAGE * PAGE;
+		g_autofree uint8_t *content = g_malloc(len + 100);
+		uint64_t gpa = top - pages_len;
+		int fd = memfd_create("test", MFD_CLOEXEC);
+		uint8_t *span = guest_memory_span(memory, gpa - PAGE, PAGE + pages_len), byte;
+
+		memset(content, 0xa5, len + 100);
+		g_assert_cmpint(write(fd, content, len + 100), ==, (gssize)len + 100);
+		g_assert_false(guest_memory_map_file(memory, gpa + 1, fd, len));
+		g_assert_false(guest_memory_map_file(memory, UINT64_C(1) << 40, fd, len));
+		g_assert_true(guest_memory_map_file(memory, gpa, fd, len));
+		g_assert_false(guest_memory_map_file(memory, MIB, fd, len));
+		g_assert_true(all_zero(span, PAGE));
+		g_assert_true(memcmp(span + PAGE, content, len) == 0);
+		g_assert_true(all_zero(span + PAGE + len, pages_len - len));
+
+		span[PAGE] = 1;
+		g_assert_cmpint(pread(fd, &byte, 1, 0), ==, 1);
+		g_assert_cmpint(byte, ==, 0xa5);
+		g_assert_true(guest_memory_discard(memory, gpa - PAGE, 2 * PAGE));
+		g_assert_true(all_zero(span, 2 * PAGE));
+		g_assert_true(pages_len == PAGE || span[2 * PAGE] == 0xa5);
+		span[PAGE] = 1;
+		close(fd);
+		guest_memory_free(memory);
+	}
+}
+
 /* More than the host has of addresses. */
 static void test_too_much(void)
 {
@@ -504,6 +548,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/guest_memory/overlay-refusals", test_overlay_refusals);
 	g_test_add_func("/guest_memory/overlay-remove-refusals", test_overlay_remove_refusals);
 	g_test_add_func("/guest_memory/discard-refusals", test_discard_refusals);
+	g_test_add_func("/guest_memory/map-file", test_map_file);
 	g_test_add_func("/guest_memory/too-much", test_too_much);
 	return g_test_run();
 }
