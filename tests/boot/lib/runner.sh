@@ -110,26 +110,9 @@ if ! dom1 check >"$out/check" 2>&1; then
   echo "boot tests: dom1 cannot run here: $(cat "$out/check")"
   exit 1
 fi
-# Under software emulation a vCPU dies of a triple fault about once in a hundred boots, QEMU's emulated host has been
-# seen to crash along with it, and no test expects one: such a test gets two more chances, and it is said. A fault
-# of ours would come each time.
-emulation_failed() {
-  grep -q TCG /proc/cpuinfo && grep -qs "triple fault on vCPU" "$DOM1_BOOT_OUT"/[0-9]*/report.json
-}
-
-run_test_fairly() {
-  local tries
-  for tries in 1 2; do
-    run_test "$1" && return
-    emulation_failed || return
-    echo "note  $1: a triple fault in the emulated host, try $tries: once more"
-  done
-  run_test "$1"
-}
-
 for name in "$@"; do
   began=$SECONDS
-  if run_test_fairly "$name"; then
+  if run_test "$name"; then
     echo "ok    $name ($((SECONDS - began)) s)"
   else
     echo "FAIL  $name ($((SECONDS - began)) s)"
