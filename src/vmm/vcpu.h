@@ -33,6 +33,7 @@ struct vcpu {
 
 	/* Xen's state of this vCPU: its own thread's. */
 	bool vcpu_info_registered;
+	bool initialised; /* VCPUOP_initialise gave it registers; VCPUOP_up may start it */
 	void *vcpu_info; /* host address of the struct vcpu_info in use */
 	uint8_t upcall_vector;
 };

@@ -9,8 +9,10 @@
 #include "xen/guest_access.h"
 #include "xen/hypercall.h"
 
-static int64_t write_console(struct xen_domain *xen, struct vcpu *vcpu, uint64_t len_bytes, uint64_t gva)
+static int64_t write_console(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
+	uint32_t len_bytes = (uint32_t)call->arguments[1];
+	uint64_t gva = call->arguments[2];
 	char piece[512];
 
 	/* A guest may name any length: it holds its own vCPU only, and not when the domain ends. */
@@ -21,19 +23,21 @@ static int64_t write_console(struct xen_domain *xen, struct vcpu *vcpu, uint64_t
 			return -XEN_EFAULT;
 		shim_log_write(&xen->shim_log, vcpu->vm, piece, piece_bytes);
 		gva += piece_bytes;
-		len_bytes -= piece_bytes;
+		len_bytes -= (uint32_t)piece_bytes;
 	}
 	return 0;
 }
 
-int64_t hypercall_console_io(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+/* Nobody types at the hypervisor's console. */
+static int64_t read_console(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
-	switch (call->arguments[0]) {
-	case CONSOLEIO_write:
-		return write_console(xen, vcpu, (uint32_t)call->arguments[1], call->arguments[2]);
-	case CONSOLEIO_read:
-		return 0;
-	default:
-		return -XEN_ENOSYS;
-	}
+	(void)xen, (void)vcpu, (void)call;
+	return 0;
 }
+
+static const struct hypercall_op OPS[] = {
+	HYPERCALL_OP(CONSOLEIO_, write, write_console, "goes to the shim's log; Xen takes it in debug builds"),
+	HYPERCALL_OP(CONSOLEIO_, read, read_console, "never anything to read"),
+};
+
+HYPERCALL_FAMILY(console_io, OPS);

@@ -15,13 +15,21 @@
 
 #include "xen/evtchn.h"
 #include "xen/evtchn_kvm.h"
+#include "xen/grant.h"
+#include "xen/hvm_params.h"
 #include "xen/pages.h"
+#include "xen/reservation.h"
 #include "xen/shim_log.h"
+#include "xen/timers.h"
 
 struct vm;
+struct vcpu;
+
+#define SHUTDOWN_CODE_NONE (-1)
 
 struct xen_domain_config {
 	unsigned int max_grant_frames;
+	unsigned int max_event_channels; /* the highest port, as in xl.cfg; 0: as many as the ABI has */
 	int shim_log_fd; /* -1: none. Borrowed */
 	const char *uuid; /* 36 characters */
 };
@@ -31,7 +39,12 @@ struct xen_domain {
 	pthread_mutex_t lock;
 	struct evtchn_table events;  /* under lock */
 	struct evtchn_kvm *events_kvm; /* under lock */
+	uint32_t max_ports;          /* of the domain; the layout of shared_info may allow fewer */
 	struct pages pages;          /* under lock: shared_info and grant frames */
+	struct grant_table grants;   /* under lock */
+	struct reservation reservation; /* under lock */
+	struct timers timers;        /* under lock */
+	struct hvm_params params;    /* under lock */
 	uint32_t timer_port[EVTCHN_MAX_VCPUS]; /* under lock: of VIRQ_TIMER, as the kernel knows it; 0: none */
 
 	/* Fixed before the first vCPU runs. */
@@ -39,7 +52,8 @@ struct xen_domain {
 	uint32_t xenstore_port;
 	uint8_t uuid[16];
 
-	_Atomic uint64_t callback; /* HVM_PARAM_CALLBACK_IRQ as the guest set it */
+	_Atomic int shutdown_code; /* SHUTDOWN_*, the first that the guest named */
+	_Atomic uint64_t unknown_reported_ns; /* when the last hypercall that does not exist was reported */
 
 	struct shim_log shim_log; /* has a lock of its own: it writes to a file */
 };
@@ -47,3 +61,13 @@ struct xen_domain {
 /* The VM must have memory and its descriptor. NULL and DOM1_STATUS_HOST. */
 struct xen_domain *xen_domain_new(struct vm *vm, const struct xen_domain_config *config, GError **error);
 void xen_domain_free(struct xen_domain *xen); /* no vCPU thread is left */
+
+/*
+ * Whether shared_info has the 64-bit layout. The kernel decides when the guest asks for a hypercall page, we do when it
+ * sets HVM_PARAM_CALLBACK_IRQ: both by the mode of the calling vCPU, as Xen.
+ */
+bool xen_domain_is_64bit(const struct xen_domain *xen);
+void xen_domain_latch_mode(struct xen_domain *xen, bool is_64bit);
+
+/* The domain ends for a SHUTDOWN_* reason, or for the one it has named before. The vCPU's own thread. */
+void sched_shut_down(struct vcpu *vcpu, unsigned int reason);

@@ -14,3 +14,9 @@ static inline bool domid_is_self(uint32_t domid)
 {
 	return domid == DOMID_SELF || domid == GUEST_DOMID;
 }
+
+/* What Xen answers to an operation that a domain may do to itself only: 0 for that, or a negative errno. */
+static inline int domid_check(uint32_t domid)
+{
+	return domid_is_self(domid) ? 0 : domid == BACKEND_DOMID ? -XEN_EPERM : -XEN_ESRCH;
+}

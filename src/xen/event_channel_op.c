@@ -3,9 +3,10 @@
  * The hypercalls of event channels: decode, let the table decide, bring KVM in line, encode.
  * Source: <xen/event_channel.h>. FIFO event channels and physical interrupts are not offered.
  */
-#include <assert.h>
 #include <stddef.h>
 #include <string.h>
+
+#include <glib.h>
 
 #include "xen/abi.h"
 #include <xen/event_channel.h>
@@ -15,13 +16,8 @@
 #include "xen/domain.h"
 #include "xen/guest_access.h"
 #include "xen/hypercall.h"
+#include "xen/shared_info.h"
 
-static_assert(sizeof(struct evtchn_alloc_unbound) == 8, "<xen/event_channel.h>");
-static_assert(sizeof(struct evtchn_bind_interdomain) == 12, "<xen/event_channel.h>");
-static_assert(sizeof(struct evtchn_bind_virq) == 12, "<xen/event_channel.h>");
-static_assert(sizeof(struct evtchn_bind_ipi) == 8, "<xen/event_channel.h>");
-static_assert(sizeof(struct evtchn_status) == 24, "<xen/event_channel.h>");
-static_assert(sizeof(struct evtchn_bind_vcpu) == 8, "<xen/event_channel.h>");
 
 /* All arguments of all operations, as the guest lays them out. */
 union arguments {
@@ -52,7 +48,6 @@ static int64_t publish_new_port(struct xen_domain *xen, uint32_t port, uint32_t 
 
 static int64_t close_port(struct xen_domain *xen, uint32_t port)
 {
-	struct shared_info *shared_info = pages_shared_info(&xen->pages);
 	uint32_t other;
 	int rc = evtchn_close(&xen->events, port, &other);
 
@@ -62,7 +57,7 @@ static int64_t close_port(struct xen_domain *xen, uint32_t port)
 	if (other)
 		(void)evtchn_kvm_sync(xen->events_kvm, other);
 	/* Whoever gets this port next must not find an event of its former life. */
-	__atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~(1ul << port % 64), __ATOMIC_SEQ_CST);
+	(void)shared_info_clear_pending(pages_shared_info(&xen->pages), port);
 	return 0;
 }
 
@@ -72,14 +67,14 @@ static int64_t close_port(struct xen_domain *xen, uint32_t port)
  */
 static int64_t unmask(struct xen_domain *xen, uint32_t port)
 {
-	struct shared_info *shared_info = pages_shared_info(&xen->pages);
-	unsigned long bit = 1ul << port % 64;
+	void *shared_info = pages_shared_info(&xen->pages);
+	bool is_64bit = xen_domain_is_64bit(xen);
 
-	if (!evtchn_is_bound(&xen->events, port))
+	/* A port from before the domain became one of 32 bits has no place in shared_info any more. */
+	if (port >= shared_info_ports(is_64bit))
 		return -XEN_EINVAL;
-	if (!(__atomic_fetch_and(&shared_info->evtchn_mask[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit))
-		return 0;
-	if (__atomic_fetch_and(&shared_info->evtchn_pending[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit)
+	if (shared_info_clear_mask(shared_info, is_64bit, port) && evtchn_is_bound(&xen->events, port) &&
+	    shared_info_clear_pending(shared_info, port))
 		evtchn_kvm_deliver(xen->events_kvm, port);
 	return 0;
 }
@@ -96,8 +91,8 @@ static int64_t send(struct xen_domain *xen, uint32_t port)
 
 static int64_t reset(struct xen_domain *xen, uint32_t domid)
 {
-	if (!domid_is_self(domid))
-		return -XEN_EPERM;
+	if (domid_check(domid) != 0)
+		return domid_check(domid);
 	for (uint32_t port = 1; port < EVTCHN_N_PORTS; port++)
 		if (evtchn_is_bound(&xen->events, port) && !xen->events.ports[port].reserved)
 			(void)close_port(xen, port);
@@ -137,7 +132,8 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 
 	switch (operation) {
 	case EVTCHNOP_alloc_unbound:
-		return evtchn_alloc_unbound(events, a->alloc_unbound.dom, a->alloc_unbound.remote_dom, &a->alloc_unbound.port);
+		rc = domid_check(a->alloc_unbound.dom);
+		return rc != 0 ? rc : evtchn_alloc_unbound(events, a->alloc_unbound.dom, a->alloc_unbound.remote_dom, &a->alloc_unbound.port);
 	case EVTCHNOP_bind_interdomain:
 		return bind_interdomain(xen, &a->bind_interdomain);
 	case EVTCHNOP_bind_virq:
@@ -148,9 +144,8 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 	case EVTCHNOP_bind_vcpu:
 		return bind_vcpu(xen, &a->bind_vcpu);
 	case EVTCHNOP_status:
-		if (!domid_is_self(a->status.dom))
-			return -XEN_EPERM;
-		return evtchn_get_status(events, a->status.port, &a->status);
+		rc = domid_check(a->status.dom);
+		return rc != 0 ? rc : evtchn_get_status(events, a->status.port, &a->status);
 	case EVTCHNOP_close:
 		return close_port(xen, a->close.port);
 	case EVTCHNOP_unmask:
@@ -202,7 +197,7 @@ static int64_t sync_timers(struct xen_domain *xen, struct vcpu *vcpu)
 	return rc;
 }
 
-int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+static int64_t event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	static const struct {
 		uint8_t len_bytes;
@@ -221,15 +216,15 @@ int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, co
 		[EVTCHNOP_unmask] = SHAPE(unmask, port, false),
 		[EVTCHNOP_reset] = { sizeof(struct evtchn_reset), NO_PORT, false, "reset" },
 	};
-	const uint64_t operation = call->arguments[0];
+	const uint32_t operation = (uint32_t)call->arguments[0]; /* one of OPS */
 	union arguments arguments = { 0 };
 
-	if (operation >= sizeof(shapes) / sizeof(shapes[0]) || shapes[operation].len_bytes == 0)
-		return -XEN_ENOSYS;
 	if (!copy_from_guest(vcpu, &arguments, call->arguments[1], shapes[operation].len_bytes))
 		return -XEN_EFAULT;
 
+	uint32_t layout_ports = shared_info_ports(xen_domain_is_64bit(xen));
 	pthread_mutex_lock(&xen->lock);
+	xen->events.n_ports = MIN(xen->max_ports, layout_ports);
 	int64_t rc = operate(xen, operation, &arguments);
 	pthread_mutex_unlock(&xen->lock);
 	if (rc == 0 && (operation == EVTCHNOP_bind_virq || operation == EVTCHNOP_close || operation == EVTCHNOP_reset))
@@ -248,3 +243,24 @@ int64_t hypercall_event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, co
 		record_phase(vcpu->vm->record, PHASE_KERNEL_ENTERED, NULL);
 	return rc;
 }
+
+#define OP(operation) HYPERCALL_OP(EVTCHNOP_, operation, event_channel_op, NULL)
+
+static const struct hypercall_op OPS[] = {
+	OP(bind_interdomain),
+	OP(bind_virq),
+	HYPERCALL_REFUSE(EVTCHNOP_, bind_pirq, XEN_EINVAL, "there are no physical interrupts"),
+	OP(close),
+	HYPERCALL_OP(EVTCHNOP_, send, event_channel_op, "KVM answers it for every bound port"),
+	OP(status),
+	OP(alloc_unbound),
+	OP(bind_ipi),
+	OP(bind_vcpu),
+	OP(unmask),
+	HYPERCALL_OP(EVTCHNOP_, reset, event_channel_op, "console and xenstore stay bound"),
+	HYPERCALL_NOT_HERE(EVTCHNOP_, init_control, XEN_ENOSYS, "the 2-level ABI only, which is KVM's"),
+	HYPERCALL_NOT_HERE(EVTCHNOP_, expand_array, XEN_ENOSYS, "the 2-level ABI only"),
+	HYPERCALL_NOT_HERE(EVTCHNOP_, set_priority, XEN_ENOSYS, "the 2-level ABI only"),
+};
+
+HYPERCALL_FAMILY(event_channel_op, OPS);

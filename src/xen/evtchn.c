@@ -11,6 +11,7 @@ void evtchn_init(struct evtchn_table *table, unsigned int n_vcpus)
 	assert(n_vcpus > 0 && n_vcpus <= EVTCHN_MAX_VCPUS);
 	memset(table, 0, sizeof(*table));
 	table->n_vcpus = n_vcpus;
+	table->n_ports = EVTCHN_N_PORTS;
 }
 
 bool evtchn_is_bound(const struct evtchn_table *table, uint32_t port)
@@ -26,7 +27,7 @@ static struct evtchn_port *bound_port(struct evtchn_table *table, uint32_t port)
 /* Lowest free port first: a PV guest of 32 bits can use the first 1024 only. */
 static struct evtchn_port *take_port(struct evtchn_table *table, enum evtchn_kind kind, uint32_t *port)
 {
-	for (uint32_t i = 1; i < EVTCHN_N_PORTS; i++) {
+	for (uint32_t i = 1; i < table->n_ports && i < EVTCHN_N_PORTS; i++) {
 		if (table->ports[i].kind != EVTCHN_FREE)
 			continue;
 		table->ports[i] = (struct evtchn_port){ .kind = (uint8_t)kind };
@@ -40,13 +41,11 @@ int evtchn_alloc_unbound(struct evtchn_table *table, uint32_t domid, uint32_t re
 {
 	if (!domid_is_self(domid))
 		return -XEN_EPERM;
-	if (!domid_is_self(remote_domid) && remote_domid != BACKEND_DOMID)
-		return -XEN_ESRCH;
-
 	struct evtchn_port *taken = take_port(table, EVTCHN_UNBOUND, port);
 	if (!taken)
 		return -XEN_ENOSPC;
-	taken->remote_domid = domid_is_self(remote_domid) ? GUEST_DOMID : BACKEND_DOMID;
+	/* Xen does not look whether there is such a domain. The number has 16 bits in its structure. */
+	taken->remote_domid = domid_is_self((uint16_t)remote_domid) ? GUEST_DOMID : (uint16_t)remote_domid;
 	return 0;
 }
 

@@ -10,7 +10,7 @@
  *                                 +-- VIEW_EVENTFD: wakes a back end, in the kernel
  *                                 +-- VIEW_NONE:    exit to us, evtchn_send() says what Xen would
  *
- * The 2-level ABI only: 4096 ports for a 64-bit guest. Port 0 is never given.
+ * The 2-level ABI only: 4096 ports for a 64-bit guest, 1024 for one of 32 bits. Port 0 is never given.
  * Thread: under the domain's lock. Source: <xen/event_channel.h>.
  */
 #pragma once
@@ -47,6 +47,7 @@ struct evtchn_port {
 
 struct evtchn_table {
 	unsigned int n_vcpus;
+	uint32_t n_ports; /* a new port is below this: the ABI's limit, or less by the layout of shared_info or by wish */
 	struct evtchn_port ports[EVTCHN_N_PORTS];
 	uint16_t virq_port[EVTCHN_MAX_VCPUS][EVTCHN_N_VIRQS]; /* 0: not bound */
 };

@@ -1,42 +1,280 @@
 // SPDX-License-Identifier: MIT
 /*
- * Grant tables, as far as the shim needs them for its guest: how many frames there may be. The frames themselves are
- * placed by XENMEM_add_to_physmap. Version 1. Source: <xen/grant_table.h>.
+ * The hypercalls of grant tables, those that Xen has for HVM guests; the checks are in grant.c. Source:
+ * <xen/grant_table.h>. The frames are placed by XENMEM_add_to_physmap. There are no domains that grant to the guest but
+ * itself: what it copies are its own pages.
  */
-#include <assert.h>
+#include <string.h>
 
 #include "xen/abi.h"
 #include <xen/grant_table.h>
 
+#include "vmm/guest_memory.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
 #include "xen/guest_access.h"
 #include "xen/hypercall.h"
 
-static_assert(sizeof(struct gnttab_query_size) == 16, "<xen/grant_table.h>");
+/* Elements of one call. Xen goes on with a longer list after it has let others run. */
+#define COUNT_MAX 4096u
 
-static int64_t query_size(struct xen_domain *xen, struct vcpu *vcpu, uint64_t argument_gva)
+static int16_t domid_status(uint32_t domid)
 {
+	int rc = domid_check(domid);
+
+	return rc == 0 ? GNTST_okay : rc == -XEN_EPERM ? GNTST_permission_denied : GNTST_bad_domain;
+}
+
+static int64_t query_size(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint64_t gva = call->arguments[1];
 	struct gnttab_query_size request;
 
-	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
+	if ((uint32_t)call->arguments[2] != 1)
+		return -XEN_EINVAL;
+	if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
 		return -XEN_EFAULT;
-	if (!domid_is_self(request.dom)) {
-		request.status = GNTST_bad_domain;
-	} else {
+	request.status = domid_status(request.dom);
+	if (request.status == GNTST_okay) {
 		pthread_mutex_lock(&xen->lock);
-		request.nr_frames = xen->pages.used_grant_frames;
-		request.max_nr_frames = xen->pages.n_grant_frames;
+		request.nr_frames = xen->grants.n_frames;
+		request.max_nr_frames = xen->grants.max_frames;
 		pthread_mutex_unlock(&xen->lock);
-		request.status = GNTST_okay;
 	}
-	return copy_to_guest(vcpu, argument_gva, &request, sizeof(request)) ? 0 : -XEN_EFAULT;
+	return copy_to_guest(vcpu, gva, &request, sizeof(request)) ? 0 : -XEN_EFAULT;
 }
 
-int64_t hypercall_grant_table_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+/* For a guest like this one it grows the table, and tells where the frames lie that were placed already. */
+static int64_t setup_table(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
-	/* Arguments: operation, array of structures, number of them. */
-	if (call->arguments[0] != GNTTABOP_query_size)
-		return -XEN_ENOSYS;
-	return call->arguments[2] == 1 ? query_size(xen, vcpu, call->arguments[1]) : -XEN_EINVAL;
+	const uint64_t gva = call->arguments[1];
+	struct gnttab_setup_table request;
+	uint64_t gfns[PAGES_MAX_GRANT_FRAMES];
+
+	if ((uint32_t)call->arguments[2] != 1)
+		return -XEN_EINVAL;
+	if (!read_guest_struct(vcpu, call, ABI_gnttab_setup_table, gva, &request))
+		return -XEN_EFAULT;
+	request.status = domid_status(request.dom);
+	if (request.status == GNTST_okay) {
+		pthread_mutex_lock(&xen->lock);
+		if (!grant_table_grow(&xen->grants, request.nr_frames))
+			request.status = GNTST_general_error;
+		for (uint32_t i = 0; request.status == GNTST_okay && i < request.nr_frames; i++)
+			gfns[i] = pages_grant_frame_gfn(&xen->pages, i);
+		pthread_mutex_unlock(&xen->lock);
+	}
+	for (uint32_t i = 0; request.status == GNTST_okay && i < request.nr_frames; i++)
+		if (!write_guest_word(vcpu, call, (uint64_t)(uintptr_t)request.frame_list.p, i, gfns[i]))
+			request.status = GNTST_bad_virt_addr;
+	return write_guest_struct(vcpu, call, ABI_gnttab_setup_table, gva, &request) ? 0 : -XEN_EFAULT;
 }
+
+static int64_t get_version(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint64_t gva = call->arguments[1];
+	struct gnttab_get_version request;
+
+	if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
+		return -XEN_EFAULT;
+
+	int64_t rc = domid_check(request.dom);
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&xen->lock);
+	request.version = xen->grants.version;
+	pthread_mutex_unlock(&xen->lock);
+	return copy_to_guest(vcpu, gva, &request, sizeof(request)) ? 0 : -XEN_EFAULT;
+}
+
+/* The guest learns the version in force, also when it is not the one it asked for. */
+static int64_t set_version(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint64_t gva = call->arguments[1];
+	struct gnttab_set_version request;
+
+	if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
+		return -XEN_EFAULT;
+	pthread_mutex_lock(&xen->lock);
+	int64_t rc = grant_table_set_version(&xen->grants, request.version);
+	request.version = xen->grants.version;
+	pthread_mutex_unlock(&xen->lock);
+	return copy_to_guest(vcpu, gva, &request, sizeof(request)) ? rc : -XEN_EFAULT;
+}
+
+/* One side of a copy: a page of the guest's own, named by a grant of its own or by its number. */
+struct copy_side {
+	const struct gnttab_copy_ptr *pointer;
+	bool by_grant, read_only, held;
+	uint8_t *hva;
+};
+
+static int16_t claim(struct xen_domain *xen, const struct vcpu *vcpu, struct copy_side *side, uint16_t len_bytes)
+{
+	struct grant_page page = { .gfn = side->pointer->u.gmfn, .len_bytes = LAYOUT_PAGE_BYTES };
+	const uint16_t offset_bytes = side->pointer->offset;
+
+	if (!side->by_grant && side->pointer->domid != DOMID_SELF)
+		return GNTST_permission_denied;
+	if (domid_status(side->pointer->domid) != GNTST_okay)
+		return domid_status(side->pointer->domid);
+	if (side->by_grant) {
+		int16_t status = grant_acquire(&xen->grants, side->pointer->u.ref, GUEST_DOMID, side->read_only, false, &page);
+
+		if (status != GNTST_okay)
+			return status;
+		side->held = true;
+	}
+	if (offset_bytes < page.offset_bytes || offset_bytes + len_bytes > page.offset_bytes + page.len_bytes)
+		return GNTST_general_error;
+	if (page.gfn <= UINT64_MAX / LAYOUT_PAGE_BYTES - 1)
+		side->hva = guest_memory_span(vcpu->vm->memory, page.gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
+	return side->hva ? GNTST_okay : GNTST_bad_page;
+}
+
+static int16_t copy_one(struct xen_domain *xen, const struct vcpu *vcpu, const struct gnttab_copy *request)
+{
+	struct copy_side source = { &request->source, (request->flags & GNTCOPY_source_gref) != 0, true, false, NULL };
+	struct copy_side dest = { &request->dest, (request->flags & GNTCOPY_dest_gref) != 0, false, false, NULL };
+	int16_t status;
+
+	if (request->source.offset + request->len > (int)LAYOUT_PAGE_BYTES ||
+	    request->dest.offset + request->len > (int)LAYOUT_PAGE_BYTES)
+		return GNTST_bad_copy_arg;
+	status = claim(xen, vcpu, &source, request->len);
+	if (status == GNTST_okay)
+		status = claim(xen, vcpu, &dest, request->len);
+	/* Both may be the same page. */
+	if (status == GNTST_okay)
+		memmove(dest.hva + request->dest.offset, source.hva + request->source.offset, request->len);
+	if (dest.held)
+		grant_release(&xen->grants, request->dest.u.ref, false);
+	if (source.held)
+		grant_release(&xen->grants, request->source.u.ref, true);
+	return status;
+}
+
+static int64_t copy(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint32_t n = (uint32_t)call->arguments[2];
+	uint64_t gva = call->arguments[1];
+
+	if (n > COUNT_MAX)
+		return -XEN_EINVAL;
+	for (uint32_t i = 0; i < n; i++, gva += abi_layout_bytes(ABI_gnttab_copy, call->is_64bit)) {
+		struct gnttab_copy request;
+
+		if (!read_guest_struct(vcpu, call, ABI_gnttab_copy, gva, &request))
+			return -XEN_EFAULT;
+		pthread_mutex_lock(&xen->lock);
+		request.status = copy_one(xen, vcpu, &request);
+		pthread_mutex_unlock(&xen->lock);
+		if (!write_guest_struct(vcpu, call, ABI_gnttab_copy, gva, &request))
+			return -XEN_EFAULT;
+	}
+	return 0;
+}
+
+/*
+ * All of Xen's checks, and then: RAM here is private to its place, so that one page cannot show at two. That is a
+ * failure Xen has a status for, and guests expect.
+ */
+static int16_t map_one(struct xen_domain *xen, const struct gnttab_map_grant_ref *request)
+{
+	struct grant_page page;
+
+	if (!(request->flags & (GNTMAP_device_map | GNTMAP_host_map)))
+		return GNTST_bad_gntref;
+	if (request->flags & (GNTMAP_device_map | GNTMAP_application_map | GNTMAP_contains_pte))
+		return GNTST_general_error;
+	if (domid_status(request->dom) != GNTST_okay)
+		return domid_status(request->dom);
+
+	const bool read_only = (request->flags & GNTMAP_readonly) != 0;
+	int16_t status = grant_acquire(&xen->grants, request->ref, GUEST_DOMID, read_only, true, &page);
+	if (status != GNTST_okay)
+		return status;
+	grant_release(&xen->grants, request->ref, read_only);
+	return GNTST_general_error;
+}
+
+static int64_t map_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint32_t n = (uint32_t)call->arguments[2];
+	uint64_t gva = call->arguments[1];
+
+	if (n > COUNT_MAX)
+		return -XEN_EINVAL;
+	for (uint32_t i = 0; i < n; i++, gva += sizeof(struct gnttab_map_grant_ref)) {
+		struct gnttab_map_grant_ref request;
+
+		if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
+			return -XEN_EFAULT;
+		pthread_mutex_lock(&xen->lock);
+		request.status = map_one(xen, &request);
+		pthread_mutex_unlock(&xen->lock);
+		if (!copy_to_guest(vcpu, gva, &request, sizeof(request)))
+			return -XEN_EFAULT;
+	}
+	return 0;
+}
+
+/* Nothing is mapped, so no handle is good. */
+static int64_t unmap_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint32_t n = (uint32_t)call->arguments[2];
+	uint64_t gva = call->arguments[1];
+
+	(void)xen;
+	if (n > COUNT_MAX)
+		return -XEN_EINVAL;
+	for (uint32_t i = 0; i < n; i++, gva += sizeof(struct gnttab_unmap_grant_ref)) {
+		struct gnttab_unmap_grant_ref request;
+
+		if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
+			return -XEN_EFAULT;
+		request.status = GNTST_bad_handle;
+		if (!copy_to_guest(vcpu, gva, &request, sizeof(request)))
+			return -XEN_EFAULT;
+	}
+	return 0;
+}
+
+static int64_t swap_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const uint32_t n = (uint32_t)call->arguments[2];
+	uint64_t gva = call->arguments[1];
+
+	if (n > COUNT_MAX)
+		return -XEN_EINVAL;
+	for (uint32_t i = 0; i < n; i++, gva += sizeof(struct gnttab_swap_grant_ref)) {
+		struct gnttab_swap_grant_ref request;
+
+		if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
+			return -XEN_EFAULT;
+		pthread_mutex_lock(&xen->lock);
+		request.status = grant_swap(&xen->grants, request.ref_a, request.ref_b);
+		pthread_mutex_unlock(&xen->lock);
+		if (!copy_to_guest(vcpu, gva, &request, sizeof(request)))
+			return -XEN_EFAULT;
+	}
+	return 0;
+}
+
+static const struct hypercall_op OPS[] = {
+	HYPERCALL_OP(GNTTABOP_, map_grant_ref, map_grant_ref, "all checks; the mapping itself fails with `GNTST_general_error`"),
+	HYPERCALL_OP(GNTTABOP_, unmap_grant_ref, unmap_grant_ref, "`GNTST_bad_handle`: nothing is mapped"),
+	HYPERCALL_OP(GNTTABOP_, setup_table, setup_table, NULL),
+	HYPERCALL_REFUSE(GNTTABOP_, dump_table, XEN_ENOSYS, NULL),
+	HYPERCALL_REFUSE(GNTTABOP_, transfer, XEN_ENOSYS, NULL),
+	HYPERCALL_OP(GNTTABOP_, copy, copy, "the guest's own pages and grants; at most 4096 a call"),
+	HYPERCALL_OP(GNTTABOP_, query_size, query_size, NULL),
+	HYPERCALL_REFUSE(GNTTABOP_, unmap_and_replace, XEN_ENOSYS, NULL),
+	HYPERCALL_OP(GNTTABOP_, set_version, set_version, "version 2 for PVH guests; `-ENOSYS` in the shim"),
+	HYPERCALL_REFUSE(GNTTABOP_, get_status_frames, XEN_ENOSYS, "they are placed by add_to_physmap"),
+	HYPERCALL_OP(GNTTABOP_, get_version, get_version, NULL),
+	HYPERCALL_OP(GNTTABOP_, swap_grant_ref, swap_grant_ref, NULL),
+	HYPERCALL_REFUSE(GNTTABOP_, cache_flush, XEN_ENOSYS, NULL),
+};
+
+HYPERCALL_FAMILY(grant_table_op, OPS);

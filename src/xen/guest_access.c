@@ -5,6 +5,7 @@
 
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
+#include "xen/hypercall.h"
 
 static size_t bytes_in_page(uint64_t gva, size_t len_bytes)
 {
@@ -43,4 +44,38 @@ bool copy_to_guest(struct vcpu *vcpu, uint64_t gva, const void *source, size_t l
 		len_bytes -= piece_bytes;
 	}
 	return true;
+}
+
+bool read_guest_struct(struct vcpu *vcpu, const struct hypercall *call, enum abi_layout layout, uint64_t gva, void *native)
+{
+	uint8_t guest[ABI_LAYOUT_MAX_BYTES];
+
+	if (!copy_from_guest(vcpu, guest, gva, abi_layout_bytes(layout, call->is_64bit)))
+		return false;
+	abi_layout_decode(layout, call->is_64bit, guest, native);
+	return true;
+}
+
+bool write_guest_struct(struct vcpu *vcpu, const struct hypercall *call, enum abi_layout layout, uint64_t gva,
+			const void *native)
+{
+	uint8_t guest[ABI_LAYOUT_MAX_BYTES];
+
+	abi_layout_encode(layout, call->is_64bit, native, guest);
+	return copy_to_guest(vcpu, gva, guest, abi_layout_bytes(layout, call->is_64bit));
+}
+
+bool read_guest_word(struct vcpu *vcpu, const struct hypercall *call, uint64_t gva, uint64_t index, uint64_t *value)
+{
+	size_t word_bytes = call->is_64bit ? 8 : 4;
+
+	*value = 0;
+	return copy_from_guest(vcpu, value, gva + index * word_bytes, word_bytes);
+}
+
+bool write_guest_word(struct vcpu *vcpu, const struct hypercall *call, uint64_t gva, uint64_t index, uint64_t value)
+{
+	size_t word_bytes = call->is_64bit ? 8 : 4;
+
+	return copy_to_guest(vcpu, gva + index * word_bytes, &value, word_bytes);
 }

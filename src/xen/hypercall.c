@@ -1,32 +1,61 @@
 // SPDX-License-Identifier: MIT
+/* Dispatch. Numbers and the rule that user mode may not call: <xen/xen.h>. */
 #include "xen/hypercall.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "xen/abi.h"
 
 #include "vmm/vm.h"
+#include "xen/abi_table.h"
 #include "xen/domain.h"
 
-static const hypercall_fn OPERATIONS[] = {
-	[__HYPERVISOR_memory_op] = hypercall_memory_op,
-	[__HYPERVISOR_xen_version] = hypercall_xen_version,
-	[__HYPERVISOR_console_io] = hypercall_console_io,
-	[__HYPERVISOR_grant_table_op] = hypercall_grant_table_op,
-	[__HYPERVISOR_vcpu_op] = hypercall_vcpu_op,
-	[__HYPERVISOR_sched_op] = hypercall_sched_op,
-	[__HYPERVISOR_event_channel_op] = hypercall_event_channel_op,
-	[__HYPERVISOR_hvm_op] = hypercall_hvm_op,
-};
-#define N_OPERATIONS (sizeof(OPERATIONS) / sizeof(OPERATIONS[0]))
+#define REPORT_EVERY_NS UINT64_C(10000000000)
 
-static int64_t dispatch(struct vcpu *vcpu, const struct hypercall *call)
+/* A guest that calls what there is not may do so forever: one line in ten seconds. */
+static void report_unknown(struct vcpu *vcpu, const struct hypercall *call, const char *name, uint64_t operation)
+{
+	_Atomic uint64_t *last_ns = &vcpu->vm->xen->unknown_reported_ns;
+	uint64_t now_ns = record_now_ns(vcpu->vm->record);
+	uint64_t seen_ns = atomic_load(last_ns);
+
+	if ((seen_ns != 0 && now_ns - seen_ns < REPORT_EVERY_NS) || !atomic_compare_exchange_strong(last_ns, &seen_ns, now_ns))
+		return;
+	if (name)
+		fprintf(stderr, "dom1: the guest called %s, operation %" PRIu64 ", which does not exist here\n", name, operation);
+	else
+		fprintf(stderr, "dom1: the guest made hypercall %" PRIu64 ", which does not exist here\n", call->number);
+}
+
+int64_t hypercall_run(struct vcpu *vcpu, const struct hypercall *call)
 {
 	/* KVM hands us every VMCALL and VMMCALL, those of user programs in the guest too. */
 	if (call->cpl != 0)
 		return -XEN_EPERM;
-	/* Only the shim calls, and it is a 64-bit hypervisor: 32-bit layouts come with guests that use them. */
-	if (!call->is_64bit || call->number >= N_OPERATIONS || !OPERATIONS[call->number])
+
+	const struct hypercall_family *family = abi_table_family(call->number);
+	if (!family) {
+		report_unknown(vcpu, call, NULL, 0);
 		return -XEN_ENOSYS;
-	return OPERATIONS[call->number](vcpu->vm->xen, vcpu, call);
+	}
+	const struct hypercall_op *op = &family->self;
+	if (family->ops) {
+		/* Operations are 32-bit numbers to Xen, whatever is in the upper half. */
+		uint32_t number = (uint32_t)call->arguments[family->op_argument];
+
+		if (family->op_mask)
+			number &= family->op_mask;
+		int64_t wrong = family->check ? family->check(vcpu->vm->xen, vcpu, call) : 0;
+		if (wrong != 0)
+			return wrong;
+		op = abi_table_op(family, number);
+		if (!op) {
+			report_unknown(vcpu, call, family->self.name, number);
+			return -(int64_t)family->unknown_error;
+		}
+	}
+	return op->state == HYPERCALL_OFFERED ? op->handler(vcpu->vm->xen, vcpu, call) : -(int64_t)op->error;
 }
 
 int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
@@ -36,7 +65,7 @@ int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
 	record_phase(vm->record, PHASE_FIRST_HYPERCALL, NULL);
 	if (call->number < RECORD_N_HYPERCALLS)
 		record_count(&vm->record->hypercalls[call->number]);
-	int64_t result = dispatch(vcpu, call);
+	int64_t result = hypercall_run(vcpu, call);
 	if (trace_wants(&vm->trace, TRACE_HYPERCALL))
 		trace_hypercall(&vm->trace, vcpu->number, call, result);
 	return result;

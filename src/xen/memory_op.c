@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Where the guest's memory is, and where it wants the hypervisor's pages. Source: <xen/memory.h>. */
+/*
+ * How much memory the domain has, and where. Source: <xen/memory.h>; hypercalls that place pages are in physmap_op.c.
+ */
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>
@@ -11,13 +13,13 @@
 #include "vmm/vm.h"
 #include "xen/domain.h"
 #include "xen/guest_access.h"
-#include "xen/hypercall.h"
+#include "xen/physmap_op.h"
 
 /* The low bits of the first argument are the operation, the rest counts the extents done when Xen preempts itself. */
-#define MEMOP_CMD_MASK ((UINT64_C(1) << 6) - 1)
+#define COMMAND_BITS 6
 /* Extents of one call: a guest cannot keep a vCPU thread in here for long; it asks again for the rest. */
 #define EXTENTS_MAX      4096u
-#define EXTENT_ORDER_MAX 18u /* 1 GiB */
+#define EXTENT_ORDER_MAX 9u /* 2 MiB: CONFIG_DOMU_MAX_ORDER */
 
 struct e820_entry {
 	uint64_t gpa;
@@ -25,105 +27,191 @@ struct e820_entry {
 	uint32_t type;
 } __attribute__((packed));
 static_assert(sizeof(struct e820_entry) == 20, "ACPI 15.3");
-static_assert(sizeof(struct xen_add_to_physmap) == 24, "<xen/memory.h>");
-static_assert(sizeof(struct xen_memory_reservation) == 32, "<xen/memory.h>");
-static_assert(sizeof(struct xen_memory_map) == 16, "<xen/memory.h>");
 
-static int64_t add_to_physmap(struct xen_domain *xen, struct vcpu *vcpu, uint64_t argument_gva)
+static uint64_t start_extent(const struct hypercall *call)
 {
-	struct xen_add_to_physmap request;
-	int rc;
-
-	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
-		return -XEN_EFAULT;
-	if (!domid_is_self(request.domid))
-		return -XEN_ESRCH;
-
-	pthread_mutex_lock(&xen->lock);
-	switch (request.space) {
-	case XENMAPSPACE_shared_info:
-		rc = request.idx == 0 ? pages_place_shared_info(&xen->pages, vcpu->vm->memory, request.gpfn) : EINVAL;
-		break;
-	case XENMAPSPACE_grant_table:
-		rc = request.idx < PAGES_MAX_GRANT_FRAMES ?
-			     pages_place_grant_frame(&xen->pages, vcpu->vm->memory, (unsigned int)request.idx, request.gpfn) :
-			     EINVAL;
-		break;
-	default:
-		rc = EINVAL;
-		break;
-	}
-	pthread_mutex_unlock(&xen->lock);
-	return rc == 0 ? 0 : rc == EINVAL ? -XEN_EINVAL : -XEN_ENOMEM;
+	return (uint32_t)call->arguments[0] >> COMMAND_BITS;
 }
 
-static int64_t memory_map(struct vcpu *vcpu, uint64_t argument_gva)
+static int64_t memory_map(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	const struct layout *layout = guest_memory_layout(vcpu->vm->memory);
 	struct e820_entry entries[LAYOUT_MAX_MAP_ENTRIES];
 	struct xen_memory_map request;
 
-	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
+	(void)xen;
+	if (start_extent(call) != 0)
+		return -XEN_EINVAL;
+	if (!read_guest_struct(vcpu, call, ABI_xen_memory_map, call->arguments[1], &request))
 		return -XEN_EFAULT;
 	for (size_t i = 0; i < layout->n_map; i++)
 		entries[i] = (struct e820_entry){ layout->map[i].gpa, layout->map[i].len_bytes, (uint32_t)layout->map[i].type };
 
-	uint64_t buffer_gva = (uint64_t)(uintptr_t)request.buffer.p;
 	request.nr_entries = (unsigned int)MIN(request.nr_entries, layout->n_map);
-	if (!copy_to_guest(vcpu, buffer_gva, entries, request.nr_entries * sizeof(entries[0])) ||
-	    !copy_to_guest(vcpu, argument_gva + offsetof(struct xen_memory_map, nr_entries), &request.nr_entries,
-			   sizeof(request.nr_entries)))
+	if (!copy_to_guest(vcpu, (uint64_t)(uintptr_t)request.buffer.p, entries, request.nr_entries * sizeof(entries[0])) ||
+	    !write_guest_struct(vcpu, call, ABI_xen_memory_map, call->arguments[1], &request))
 		return -XEN_EFAULT;
 	return 0;
 }
 
 /*
- * A page that the guest gives up goes back to the host; when the guest gets it back it is fresh and zero. So populate
- * has nothing to do but to check that the range is RAM. Both return how many extents were done.
+ * A page that the guest gives up goes back to the host; when the guest gets it back it is fresh and zero. So taking
+ * back is nothing but counting.
  */
-static int64_t change_reservation(struct vcpu *vcpu, uint64_t start_extent, uint64_t argument_gva, bool give_back)
+static bool change_extent(struct xen_domain *xen, struct vcpu *vcpu, uint64_t gfn, unsigned int order, bool give_back)
+{
+	bool done;
+
+	pthread_mutex_lock(&xen->lock);
+	done = give_back ? reservation_give_up(&xen->reservation, gfn, order) :
+			   reservation_take_back(&xen->reservation, gfn, order);
+	/* Under the lock: another vCPU may take the page back at once. */
+	if (done && give_back)
+		(void)guest_memory_discard(vcpu->vm->memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES << order);
+	pthread_mutex_unlock(&xen->lock);
+	return done;
+}
+
+/* These three answer with the number of extents done, whatever is wrong with the request. */
+static int64_t change_reservation(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call, bool give_back)
 {
 	struct xen_memory_reservation request;
-	uint64_t done = start_extent;
+	uint64_t done = start_extent(call);
 
-	if (!copy_from_guest(vcpu, &request, argument_gva, sizeof(request)))
-		return -XEN_EFAULT;
-	if (!domid_is_self(request.domid))
-		return -XEN_ESRCH;
-	if (request.extent_order > EXTENT_ORDER_MAX)
-		return -XEN_EPERM;
+	if (!read_guest_struct(vcpu, call, ABI_xen_memory_reservation, call->arguments[1], &request) ||
+	    request.nr_extents > UINT32_MAX >> COMMAND_BITS || !domid_is_self(request.domid) ||
+	    request.extent_order > EXTENT_ORDER_MAX)
+		return (int64_t)done;
 
-	uint64_t list_gva = (uint64_t)(uintptr_t)request.extent_start.p;
-	uint64_t len_bytes = LAYOUT_PAGE_BYTES << request.extent_order;
-	uint64_t limit = MIN(request.nr_extents, start_extent + EXTENTS_MAX);
-
+	uint64_t limit = MIN(request.nr_extents, done + EXTENTS_MAX);
 	for (; done < limit; done++) {
 		uint64_t gfn;
 
-		if (!copy_from_guest(vcpu, &gfn, list_gva + done * sizeof(gfn), sizeof(gfn)) ||
-		    gfn > UINT64_MAX / LAYOUT_PAGE_BYTES)
-			break;
-		if (give_back ? !guest_memory_discard(vcpu->vm->memory, gfn * LAYOUT_PAGE_BYTES, len_bytes) :
-				!guest_memory_span(vcpu->vm->memory, gfn * LAYOUT_PAGE_BYTES, len_bytes))
+		if (!read_guest_word(vcpu, call, (uint64_t)(uintptr_t)request.extent_start.p, done, &gfn) ||
+		    !change_extent(xen, vcpu, gfn, request.extent_order, give_back))
 			break;
 	}
 	return (int64_t)done;
 }
 
-int64_t hypercall_memory_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+static int64_t decrease_reservation(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
-	uint64_t start_extent = (uint32_t)call->arguments[0] >> 6;
-
-	switch (call->arguments[0] & MEMOP_CMD_MASK) {
-	case XENMEM_add_to_physmap:
-		return add_to_physmap(xen, vcpu, call->arguments[1]);
-	case XENMEM_memory_map:
-		return memory_map(vcpu, call->arguments[1]);
-	case XENMEM_decrease_reservation:
-		return change_reservation(vcpu, start_extent, call->arguments[1], true);
-	case XENMEM_populate_physmap:
-		return change_reservation(vcpu, start_extent, call->arguments[1], false);
-	default:
-		return -XEN_ENOSYS;
-	}
+	return change_reservation(xen, vcpu, call, true);
 }
+
+static int64_t populate_physmap(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	return change_reservation(xen, vcpu, call, false);
+}
+
+/* It would get pages that are nowhere in its physical memory: of no use to a guest like this one. */
+static int64_t increase_reservation(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	(void)xen, (void)vcpu;
+	return (int64_t)start_extent(call);
+}
+
+static int64_t check_question(struct vcpu *vcpu, const struct hypercall *call)
+{
+	domid_t domid;
+
+	if (start_extent(call) != 0)
+		return -XEN_EINVAL;
+	if (!copy_from_guest(vcpu, &domid, call->arguments[1], sizeof(domid)))
+		return -XEN_EFAULT;
+	return domid_check(domid);
+}
+
+static int64_t current_reservation(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	int64_t rc = check_question(vcpu, call);
+
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&xen->lock);
+	rc = (int64_t)reservation_pages(&xen->reservation);
+	pthread_mutex_unlock(&xen->lock);
+	return rc;
+}
+
+static int64_t maximum_reservation(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	int64_t rc = check_question(vcpu, call);
+
+	return rc != 0 ? rc : (int64_t)xen->reservation.total_pages;
+}
+
+static int64_t maximum_gpfn(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const struct layout *layout = guest_memory_layout(vcpu->vm->memory);
+	uint64_t end_gpa = layout->high_ram_top_gpa > LAYOUT_4GIB ? layout->high_ram_top_gpa : layout->special_end_gpa;
+	uint64_t highest = end_gpa / LAYOUT_PAGE_BYTES - 1;
+	int64_t rc = check_question(vcpu, call);
+
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&xen->lock);
+	for (unsigned int i = 0; i < PAGES_MAX; i++)
+		if (xen->pages.gfn[i] != PAGES_NOWHERE)
+			highest = MAX(highest, xen->pages.gfn[i]);
+	pthread_mutex_unlock(&xen->lock);
+	return (int64_t)highest;
+}
+
+/* Of the host, to Xen. What a guest may know is its own. */
+static int64_t maximum_ram_page(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	(void)xen;
+	if (start_extent(call) != 0)
+		return -XEN_EINVAL;
+	return (int64_t)(guest_memory_layout(vcpu->vm->memory)->overlay_end_gpa / LAYOUT_PAGE_BYTES);
+}
+
+/* There is no virtual NUMA to tell of. */
+static int64_t get_vnumainfo(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	int64_t rc = check_question(vcpu, call);
+
+	(void)xen;
+	return rc != 0 ? rc : -XEN_EOPNOTSUPP;
+}
+
+/* Numbers without a name here are behind __XEN_TOOLS__ in the header. */
+static const struct hypercall_op OPS[] = {
+	HYPERCALL_OP(XENMEM_, increase_reservation, increase_reservation, "never gives anything: use populate_physmap"),
+	HYPERCALL_OP(XENMEM_, decrease_reservation, decrease_reservation, "at most 4096 extents of at most 2 MiB a call"),
+	HYPERCALL_OP(XENMEM_, maximum_ram_page, maximum_ram_page, "of the domain, not of the host"),
+	HYPERCALL_OP(XENMEM_, current_reservation, current_reservation, NULL),
+	HYPERCALL_OP(XENMEM_, maximum_reservation, maximum_reservation, NULL),
+	HYPERCALL_NOT_HERE(XENMEM_, machphys_mfn_list, XEN_ENOSYS, "there is no machine-to-physical table"),
+	HYPERCALL_OP(XENMEM_, populate_physmap, populate_physmap, "only pages of RAM that were given up"),
+	HYPERCALL_OP(XENMEM_, add_to_physmap, physmap_add, "shared_info, grant_table; `-EINVAL` for gmfn and gmfn_range"),
+	HYPERCALL_OP(XENMEM_, memory_map, memory_map, NULL),
+	HYPERCALL_REFUSE(XENMEM_, machine_memory_map, XEN_EPERM, "of the control domain"),
+	HYPERCALL_REFUSE(XENMEM_, exchange, XEN_EOPNOTSUPP, "of PV guests"),
+	HYPERCALL_REFUSE(XENMEM_, machphys_mapping, XEN_ENOSYS, "of PV guests"),
+	HYPERCALL_NOT_HERE(XENMEM_, set_memory_map, XEN_ENOSYS, NULL),
+	HYPERCALL_OP(XENMEM_, maximum_gpfn, maximum_gpfn, NULL),
+	HYPERCALL_OP(XENMEM_, remove_from_physmap, physmap_remove, NULL),
+	HYPERCALL_REFUSE(XENMEM_, set_pod_target, XEN_EPERM, "of the control domain"),
+	HYPERCALL_REFUSE(XENMEM_, get_pod_target, XEN_EPERM, "of the control domain"),
+	{ "get_sharing_freed_pages", NULL, 18, HYPERCALL_REFUSED, XEN_ENOSYS, "as a Xen without memory sharing" },
+	{ "get_sharing_shared_pages", NULL, 19, HYPERCALL_REFUSED, XEN_ENOSYS, "as a Xen without memory sharing" },
+	{ "paging_op", NULL, 20, HYPERCALL_REFUSED, XEN_EPERM, "of the control domain" },
+	{ "access_op", NULL, 21, HYPERCALL_REFUSED, XEN_EPERM, "of the control domain" },
+	{ "sharing_op", NULL, 22, HYPERCALL_REFUSED, XEN_ENOSYS, "as a Xen without memory sharing" },
+	HYPERCALL_OP(XENMEM_, add_to_physmap_batch, physmap_add_batch, "as add_to_physmap"),
+	{ "claim_pages", NULL, 24, HYPERCALL_REFUSED, XEN_EPERM, "of the control domain" },
+	HYPERCALL_NOT_HERE(XENMEM_, machphys_compat_mfn_list, XEN_ENOSYS, "there is no machine-to-physical table"),
+	HYPERCALL_OP(XENMEM_, get_vnumainfo, get_vnumainfo, "`-EOPNOTSUPP`, as for a domain without virtual NUMA"),
+	{ "reserved_device_memory_map", NULL, 27, HYPERCALL_NOT_OFFERED, XEN_ENOSYS, "there are no devices" },
+	{ "acquire_resource", NULL, 28, HYPERCALL_REFUSED, XEN_EPERM, "of the control domain" },
+};
+
+const struct hypercall_family HYPERCALL_memory_op = {
+	.self = { .name = "memory_op", .number = __HYPERVISOR_memory_op },
+	.ops = OPS,
+	.n_ops = sizeof(OPS) / sizeof(OPS[0]),
+	.unknown_error = XEN_ENOSYS,
+	.op_mask = (1u << COMMAND_BITS) - 1,
+};

@@ -8,9 +8,19 @@
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 
+static unsigned int n_status_frames(const struct pages *pages)
+{
+	return (pages->n_grant_frames + PAGES_MAX_STATUS_FRAMES - 1) / PAGES_MAX_STATUS_FRAMES;
+}
+
+static unsigned int n_pages(const struct pages *pages)
+{
+	return 1 + pages->n_grant_frames + n_status_frames(pages);
+}
+
 static size_t pages_bytes(const struct pages *pages)
 {
-	return (1 + pages->n_grant_frames) * LAYOUT_PAGE_BYTES;
+	return n_pages(pages) * LAYOUT_PAGE_BYTES;
 }
 
 gboolean pages_init(struct pages *pages, unsigned int n_grant_frames, GError **error)
@@ -49,6 +59,21 @@ void *pages_shared_info(const struct pages *pages)
 	return pages->hva;
 }
 
+void *pages_grant_frames(const struct pages *pages)
+{
+	return pages->hva + LAYOUT_PAGE_BYTES;
+}
+
+void *pages_status_frames(const struct pages *pages)
+{
+	return pages->hva + (1 + pages->n_grant_frames) * LAYOUT_PAGE_BYTES;
+}
+
+uint64_t pages_grant_frame_gfn(const struct pages *pages, unsigned int frame)
+{
+	return frame < pages->n_grant_frames ? pages->gfn[1 + frame] : PAGES_NOWHERE;
+}
+
 static int place(struct pages *pages, struct guest_memory *memory, unsigned int page, uint64_t gfn)
 {
 	if (gfn == PAGES_NOWHERE)
@@ -56,7 +81,7 @@ static int place(struct pages *pages, struct guest_memory *memory, unsigned int 
 	if (pages->gfn[page] == gfn)
 		return 0;
 	/* Another page of ours lay there: it is shown nowhere now. */
-	for (unsigned int i = 0; i <= pages->n_grant_frames; i++)
+	for (unsigned int i = 0; i < n_pages(pages); i++)
 		if (pages->gfn[i] == gfn)
 			pages->gfn[i] = PAGES_NOWHERE;
 
@@ -82,4 +107,20 @@ int pages_place_grant_frame(struct pages *pages, struct guest_memory *memory, un
 	if (rc == 0)
 		pages->used_grant_frames = MAX(pages->used_grant_frames, frame + 1);
 	return rc;
+}
+
+int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn)
+{
+	return frame < n_status_frames(pages) ? place(pages, memory, 1 + pages->n_grant_frames + frame, gfn) : EINVAL;
+}
+
+int pages_remove(struct pages *pages, struct guest_memory *memory, uint64_t gfn)
+{
+	for (unsigned int i = 0; gfn != PAGES_NOWHERE && i < n_pages(pages); i++) {
+		if (pages->gfn[i] != gfn)
+			continue;
+		pages->gfn[i] = PAGES_NOWHERE;
+		return guest_memory_overlay_remove(memory, gfn);
+	}
+	return ENOENT;
 }

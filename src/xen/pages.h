@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The pages that belong to the hypervisor and that a guest places into its memory: shared_info and the frames of the
- * grant table. They lie in one memfd: mapped here for good, and shown to the guest at the gfn it names, by aliasing.
+ * The pages that belong to the hypervisor and that a guest places into its memory: shared_info, and the frames and status
+ * frames of the grant table. They lie in one memfd: mapped here for good, and shown to the guest at the gfn it names, by aliasing.
  *
  * Each is shown at one gfn at most; naming another one moves it, as in Xen. KVM gets shared_info by its address in
  * our mapping, so that events are kept from the first moment, wherever the guest puts the page.
@@ -14,13 +14,14 @@
 
 struct guest_memory;
 
-#define PAGES_MAX_GRANT_FRAMES 64u
-#define PAGES_MAX              (1u + PAGES_MAX_GRANT_FRAMES)
-#define PAGES_NOWHERE          UINT64_MAX
+#define PAGES_MAX_GRANT_FRAMES  64u
+#define PAGES_MAX_STATUS_FRAMES 8u /* of version 2: two bytes for each of a grant frame's 256 entries */
+#define PAGES_MAX               (1u + PAGES_MAX_GRANT_FRAMES + PAGES_MAX_STATUS_FRAMES)
+#define PAGES_NOWHERE           UINT64_MAX
 
 struct pages {
 	int memfd;
-	uint8_t *hva; /* page 0 is shared_info, grant frame i is page 1 + i */
+	uint8_t *hva; /* page 0 is shared_info, grant frame i is page 1 + i, then come the status frames */
 	unsigned int n_grant_frames; /* the most the guest may have */
 	unsigned int used_grant_frames; /* the highest placed so far, plus 1 */
 	uint64_t gfn[PAGES_MAX];
@@ -30,7 +31,16 @@ gboolean pages_init(struct pages *pages, unsigned int n_grant_frames, GError **e
 void pages_fini(struct pages *pages);
 
 void *pages_shared_info(const struct pages *pages);
+void *pages_grant_frames(const struct pages *pages);
+void *pages_status_frames(const struct pages *pages);
+
+/* Where a page is shown; PAGES_NOWHERE. */
+uint64_t pages_grant_frame_gfn(const struct pages *pages, unsigned int frame);
 
 /* 0 or a positive errno of the host: EINVAL for a frame or gfn that cannot be. */
 int pages_place_shared_info(struct pages *pages, struct guest_memory *memory, uint64_t gfn);
 int pages_place_grant_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);
+int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);
+
+/* The page shown at gfn is shown nowhere. ENOENT: there is none. */
+int pages_remove(struct pages *pages, struct guest_memory *memory, uint64_t gfn);

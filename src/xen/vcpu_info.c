@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* Source: VCPUOP_register_vcpu_info of <xen/vcpu.h>; the structure has the same size in both word sizes. */
 #include "xen/vcpu_info.h"
 
 #include <assert.h>
@@ -13,6 +14,7 @@
 #include "vmm/vm.h"
 #include "xen/domain.h"
 #include "xen/hypercall.h"
+#include "xen/shared_info.h"
 
 #define LAPIC_GPA          0xfee00000u
 #define MSI_APIC_ID_SHIFT  12
@@ -72,8 +74,7 @@ int64_t vcpu_info_register(struct vcpu *vcpu, uint64_t gfn, uint32_t offset_byte
 	vcpu->vcpu_info = info;
 	vcpu->vcpu_info_registered = true;
 	/* An event may have arrived in the old place after the copy: look at all of them, as Xen does. */
-	__atomic_store_n(&info->evtchn_pending_sel, ~0ul, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
+	vcpu_info_mark_all(info, xen_domain_is_64bit(vcpu->vm->xen));
 	vcpu_info_raise_if_pending(vcpu);
 	return 0;
 }

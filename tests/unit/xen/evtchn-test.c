@@ -15,6 +15,7 @@
 struct channel {
 	unsigned int status; /* EVTCHNSTAT_* */
 	gboolean to_guest;   /* unbound and interdomain: the other end is the guest's own */
+	uint16_t domid;      /* of the other end, when it is not */
 	gboolean reserved;
 	uint32_t peer; /* of an interdomain channel within the guest */
 	uint32_t virq;
@@ -130,7 +131,7 @@ static void check_port(const struct evtchn_table *table, const struct model *mod
 
 	switch (channel->status) {
 	case EVTCHNSTAT_unbound:
-		g_assert_cmpuint(status.u.unbound.dom, ==, channel->to_guest ? 1 : 0);
+		g_assert_cmpuint(status.u.unbound.dom, ==, channel->to_guest ? 1 : channel->domid);
 		break;
 	case EVTCHNSTAT_interdomain:
 		g_assert_cmpuint(status.u.interdomain.dom, ==, channel->to_guest ? 1 : 0);
@@ -255,11 +256,15 @@ static void step_alloc_unbound(struct evtchn_table *table, struct model *model, 
 	struct verdict verdict = {.n = 0};
 
 	blame(&verdict, !is_guest(domid), XEN_EPERM);
-	blame(&verdict, !is_guest(remote_domid) && remote_domid != 0, XEN_ESRCH);
 	blame(&verdict, is_full(model), XEN_ENOSPC);
 	if (compare(model, ALLOC_UNBOUND, &verdict, evtchn_alloc_unbound(table, domid, remote_domid, &port), table,
-		    before))
-		given(model, port, EVTCHNSTAT_unbound)->to_guest = remote_domid != 0;
+		    before)) {
+		struct channel *channel = given(model, port, EVTCHNSTAT_unbound);
+
+		/* Nobody looks whether there is such a domain. */
+		channel->to_guest = is_guest((uint16_t)remote_domid);
+		channel->domid = (uint16_t)remote_domid;
+	}
 }
 
 static void step_bind_interdomain(struct evtchn_table *table, struct model *model, const struct evtchn_table *before)
@@ -381,7 +386,7 @@ static void step_backend_bind(struct evtchn_table *table, struct model *model, c
 	struct channel *channel = is_open(model, port) ? &model->channels[port] : NULL;
 	struct verdict verdict = {.n = 0};
 
-	blame(&verdict, !channel || channel->status != EVTCHNSTAT_unbound || channel->to_guest, XEN_EINVAL);
+	blame(&verdict, !channel || channel->status != EVTCHNSTAT_unbound || channel->to_guest || channel->domid != 0, XEN_EINVAL);
 	if (compare(model, BACKEND_BIND, &verdict, evtchn_backend_bind(table, port), table, before))
 		channel->status = EVTCHNSTAT_interdomain;
 }
@@ -496,7 +501,7 @@ static void test_every_errno_was_reached(void)
 		enum operation operation;
 		int errors[5]; /* ends with 0, which is reached by all */
 	} expected[] = {
-		{ALLOC_UNBOUND, {XEN_EPERM, XEN_ESRCH, XEN_ENOSPC}},
+		{ALLOC_UNBOUND, {XEN_EPERM, XEN_ENOSPC}},
 		{BIND_INTERDOMAIN, {XEN_EINVAL, XEN_ESRCH, XEN_ENOSPC}},
 		{BIND_VIRQ, {XEN_EINVAL, XEN_ENOENT, XEN_EEXIST, XEN_ENOSPC}},
 		{BIND_IPI, {XEN_ENOENT, XEN_ENOSPC}},
