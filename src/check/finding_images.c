@@ -7,7 +7,7 @@
 	"install Debian's xen-utils (xen-utils-4.17 on Debian 12, xen-utils-4.20 on Debian 13), or name the file by "  \
 	"--shim or $DOM1_SHIM"
 #define REMEDY_NAMED_SHIM "name a xen-shim: Debian's xen-utils-* has it as /usr/lib/xen-VERSION/boot/xen-shim"
-#define REMEDY_64BIT      "the shim runs 64-bit PV kernels only: give one for x86-64"
+#define REMEDY_PAE        "build it with CONFIG_X86_PAE, or give one for x86-64"
 #define REMEDY_PV         "give a kernel built with CONFIG_XEN_PV, as Debian's are (amd64, also the cloud flavour)"
 
 static const char *source_name(enum shim_source source)
@@ -142,9 +142,13 @@ static void add_kernel(struct findings *findings, const struct kernel_facts *ker
 	}
 	what = describe_kernel(kernel);
 	if (kernel->refusal) {
-		const char *remedy = !kernel->elf.is_64bit ? REMEDY_64BIT
-				     : !kernel->elf.is_pv  ? REMEDY_PV
-							   : kernel->refusal;
+		const struct kernel_elf *elf = &kernel->elf;
+		const char *remedy = kernel->refusal;
+
+		if (!elf->is_pv)
+			remedy = elf->has_phys32_entry ? REMEDY_PV ", or start this one with --type pvh" : REMEDY_PV;
+		else if (!elf->is_64bit && !elf->is_pae)
+			remedy = REMEDY_PAE;
 
 		findings_add(findings, key, title, FINDING_BAD, g_strdup_printf("%s: %s", kernel->path, what),
 			     g_strdup(remedy));

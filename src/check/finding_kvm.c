@@ -15,6 +15,7 @@
 #define REMEDY_KERNEL                                                                                                  \
 	"boot Linux 6.9 or newer with CONFIG_KVM_XEN; Debian 12's own kernel (6.1) has it off: install "               \
 	"linux-image-amd64 or linux-image-cloud-amd64 from bookworm-backports; Debian 13's own has it on"
+#define REMEDY_LOG       "look at the kernel's log: dmesg | grep -i kvm"
 #define REMEDY_CONTAINER "in a container: have it passed in (--device /dev/kvm)"
 
 static bool kvm_opens(const struct kvm_facts *kvm)
@@ -118,6 +119,7 @@ static void add_device(struct findings *findings, const struct host_facts *facts
 		remedy = remedy_no_kvm(&facts->system);
 	} else {
 		meaning = g_strdup_printf("does not open: %s; %s", g_strerror(kvm->open_errno), who);
+		remedy = g_strdup(REMEDY_LOG);
 	}
 	findings_add(findings, "kvm_device", "/dev/kvm", state, meaning, remedy);
 }
@@ -137,7 +139,7 @@ static void add_vm(struct findings *findings, const struct kvm_facts *kvm)
 	else
 		findings_add(findings, key, title, FINDING_MISSING,
 			     g_strdup_printf("cannot be made: %s", g_strerror(kvm->create_vm_errno)),
-			     g_strdup("look at the kernel's log: dmesg | grep -i kvm"));
+			     g_strdup(REMEDY_LOG));
 }
 
 static char *missing_flags(uint32_t xen_flags)

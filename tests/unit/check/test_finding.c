@@ -287,13 +287,13 @@ static void test_kernel(void)
 	expect(&facts, 0, "kernel", FINDING_OK, "vmlinuz: PV, 64 bit, ELF, not compressed", NULL);
 	elf->is_64bit = FALSE;
 	facts.kernel.refusal = TEXT("/boot/vmlinuz: something else");
-	expect(&facts, 4, "kernel", FINDING_BAD, "vmlinuz: PV, 32 bit, ELF", "give one for x86-64");
+	expect(&facts, 4, "kernel", FINDING_BAD, "vmlinuz: PV, 32 bit, ELF", "CONFIG_X86_PAE");
 	elf->is_64bit = TRUE;
 	expect(&facts, 4, "kernel", FINDING_BAD, "vmlinuz: PV, 64 bit, ELF", "something else");
 	elf->is_pv = FALSE;
 	expect(&facts, 4, "kernel", FINDING_BAD, "neither PV nor PVH", "CONFIG_XEN_PV");
 	elf->has_phys32_entry = TRUE;
-	expect(&facts, 4, "kernel", FINDING_BAD, "vmlinuz: PVH, 64 bit", "CONFIG_XEN_PV");
+	expect(&facts, 4, "kernel", FINDING_BAD, "vmlinuz: PVH, 64 bit", "--type pvh");
 	elf->has_phys32_entry = elf->has_xen_notes = FALSE;
 	expect(&facts, 4, "kernel", FINDING_BAD, "no Xen notes", "CONFIG_XEN_PV");
 }
