@@ -73,6 +73,10 @@ ENDS
     for mode in 64 pae; do
       run_guest "$mode" "smp $n" --vcpus "$n" --timeout 100
       expect_success "$mode, $n vCPUs by VCPUOP_initialise"
+      if ((n <= 4)); then
+        run_guest "$mode" stress --vcpus "$n"
+        expect_success "$mode, $n vCPUs that make hypercalls at once"
+      fi
     done
     run_guest 64 "smp sipi $n" --vcpus "$n" --timeout 100
     expect_success "64, $n vCPUs by INIT and SIPI"

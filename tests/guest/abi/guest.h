@@ -46,6 +46,7 @@ void test_multicall(void);
 void test_reservation(void);
 void test_sched_op(void);
 void test_smp(void);
+void test_stress(void);
 void test_timers(void);
 void test_vcpu_op(void);
 void test_xen_version(void);
@@ -143,6 +144,13 @@ bool wait_for_port(unsigned int port, unsigned int limit_ms);
 unsigned int count_vcpus(void);
 /* Those that wait in the LAPIC do not count: setting a vector may raise it. */
 void take_upcalls(void);
+
+/* test_smp.c: what VCPUOP_initialise takes, for code in this guest's memory. */
+struct vcpu_hvm_context;
+void context_32(struct vcpu_hvm_context *context, const void *entry, const void *stack);
+#ifdef __x86_64__
+void context_64(struct vcpu_hvm_context *context, const void *entry, const void *stack);
+#endif
 
 /* traps.c */
 extern volatile unsigned int upcalls, nmis;

@@ -39,6 +39,7 @@ static const struct {
 	{ "multicall", test_multicall },
 	{ "misc", test_misc },
 	{ "smp", test_smp },
+	{ "stress", test_stress },
 	{ "end", test_end },
 	{ "fail", fail_on_purpose },
 };

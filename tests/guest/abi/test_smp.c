@@ -28,12 +28,13 @@ extern uint8_t vcpu_entry_16[], vcpu_entry_16_end[];
 extern volatile uint32_t vcpus_counted;
 volatile uint32_t vcpus_counted;
 
-static void context_32(struct vcpu_hvm_context *context)
+void context_32(struct vcpu_hvm_context *context, const void *entry, const void *stack)
 {
 	*context = (struct vcpu_hvm_context){ .mode = VCPU_HVM_MODE_32B };
 	struct vcpu_hvm_x86_32 *regs = &context->cpu_regs.x86_32;
 
-	regs->eip = (uint32_t)ADDRESS(vcpu_entry_32);
+	regs->eip = (uint32_t)ADDRESS(entry);
+	regs->esp = (uint32_t)ADDRESS(stack);
 	regs->cr0 = CR0_PE;
 	regs->eflags = 2;
 	regs->cs_limit = regs->ds_limit = regs->ss_limit = regs->es_limit = ~0u;
@@ -48,12 +49,13 @@ extern void vcpu_entry_64(void);
 extern uint8_t page_table_root[];
 
 /* Flat segments are the hypervisor's to load: hvm_vcpu.h, "the following values are loaded". */
-static void context_64(struct vcpu_hvm_context *context)
+void context_64(struct vcpu_hvm_context *context, const void *entry, const void *stack)
 {
 	*context = (struct vcpu_hvm_context){ .mode = VCPU_HVM_MODE_64B };
 	struct vcpu_hvm_x86_64 *regs = &context->cpu_regs.x86_64;
 
-	regs->rip = ADDRESS(vcpu_entry_64);
+	regs->rip = ADDRESS(entry);
+	regs->rsp = ADDRESS(stack);
 	regs->rflags = 2;
 	regs->cr0 = 0x80010001;
 	regs->cr3 = ADDRESS(page_table_root);
@@ -76,11 +78,11 @@ static void bring_up(unsigned int n_vcpus)
 	long initialised = 0, upped = 0;
 
 	for (unsigned int i = 1; i < n_vcpus; i++) {
-		context_32(&context);
+		context_32(&context, vcpu_entry_32, NULL);
 #ifdef __x86_64__
 		/* Half of them in the mode that this guest is in. */
 		if (i % 2 == 0)
-			context_64(&context);
+			context_64(&context, vcpu_entry_64, NULL);
 #endif
 		long rc = vcpu_op(VCPUOP_initialise, i, &context);
 

@@ -2,9 +2,10 @@
 /* What a guest does to its vCPUs. Source: <xen/vcpu.h>; do_vcpu_op(), map_vcpu_info() of Xen 4.17's common/domain.c. */
 #include "guest.h"
 
+#include <xen/event_channel.h>
+#include <xen/hvm/hvm_vcpu.h>
 #include <xen/memory.h>
 #include <xen/vcpu.h>
-#include <xen/hvm/hvm_vcpu.h>
 
 #define BAD_VCPU   500
 #define OP_UNKNOWN 99
@@ -51,6 +52,30 @@ static void check_runstate(void)
 	CHECK("nothing beyond it is", area_page[sizeof(info)], 0xff);
 	CHECK("register_runstate_memory_area from nowhere",
 	      vcpu_op(VCPUOP_register_runstate_memory_area, 0, nowhere()), -XEN_EFAULT);
+}
+
+/* <xen/vcpu.h>: an area may lie across pages. KVM takes one guest-physical address for all of it. */
+static void check_runstate_across_pages(void)
+{
+	static uint8_t pages[2][PAGE_BYTES] __attribute__((aligned(4096)));
+	struct vcpu_runstate_info *following = (void *)(pages[1] - sizeof(*following) / 2);
+	struct vcpu_runstate_info *apart = across_pages(sizeof(*apart));
+	struct vcpu_register_runstate_memory_area area;
+
+	memset(following, 0xff, sizeof(*following));
+	area.addr.v = following;
+	CHECK("a runstate area across two pages", vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area), 0);
+	CHECK("its first half is filled", following->state, RUNSTATE_running);
+	CHECK_TRUE("its second half is filled", following->time[RUNSTATE_offline] != ~UINT64_C(0));
+	memset(apart, 0xff, sizeof(*apart));
+	area.addr.v = apart;
+	if (vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area) == -XEN_EFAULT) {
+		check_skipped("a runstate area across pages that do not follow", "refused: KVM takes one address (docs/abi.md)");
+		CHECK("nothing was written", apart->state, -1);
+		return;
+	}
+	CHECK("the first half of pages that do not follow", apart->state, RUNSTATE_running);
+	CHECK_TRUE("their second half", apart->time[RUNSTATE_offline] != ~UINT64_C(0));
 }
 
 static void check_time_area(void)
@@ -111,6 +136,27 @@ static void check_nmi(void)
 	CHECK("send_nmi takes no argument", vcpu_op(VCPUOP_send_nmi, 0, area_page), -XEN_EINVAL);
 }
 
+/* Events of a vCPU whose vcpu_info was moved are told at the new place, also while it is down. */
+static void check_event_of_second(void)
+{
+	volatile struct vcpu_info *info = (void *)(info_page + OFFSET + 64);
+	struct evtchn_bind_ipi ipi = { .vcpu = 1 };
+	struct evtchn_send send;
+
+	CHECK("the second vCPU is told of all", info->evtchn_upcall_pending, 1);
+	CHECK("bind_ipi of the second vCPU", event_channel_op(EVTCHNOP_bind_ipi, &ipi), 0);
+	info->evtchn_upcall_pending = 0;
+	info->evtchn_pending_sel = 0;
+	port_mask(ipi.port, false);
+	port_clear(ipi.port);
+	send.port = ipi.port;
+	CHECK("send to it", event_channel_op(EVTCHNOP_send, &send), 0);
+	CHECK_TRUE("the port is pending", port_pending(ipi.port));
+	CHECK("it is told at the new place", info->evtchn_upcall_pending, 1);
+	CHECK("of the right word", info->evtchn_pending_sel, 1ul << ipi.port / (8 * sizeof(unsigned long)));
+	(void)event_channel_op(EVTCHNOP_close, &send);
+}
+
 /* arch_initialise_vcpu() of x86: the structure is looked at, a second time is -EEXIST. */
 static void check_second_vcpu(void)
 {
@@ -129,6 +175,7 @@ static void check_second_vcpu(void)
 	CHECK("initialise in a mode that there is not", vcpu_op(VCPUOP_initialise, 1, &context), -XEN_EINVAL);
 	CHECK("register_vcpu_info of one that is down",
 	      register_vcpu_info(1, ADDRESS(info_page) / PAGE_BYTES, OFFSET + 64), 0);
+	check_event_of_second();
 	CHECK("initialise of oneself", vcpu_op(VCPUOP_initialise, 0, &context), -XEN_EEXIST);
 }
 
@@ -137,8 +184,9 @@ void test_vcpu_op(void)
 	shared_info_map();
 	check_numbers();
 	check_runstate();
+	check_runstate_across_pages();
 	check_time_area();
-	check_second_vcpu();
 	check_vcpu_info();
+	check_second_vcpu();
 	check_nmi();
 }
