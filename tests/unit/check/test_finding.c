@@ -96,7 +96,7 @@ static void test_device(void)
 	facts.kvm.open_errno = ENODEV;
 	expect(&facts, 3, "kvm_device", FINDING_MISSING, "no KVM behind it", "modprobe kvm_amd");
 	facts.kvm.open_errno = EMFILE;
-	expect(&facts, 3, "kvm_device", FINDING_MISSING, "Too many open files", NULL);
+	expect(&facts, 3, "kvm_device", FINDING_MISSING, "Too many open files", "dmesg");
 	facts.kvm.open_errno = EPERM;
 	expect(&facts, 3, "kvm_device", FINDING_MISSING, "not permitted", "--device /dev/kvm");
 	facts.kvm.is_device = false;
