@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Starting the machine process. By now everything is open. An intermediate process enters namespaces of its own,
- * forks the machine into them, and ends; only then does the machine make its VM, which belongs to the process that
- * made it. So the launcher keeps the host's namespaces, and may open things for the machine later.
+ * Starting the machine process. By now everything is open. The new process enters namespaces of its own while it has one
+ * thread, and only then makes its VM, which belongs to the process that made it. The launcher keeps the host's
+ * namespaces, and may open things for the machine later.
  *
  * Namespaces are best effort here: where the host forbids them, the machine runs without.
  */
@@ -15,7 +15,7 @@
 struct machine_setup;
 
 /*
- * *pid: the machine's, a child of the caller (which becomes a subreaper for it). The caller has one thread.
+ * *pid: the machine's, a child of the caller. The caller has one thread.
  * FALSE and DOM1_STATUS_HOST.
  */
 gboolean spawn_machine(const struct machine_setup *setup, pid_t *pid, GError **error);
