@@ -232,7 +232,9 @@ static bool start_backends(struct machine *machine, GError **error)
 static bool start_vm(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
-	const struct xen_domain_config xen_config = { .max_grant_frames = setup->config->max_grant_frames, .shim_log_fd = setup->shim_log_fd,
+	const struct xen_domain_config xen_config = { .max_grant_frames = setup->config->max_grant_frames,
+						      .max_event_channels = setup->config->max_event_channels,
+						      .shim_log_fd = setup->shim_log_fd,
 						      .uuid = machine->uuid };
 	struct vm *vm = &machine->vm;
 
