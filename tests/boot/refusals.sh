@@ -51,12 +51,13 @@ refused 2 "--console=.*: cannot open: File name too long" --console "socket:$scr
 : >"$scratch/taken"
 refused 2 "--console=.*taken: cannot open: Address already in use" --console "socket:$scratch/taken"
 
-# The amount that a refusal names is enough for the check, and 16 MiB less is not. (memory.sh boots with it.)
+# The amount that a refusal names is enough for a boot, and 16 MiB less is refused.
 refused 2 "--memory: 64 MiB are too little .*: give [0-9]+ or more" --memory 64
 enough=$(sed -n 's/.*: give \([0-9]*\) or more$/\1/p' "$run/stderr")
 refused 2 "--memory: $((enough - 16)) MiB are too little" --memory "$((enough - 16))"
-boot --memory "$enough" --dry-run
+boot --memory "$enough" --append "console=hvc0 quiet dom1.facts" </dev/null
 expect_status 0
+expect "$run/console" "Linux .*, 1 CPUs, [0-9]+ kB memory"
 
 # Somebody else could have put things into the folder of all domains. (A name in use: names.sh.)
 mkdir -p "$XDG_RUNTIME_DIR/dom1"
