@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Xen's ABI as guests of our own find it: 64-bit, PAE, two-level and no paging. Each family of hypercalls is a boot of
 # its own, so that one failure does not hide another. A check that fails on purpose must be seen. vcpus-N: so many
-# vCPUs are started by VCPUOP_initialise, and again by INIT and SIPI. ends: what the guest asks for, and what dom1 reports.
+# vCPUs are started by VCPUOP_initialise, and again by INIT and SIPI. ends: how the guest ends, as dom1 reports it.
 # variants: 64 pae nonpae flat fails ends vcpus-4 vcpus-32
 # limit: 240
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
-families=(memory_op reservation evtchn delivery grant grant_v2 vcpu_op timers sched_op hvm_op xen_version multicall misc)
+families=(memory_op reservation evtchn delivery grant grant_v2 vcpu_op timers sched_op hvm_op xen_version multicall
+  misc)
 failures=0
 
 # run_guest MODE WORDS [OPTION...]: sets $status, and $run/console is what it printed.

@@ -127,7 +127,7 @@ void *window_map(unsigned int page, const void *memory, bool writable);
 void window_unmap(unsigned int page);
 /* An address where nothing is mapped; without paging, where no memory is. */
 void *nowhere(void);
-/* len_bytes of memory of which the first half lies at the end of one page, the rest in a page that does not follow it. */
+/* len_bytes of memory: the first half lies at the end of one page, the rest in a page that does not follow it. */
 void *across_pages(size_t len_bytes);
 
 /* shared.c: shared_info at a place that tests may use, and times. */

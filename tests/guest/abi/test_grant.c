@@ -134,7 +134,8 @@ static void check_copy(void)
 	CHECK_TRUE("copy from a grant", copied(GNTCOPY_source_gref));
 	CHECK_TRUE("copy to a grant", copied(GNTCOPY_dest_gref));
 	CHECK_TRUE("copy from grant to grant", copied(GNTCOPY_source_gref | GNTCOPY_dest_gref));
-	CHECK("no one reads or writes them now", (entries[REF].flags | entries[REF_2].flags) & (GTF_reading | GTF_writing), 0);
+	CHECK("no one reads or writes them now",
+	      (entries[REF].flags | entries[REF_2].flags) & (GTF_reading | GTF_writing), 0);
 	copy.source.offset = PAGE_BYTES - 8;
 	CHECK("copy beyond the source's page", status_of(&copy), GNTST_bad_copy_arg);
 	copy = copy_of(0);

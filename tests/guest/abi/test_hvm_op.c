@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Parameters and the rest of hvm_op. Source: <xen/hvm/hvm_op.h>, params.h; functions of Xen 4.17's arch/x86/hvm/hvm.c. */
+/* Parameters and the rest of hvm_op. Source: <xen/hvm/hvm_op.h>, params.h; Xen 4.17's arch/x86/hvm/hvm.c. */
 #include "guest.h"
 
 #include <xen/hvm/hvm_op.h>
@@ -94,7 +94,11 @@ static void check_upcall_vector(void)
 static void check_others(void)
 {
 	struct xen_hvm_get_time time = { 0 };
-	struct xen_hvm_get_mem_type type = { .domid = DOMID_SELF, .mem_type = 0xffff, .pfn = ADDRESS(ram) / PAGE_BYTES };
+	struct xen_hvm_get_mem_type type = {
+		.domid = DOMID_SELF,
+		.mem_type = 0xffff,
+		.pfn = ADDRESS(ram) / PAGE_BYTES,
+	};
 	uint64_t before;
 
 	CHECK("get_time", hvm_op(HVMOP_get_time, &time), 0);

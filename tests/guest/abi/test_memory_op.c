@@ -109,8 +109,8 @@ static void check_grant_frames(void)
 	entries[20].frame = 0;
 	CHECK("a frame beyond the last", add_to_physmap(XENMAPSPACE_grant_table, FRAME_BAD, second), -XEN_EINVAL);
 	/* gnttab_get_status_frame(): there are such frames with version 2 only. */
-	CHECK("a status frame of version 1", add_to_physmap(XENMAPSPACE_grant_table, XENMAPIDX_grant_table_status, second),
-	      -XEN_EINVAL);
+	CHECK("a status frame of version 1",
+	      add_to_physmap(XENMAPSPACE_grant_table, XENMAPIDX_grant_table_status, second), -XEN_EINVAL);
 }
 
 static void check_add_errors(void)
@@ -182,7 +182,8 @@ static void check_operations(void)
 	CHECK("machphys_mapping is a PV guest's", memory_op(XENMEM_machphys_mapping, first), -XEN_ENOSYS);
 	CHECK("get_vnumainfo without NUMA", memory_op(XENMEM_get_vnumainfo, &vnuma), -XEN_EOPNOTSUPP);
 	CHECK("get_vnumainfo from nowhere", memory_op(XENMEM_get_vnumainfo, nowhere()), -XEN_EFAULT);
-	CHECK("an operation that does not go on", memory_op(XENMEM_current_reservation | WITH_EXTENT, &self), -XEN_EINVAL);
+	CHECK("an operation that does not go on", memory_op(XENMEM_current_reservation | WITH_EXTENT, &self),
+	      -XEN_EINVAL);
 	CHECK("an operation that there is not", memory_op(OP_UNKNOWN, nowhere()), -XEN_ENOSYS);
 }
 

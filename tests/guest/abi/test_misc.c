@@ -128,7 +128,8 @@ static void check_read_only(void)
 	struct evtchn_status *status = (void *)page;
 
 	*status = (struct evtchn_status){ .dom = DOMID_SELF, .port = 1, .vcpu = 0x55 };
-	CHECK("a result into a read-only page", event_channel_op(EVTCHNOP_status, window_map(20, page, false)), -XEN_EFAULT);
+	CHECK("a result into a read-only page", event_channel_op(EVTCHNOP_status, window_map(20, page, false)),
+	      -XEN_EFAULT);
 	CHECK("is not written", status->vcpu, 0x55);
 	CHECK("an argument in a read-only page",
 	      hypercall(__HYPERVISOR_console_io, CONSOLEIO_write, 0, ADDRESS(window_map(20, page, false)), 0, 0), 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Several hypercalls in one. Source: <xen/xen.h>, struct multicall_entry; do_multicall() of Xen 4.17's common/multicall.c. */
+/* Several hypercalls in one. Source: <xen/xen.h>, struct multicall_entry; Xen 4.17's common/multicall.c. */
 #include "guest.h"
 
 #include <xen/sched.h>

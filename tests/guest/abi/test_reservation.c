@@ -144,7 +144,8 @@ static void check_lists(void)
 	set_xen_guest_handle(request.extent_start, gfns);
 	CHECK("decrease_reservation from extent 1 on", memory_op(XENMEM_decrease_reservation | 1u << 6, &request), 3);
 	CHECK("populate_physmap from extent 1 on", memory_op(XENMEM_populate_physmap | 1u << 6, &request), 3);
-	CHECK("decrease_reservation from beyond the end", memory_op(XENMEM_decrease_reservation | 5u << 6, &request), 5);
+	CHECK("decrease_reservation from beyond the end",
+	      memory_op(XENMEM_decrease_reservation | 5u << 6, &request), 5);
 }
 
 void test_reservation(void)

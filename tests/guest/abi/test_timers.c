@@ -59,7 +59,8 @@ static void check_singleshot(void)
 	port_clear(port);
 	/* <xen/vcpu.h>: -ETIME, "but can be ignored by the hypervisor". */
 	rc = set_singleshot(0, 1, VCPU_SSHOTTMR_future);
-	CHECK_TRUE("with the flag that forbids the past", rc == -XEN_ETIME || (rc == 0 && wait_for_port(port, LATER_MS)));
+	CHECK_TRUE("with the flag that forbids the past",
+		   rc == -XEN_ETIME || (rc == 0 && wait_for_port(port, LATER_MS)));
 	port_clear(port);
 	CHECK("set_singleshot_timer to be stopped", set_singleshot(0, system_time_ns() + SOON, 0), 0);
 	CHECK("stop_singleshot_timer", vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
