@@ -12,7 +12,7 @@
 #include "vmm/symbols.h"
 #include "xen/evtchn.h"
 
-#define ROUNDS        300
+#define ROUNDS        100
 #define SHIM_CS       0xe008
 #define PV_KERNEL_CS  0xe033
 #define PV_PROGRAM_CS 0x33
