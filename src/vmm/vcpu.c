@@ -20,6 +20,7 @@
 
 #define CR0_PE     (1u << 0)
 #define CR0_ET     (1u << 4)
+#define CR4_LA57   (1u << 12)
 #define RFLAGS_ONE (1u << 1)
 
 struct vcpu_call {
@@ -131,10 +132,23 @@ bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx,
 	return true;
 }
 
+/* KVM looks an address up without its high bits; the CPU would not. Only with five levels of tables do 57 bits count. */
+static bool is_canonical(struct vcpu *vcpu, uint64_t gva)
+{
+	struct kvm_sregs sregs;
+
+	if ((uint64_t)((int64_t)(gva << 16) >> 16) == gva)
+		return true;
+	return (uint64_t)((int64_t)(gva << 7) >> 7) == gva && ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) == 0 &&
+	       (sregs.cr4 & CR4_LA57);
+}
+
 bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, uint64_t *gpa)
 {
 	struct kvm_translation translation = { .linear_address = gva };
 
+	if (!is_canonical(vcpu, gva))
+		return false;
 	if (ioctl(vcpu->fd, KVM_TRANSLATE, &translation) != 0 || !translation.valid)
 		return false;
 	*gpa = translation.physical_address;

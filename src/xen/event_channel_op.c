@@ -133,7 +133,9 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 	switch (operation) {
 	case EVTCHNOP_alloc_unbound:
 		rc = domid_check(a->alloc_unbound.dom);
-		return rc != 0 ? rc : evtchn_alloc_unbound(events, a->alloc_unbound.dom, a->alloc_unbound.remote_dom, &a->alloc_unbound.port);
+		if (rc != 0)
+			return rc;
+		return evtchn_alloc_unbound(events, a->alloc_unbound.dom, a->alloc_unbound.remote_dom, &a->alloc_unbound.port);
 	case EVTCHNOP_bind_interdomain:
 		return bind_interdomain(xen, &a->bind_interdomain);
 	case EVTCHNOP_bind_virq:

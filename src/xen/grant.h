@@ -20,7 +20,8 @@
 #define GRANT_ENTRIES_V1_PER_FRAME     512u
 #define GRANT_ENTRIES_V2_PER_FRAME     256u
 #define GRANT_STATUS_PER_FRAME         2048u
-#define GRANT_STATUS_FRAMES(n_frames) (((n_frames) * GRANT_ENTRIES_V2_PER_FRAME + GRANT_STATUS_PER_FRAME - 1) / GRANT_STATUS_PER_FRAME)
+#define GRANT_STATUS_FRAMES(n_frames)                                                                                 \
+	(((n_frames) * GRANT_ENTRIES_V2_PER_FRAME + GRANT_STATUS_PER_FRAME - 1) / GRANT_STATUS_PER_FRAME)
 
 struct grant_pin {
 	uint64_t gfn;

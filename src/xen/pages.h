@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The pages that belong to the hypervisor and that a guest places into its memory: shared_info, and the frames and status
- * frames of the grant table. They lie in one memfd: mapped here for good, and shown to the guest at the gfn it names, by aliasing.
+ * frames of the grant table. They lie in one memfd: mapped here for good, and shown to the guest at the gfn it names,
+ * by aliasing.
  *
  * Each is shown at one gfn at most; naming another one moves it, as in Xen. KVM gets shared_info by its address in
  * our mapping, so that events are kept from the first moment, wherever the guest puts the page.

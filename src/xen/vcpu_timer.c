@@ -106,5 +106,6 @@ static int64_t set_timer(struct xen_domain *xen, struct vcpu *vcpu, const struct
 }
 
 const struct hypercall_family HYPERCALL_set_timer_op = {
-	.self = { "set_timer_op", set_timer, __HYPERVISOR_set_timer_op, HYPERCALL_OFFERED, 0, "KVM answers it once VIRQ_TIMER is bound" },
+	.self = { "set_timer_op", set_timer, __HYPERVISOR_set_timer_op, HYPERCALL_OFFERED, 0,
+		  "KVM answers it once VIRQ_TIMER is bound" },
 };
