@@ -137,7 +137,7 @@ int evtchn_bind_vcpu(struct evtchn_table *table, uint32_t port, uint32_t vcpu)
 
 int evtchn_get_status(const struct evtchn_table *table, uint32_t port, struct evtchn_status *status)
 {
-	if (port >= EVTCHN_N_PORTS)
+	if (port >= table->n_ports)
 		return -XEN_EINVAL;
 
 	const struct evtchn_port *entry = &table->ports[port];
