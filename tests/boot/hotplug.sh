@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# vCPUs are plugged in and out of a running Linux: those above --vcpus are offline at start.
+# variants: pvh-old pvh-new pv-old pv-new
+# long: pvh-old pvh-new pv-old pv-new
+# limit: 300
+# shellcheck source=tests/boot/lib/test.sh
+source "$(dirname "$0")/lib/test.sh"
+
+IFS=- read -r type kernel <<<"$1"
+# What is online is told each time it changes; a vCPU that is plugged in does some work.
+guest_script <<'GUEST'
+said=
+while ! xenstore read control/end >/dev/null 2>&1; do
+  online=$(cat /sys/devices/system/cpu/online)
+  if [ "$online" != "$said" ]; then
+    said=$online
+    xenstore write data/online "$online"
+    echo "online $online sum $((nonce + $(nproc)))"
+    case $online in *1) taskset -c 1 sh -c 'echo "work on 1: $((nonce * 2))"' ;; esac
+  fi
+  sleep 0.2
+done
+GUEST
+next_run
+name=hotplug-$$
+command=(dom1 run --type "$type" --kernel "$guests/vmlinuz-$kernel" --initrd "$scratch/initrd" --name "$name"
+  --append "console=hvc0 quiet dom1.nonce=$nonce" --vcpus 1 --max-vcpus 2 --report "$run/report.json" --timeout 280)
+printf '%q ' "${command[@]}" >"$run/command"
+"${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" &
+pid=$!
+
+# online_becomes CPUS
+online_becomes() {
+  local i
+  for ((i = 0; i < 400; i++)); do
+    [[ $(dom1 xenstore "$name" read data/online 2>/dev/null) != "$1" ]] || return 0
+    kill -0 "$pid" 2>/dev/null || fail "dom1 ended before CPUs $1 were online"
+    sleep 0.2
+  done
+  fail "CPUs $1 never were online: $(dom1 xenstore "$name" read data/online)"
+}
+
+online_becomes 0
+[[ $(dom1 xenstore "$name" read cpu/1/availability) == offline ]] || fail "vCPU 1 is not offline at start"
+for round in 1 2 3; do
+  dom1 vcpu-set "$name" 2
+  online_becomes 0-1
+  dom1 vcpu-set "$name" 1
+  online_becomes 0
+done
+dom1 info --json "$name" >"$out/info"
+grep -Eq '"max_vcpus" *: *2' "$out/info" || fail "dom1 info does not say max_vcpus 2"
+# No more than there are, and no fewer than one.
+for n in 0 3; do
+  status=0
+  dom1 vcpu-set "$name" "$n" 2>"$out/refused" || status=$?
+  expect_status 2
+  expect_one_line "$out/refused" "dom1: vcpu-set: .*may have 1 to 2"
+done
+dom1 xenstore "$name" write control/end 1
+finish
+expect_status 0
+expect "$run/console" "online 0 sum $((nonce + 1))"
+expect "$run/console" "online 0-1 sum $((nonce + 2))"
+(($(lines "$run/console" | grep -cx "work on 1: $((nonce * 2))") >= 3)) || fail "a plugged-in vCPU did not work each time"
+refuse "$run/console" "WARNING|BUG|Call Trace"
