@@ -7,13 +7,13 @@ FOLDER is as tests/bench/boot-runs.sh and scripts/bench left it. Status 0: all g
 """
 
 import argparse
-import json
 import pathlib
 import statistics
 import sys
 
+from bench_common import Metric, comparison, finish, table
+
 BEGIN = "<!-- scripts/bench --docs writes from here -->"
-END = "<!-- to here -->"
 
 PHASES = [
     ("first_entry", "exec to first guest instruction"),
@@ -129,64 +129,6 @@ class Results:
                 for run in self.counts(series)]
 
 
-class Metric:
-    """One line of the comparison. Ratios are taken run by run: what was measured in turn saw the same busy host."""
-
-    def __init__(self, bench, name, title, unit, dom1, peer, *, ratio_goal=None, dom1_goal=None, digits=0):
-        self.bench, self.name, self.title, self.unit = bench, name, title, unit
-        self.dom1, self.peer, self.digits = dom1, peer, digits
-        self.ratios = [a / b for a, b in zip(dom1, peer)] if all(peer) else []
-        self.ratio_goal, self.dom1_goal = ratio_goal, dom1_goal
-
-    def ratio(self):
-        return statistics.median(self.ratios) if self.ratios else None
-
-    def is_reached(self):
-        if self.ratio_goal is not None:
-            return self.ratio() is not None and self.ratio() <= self.ratio_goal
-        if self.dom1_goal is not None:
-            return statistics.median(self.dom1) <= self.dom1_goal
-        return None
-
-    def as_json(self):
-        ratio = self.ratio()
-        entry = {
-            "bench": self.bench, "metric": self.name, "unit": self.unit,
-            "dom1": round(statistics.median(self.dom1), 3), "peer": round(statistics.median(self.peer), 3),
-            "ratio": None if ratio is None else round(ratio, 4), "n": len(self.dom1),
-            "dom1_min": round(min(self.dom1), 3), "dom1_max": round(max(self.dom1), 3),
-            "peer_min": round(min(self.peer), 3), "peer_max": round(max(self.peer), 3),
-        }
-        if self.ratios:
-            entry["ratio_min"], entry["ratio_max"] = round(min(self.ratios), 4), round(max(self.ratios), 4)
-        if self.is_reached() is not None:
-            entry["goal"] = round(self.ratio_goal if self.ratio_goal is not None else self.dom1_goal, 4)
-            entry["reached"] = self.is_reached()
-        return entry
-
-    def spread(self, values):
-        text = f"{statistics.median(values):.{self.digits}f}"
-        if min(values) != max(values):
-            text += f" ({min(values):.{self.digits}f} to {max(values):.{self.digits}f})"
-        return text
-
-    def goal_text(self):
-        if self.is_reached() is None:
-            return ""
-        word = "reached" if self.is_reached() else "**not reached**"
-        if self.ratio_goal is not None:
-            return f"{self.ratio_goal:.2f}: {word}"
-        return f"{self.dom1_goal} {self.unit}: {word}"
-
-    def row(self):
-        ratio = ""
-        if self.ratios:
-            ratio = f"{self.ratio():.2f}"
-            if min(self.ratios) != max(self.ratios):
-                ratio += f" ({min(self.ratios):.2f} to {max(self.ratios):.2f})"
-        return [self.title, self.unit, self.spread(self.dom1), self.spread(self.peer), ratio, self.goal_text()]
-
-
 def ms(values):
     return [value / 1e6 for value in values]
 
@@ -224,17 +166,6 @@ def metrics_of(results):
     for phase, title in PHASES:
         metrics.append(Metric("boot-elf", phase, title, "ms", warm[phase], elf[phase]))
     return metrics
-
-
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def comparison(metrics, bench):
-    return table(["", "unit", "dom1", "QEMU", "dom1 / QEMU", "goal"],
-                 [metric.row()[:6] for metric in metrics if metric.bench == bench])
 
 
 def detail_name(detail):
@@ -307,12 +238,6 @@ def report(results, metrics):
     ])
 
 
-def renew(path, text):
-    old = path.read_text()
-    begin, end = old.index(BEGIN) + len(BEGIN), old.index(END)
-    path.write_text(f"{old[:begin]}\n\n{text}\n\n{old[end:]}")
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
@@ -321,18 +246,7 @@ def main():
     arguments = parser.parse_args()
     results = Results(arguments.folder)
     metrics = metrics_of(results)
-    text = report(results, metrics)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([metric.as_json() for metric in metrics], indent=1) + "\n")
-    if arguments.docs:
-        renew(arguments.docs, text)
-    missed = [metric for metric in metrics if metric.is_reached() is False]
-    goals = sum(metric.is_reached() is not None for metric in metrics)
-    print(f"\n{goals - len(missed)} of {goals} goals reached")
-    for metric in missed:
-        print(f"not reached: {metric.title}")
-    return 1 if missed else 0
+    return finish(metrics, report(results, metrics), arguments, BEGIN)
 
 
 if __name__ == "__main__":

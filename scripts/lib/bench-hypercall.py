@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""What the runs of scripts/bench hypercall came to: tables, JSON, and a generated part of docs/performance.md.
+
+usage: bench-hypercall.py FOLDER [--json FILE] [--docs FILE]
+
+FOLDER is as tests/bench/hypercall-runs.sh left it. Status 0: all goals were reached, 1: not all.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from bench_common import Metric, comparison, finish
+
+BEGIN = "<!-- scripts/bench hypercall --docs writes from here -->"
+
+# The most that dom1 may take of QEMU's: where user space does the work, and where KVM does, with room for noise.
+USER_GOAL = 2 / 3
+KERNEL_GOAL = 1.1
+# As tests/bench/hypercall/main.c names them.
+CASES = [
+    ("unknown_call", "hypercall that does nothing: an unknown number", USER_GOAL),
+    ("get_features", "`XENVER_get_features`", USER_GOAL),
+    ("get_param", "`HVMOP_get_param`", USER_GOAL),
+    ("event_back", "event to the xenstore with one byte, and back", USER_GOAL),
+    ("console_back", "character to the console, and the event back", USER_GOAL),
+    ("xenstore_read", "xenstore: read", USER_GOAL),
+    ("xenstore_transaction", "xenstore: transaction of start, write and commit", USER_GOAL),
+    ("kernel_call", "in the kernel: `XENVER_version`", KERNEL_GOAL),
+    ("ipi_to_self", "in the kernel: IPI to itself", KERNEL_GOAL),
+    ("ipi_and_back", "in the kernel: IPI to another vCPU, and back", KERNEL_GOAL),
+    ("timer_set", "in the kernel: set a timer", KERNEL_GOAL),
+    ("timer_fires", "in the kernel: set a timer, and how late it fires", KERNEL_GOAL),
+]
+
+
+def read_run(path):
+    """{name: (median, min)} of what the hypervisor has, in us."""
+    run = {}
+    for line in path.read_text().splitlines():
+        _, name, median, smallest, *_ = line.split()
+        if median != "none":
+            run[name] = (int(median) / 1000, int(smallest) / 1000)
+    return run
+
+
+def read_runs(folder, vmm):
+    runs, i = [], 1
+    while (folder / f"{vmm}.{i}").exists():
+        runs.append(read_run(folder / f"{vmm}.{i}"))
+        i += 1
+    if not runs:
+        sys.exit(f"bench: there are no runs of {vmm} in {folder}")
+    return runs
+
+
+def metrics_of(folder):
+    dom1, qemu = read_runs(folder, "dom1"), read_runs(folder, "qemu")
+
+    def values(runs, name, which):
+        return [run[name][which] for run in runs] if all(name in run for run in runs) else []
+    metrics = [Metric("hypercall", name, title, "us", values(dom1, name, 0), values(qemu, name, 0), ratio_goal=goal,
+                      digits=1) for name, title, goal in CASES]
+    return metrics + [Metric("hypercall-best", name, title, "us", values(dom1, name, 1), values(qemu, name, 1), digits=1)
+                      for name, title, _ in CASES]
+
+
+def host_text(folder, metrics):
+    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
+    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
+    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}. QEMU {host['qemu']}, "
+            f"`-M {host['machine']}`. Two vCPUs, {host['guest_memory']}. {len(metrics[0].dom1)} runs of each in turn; "
+            f"runs that failed and were repeated: {host['failures']}.")
+
+
+def report(folder, metrics):
+    return "\n\n".join([
+        host_text(folder, metrics),
+        "### Median batch of each run",
+        comparison(metrics, "hypercall"),
+        "### Best batch of each run",
+        comparison(metrics, "hypercall-best"),
+    ])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path)
+    arguments = parser.parse_args()
+    metrics = metrics_of(arguments.folder)
+    return finish(metrics, report(arguments.folder, metrics), arguments, BEGIN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

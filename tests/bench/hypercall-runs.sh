@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The runs of scripts/bench hypercall, in turn: in the lab, or on a host that can do it.
+# usage: hypercall-runs.sh OUT GUEST RUNS
+#
+# Leaves in OUT, of each run, VMM.NUMBER: the guest's lines "bench NAME MEDIAN MIN N" (tests/bench/hypercall/main.c).
+set -euo pipefail
+
+out=$1
+guest=$2
+runs=$3
+
+memory=64M
+limit_s=180
+# As in boot-runs.sh. It boots the guest with its PVH option ROM.
+machine=pc,hpet=off,usb=off,smbus=off,vmport=off,i8042=off,mem-merge=off,dump-guest-core=off
+failures=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# run VMM NUMBER COMMAND...: a second try, since the host may be busy.
+run() {
+  local name=$1.$2 try status
+  shift 2
+  for try in 1 2; do
+    status=0
+    timeout "$limit_s" "$@" </dev/null >"$scratch/log" 2>"$scratch/stderr" || status=$?
+    tr -d '\r' <"$scratch/log" | grep '^bench ' >"$out/$name" || true
+    if [[ $status == 0 ]] && grep -q '^Test result: SUCCESS' "$scratch/log"; then
+      printf 'bench: %s: %s\n' "$name" "$(awk '{ printf "%s %s  ", $2, $3 }' "$out/$name")" >&2
+      return 0
+    fi
+    rm -f "$out/$name"
+    cat "$scratch/log" "$scratch/stderr" >"$out/$name.failed-$try.log"
+    failures=$((failures + 1))
+    printf 'bench: %s failed with status %s: %s\n' "$name" "$status" "$(tail -n 1 "$scratch/stderr")" >&2
+  done
+  exit 1
+}
+
+run_dom1() {
+  run dom1 "$1" dom1 run --type pvh --kernel "$guest" --memory "$memory" --vcpus 2
+}
+
+run_qemu() {
+  run qemu "$1" qemu-system-x86_64 -nodefaults -no-user-config -vga none -display none -M "$machine" -cpu host \
+    -accel "kvm,xen-version=0x40011,kernel-irqchip=split" -m "$memory" -smp 2 \
+    -chardev stdio,id=console,signal=off -device xen-console,chardev=console -kernel "$guest"
+}
+
+describe_host() {
+  printf 'kernel %s\n' "$(uname -r)"
+  printf 'cpus %s\n' "$(nproc)"
+  printf 'cpu %s\n' "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
+  printf 'qemu %s\n' "$(qemu-system-x86_64 --version | sed -n '1s/^QEMU emulator version //p')"
+  printf 'guest_memory %s\n' "$memory"
+  printf 'machine %s\n' "$machine"
+  printf 'failures %s\n' "$failures"
+}
+
+# Before anything counts: files come into the page cache.
+run_dom1 warm-up
+run_qemu warm-up
+for ((i = 1; i <= runs; i++)); do
+  run_dom1 "$i"
+  run_qemu "$i"
+done
+describe_host >"$out/host"
+rm -f "$out"/*.warm-up
