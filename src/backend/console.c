@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+/*
+ * Input for a PV guest is held back until the guest has written something. The shim hands events of this port on to its
+ * guest, and while there is none yet, an event makes it panic (pv_shim_inject_evtchn). What is typed ahead waits in the
+ * pipe or socket from which it comes.
+ */
 #include "backend/console.h"
 
 #include <errno.h>
@@ -24,6 +29,7 @@ struct console {
 	const struct evtchn_backend *port;
 	struct record *record;
 	struct console_files files;
+	bool holds_input;
 	bool client; /* in_fd and out_fd are a client's of listen_fd, and ours to close */
 
 	guint port_source, in_source, out_source, listen_source;
@@ -127,6 +133,7 @@ static void pump_output(struct console *console)
 		if (taken_bytes == 0)
 			break;
 		rounds++;
+		console->holds_input = false;
 		console->pending_start = 0;
 		console->pending_end = taken_bytes;
 		if (!record_phase_seen(console->record, PHASE_FIRST_CONSOLE_BYTE))
@@ -155,7 +162,7 @@ static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque
 /* Input is listened to while the guest has room for it; its event of having read starts that again. */
 static void watch_input(struct console *console)
 {
-	if (console->files.in_fd >= 0 && !console->in_source && console_ring_room(&console->ring) > 0)
+	if (!console->holds_input && console->files.in_fd >= 0 && !console->in_source && console_ring_room(&console->ring) > 0)
 		console->in_source = g_unix_fd_add(console->files.in_fd, G_IO_IN | G_IO_HUP, on_input, console);
 }
 
@@ -244,7 +251,7 @@ static gboolean on_attached_input(gint fd, GIOCondition condition, gpointer opaq
 
 static void watch_attached(struct console *console)
 {
-	if (console->attached_fd >= 0 && !console->attached_source && console_ring_room(&console->ring) > 0)
+	if (!console->holds_input && console->attached_fd >= 0 && !console->attached_source && console_ring_room(&console->ring) > 0)
 		console->attached_source = g_unix_fd_add(console->attached_fd, G_IO_IN | G_IO_HUP, on_attached_input, console);
 }
 
@@ -301,6 +308,7 @@ struct console *console_new(struct guest_memory *memory, const struct evtchn_bac
 	g_assert(console->ring.page);
 	console->port = port;
 	console->files = *files;
+	console->holds_input = files->hold_input;
 	console->record = record;
 	console->port_source = g_unix_fd_add(port->from_guest_fd, G_IO_IN, on_port, console);
 	if (files->listen_fd >= 0)

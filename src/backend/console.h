@@ -29,6 +29,7 @@ struct console_files {
 	int attach_fd; /* -1, or a listening socket: who attaches sees what comes and types too, beside the console's own
 			  reader. One at a time; what it does not take in time is lost for it, and slows nobody */
 	int log_fd;    /* -1: none. A regular file */
+	bool hold_input; /* until the guest has written something: see console.c */
 	bool out_is_pty; /* out_fd is a pty's master: nobody reads while no one has opened the other side */
 };
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "config/guest_config.h"
 #include "config/guest_file.h"
 #include "config/vm_config.h"
 #include "control/folders.h"
@@ -34,6 +35,13 @@
 #include "vmm/run_folder.h"
 #include "vmm/symbols.h"
 
+#define MAX_OUTPUT_FILES 5
+
+struct output_file {
+	int fd;
+	const char *created_path; /* NULL: it was there before */
+};
+
 struct run {
 	struct vm_config config;
 	struct kernel_bytes kernel;
@@ -46,6 +54,9 @@ struct run {
 	struct tty tty;
 	struct symbols *symbols;
 	int report_fd;
+	bool ran; /* there is something to report */
+	struct output_file outputs[MAX_OUTPUT_FILES];
+	size_t n_outputs;
 	char *socket_path; /* to be removed: the console's */
 };
 
@@ -152,6 +163,11 @@ static int dry_run(const struct run *run)
 		printf("shim's command line: %s\n", run->shim_command_line);
 	}
 	printf("guest's command line: %s\n", config->guest_command_line);
+	for (guint i = 0; i < config->disks->len; i++) {
+		const struct disk_config *disk = config->disks->pdata[i];
+
+		printf("disk %s: %s%s\n", disk->vdev, disk->target, disk->readonly ? " (read-only)" : "");
+	}
 	printf("vcpus: %u", config->n_vcpus);
 	if (config->max_vcpus > config->n_vcpus)
 		printf(", up to %u by dom1 vcpu-set", config->max_vcpus);
@@ -178,15 +194,40 @@ static int dry_run(const struct run *run)
 	return print_all("");
 }
 
-static bool open_output_file(int *fd, const char *option, const char *path, GError **error)
+/*
+ * Files are emptied when all are open: should something be refused after this one, it is as it was, or gone if it was not
+ * there.
+ */
+static bool open_output_file(struct run *run, int *fd, const char *option, const char *path, GError **error)
 {
 	*fd = -1;
 	if (!path)
 		return true;
-	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (*fd < 0)
+	*fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	bool created = *fd >= 0;
+	if (!created && errno == EEXIST)
+		*fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (*fd < 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s=%s: cannot write: %s", option, path, g_strerror(errno));
-	return *fd >= 0;
+		return false;
+	}
+	g_assert(run->n_outputs < G_N_ELEMENTS(run->outputs));
+	run->outputs[run->n_outputs++] = (struct output_file){ *fd, created ? path : NULL };
+	return true;
+}
+
+static void settle_output_files(struct run *run, bool refused)
+{
+	struct stat status;
+
+	for (size_t i = 0; i < run->n_outputs; i++) {
+		const struct output_file *output = &run->outputs[i];
+
+		if (refused && output->created_path)
+			(void)unlink(output->created_path);
+		else if (!refused && fstat(output->fd, &status) == 0 && S_ISREG(status.st_mode) && ftruncate(output->fd, 0) != 0)
+			fprintf(stderr, "dom1: an old log could not be emptied: %s\n", g_strerror(errno));
+	}
 }
 
 static bool console_error(GError **error, const struct run *run, const char *what)
@@ -277,7 +318,7 @@ static bool open_console(struct run *run, GError **error)
 	case CONSOLE_STDIO:
 		return open_stdio_console(run, error);
 	case CONSOLE_FILE:
-		return open_output_file(&run->setup.console.out_fd, "--console", run->config.console_path, error);
+		return open_output_file(run, &run->setup.console.out_fd, "--console", run->config.console_path, error);
 	case CONSOLE_PTY:
 		return open_pty_console(run, error);
 	case CONSOLE_SOCKET:
@@ -292,10 +333,11 @@ static bool open_files(struct run *run, GError **error)
 	const struct vm_config *config = &run->config;
 	int sockets[2];
 
-	if (!open_output_file(&run->report_fd, "--report", config->report_path, error) ||
-	    !open_output_file(&run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
-	    !open_output_file(&run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
-	    (config->trace_log_path && !open_output_file(&run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
+	run->setup.console.hold_input = config->type == GUEST_PV;
+	if (!open_output_file(run, &run->report_fd, "--report", config->report_path, error) ||
+	    !open_output_file(run, &run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
+	    !open_output_file(run, &run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
+	    (config->trace_log_path && !open_output_file(run, &run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
 	    !open_console(run, error))
 		return false;
 	if ((run->setup.control_fd = folder_listen(run->folder.fd, "control.sock", error)) < 0 ||
@@ -345,7 +387,12 @@ static bool prepare(struct run *run, GError **error)
 	if (run->config.dry_run)
 		return true;
 	run->setup.kvm_fd = kvm_open(NULL, error);
-	return run->setup.kvm_fd >= 0 && run_folder_take(&run->folder, run->config.name, error) && open_files(run, error);
+	if (run->setup.kvm_fd < 0 || !run_folder_take(&run->folder, run->config.name, error) ||
+	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error))
+		return false;
+	bool opened = open_files(run, error);
+	settle_output_files(run, !opened);
+	return opened;
 }
 
 static void init(struct run *run, uint64_t exec_ns)
@@ -380,6 +427,7 @@ static void release(struct run *run)
 		unlink(run->socket_path);
 	g_free(run->socket_path);
 	run_folder_release(&run->folder);
+	block_files_close(run->setup.disks, run->setup.n_disks);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
 	symbols_free(run->symbols);
@@ -410,10 +458,10 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 	bool ran = launcher_run(&run->setup, &run->launcher, &signals, end, error);
 	tty_restore(&run->tty);
 	run->tty.fd = -1;
+	run->ran = ran;
 	if (ran)
 		record_phase(run->setup.record, PHASE_EXIT, NULL);
-	return ran && (run->report_fd < 0 ||
-		       report_write(run->report_fd, run->config.report_path, &run->setup, end, run->symbols, error));
+	return ran;
 }
 
 static void tell_end(const struct run *run, const struct launcher_end *end)
@@ -435,6 +483,23 @@ static void tell_end(const struct run *run, const struct launcher_end *end)
 	/* Who ended it on purpose needs no evidence. The console's last lines are for who has not seen them pass by. */
 	if (outcome != OUTCOME_DESTROYED && outcome != OUTCOME_REBOOT)
 		evidence_print(stderr, record, run->symbols, run->config.console != CONSOLE_STDIO);
+}
+
+/* Names of files may be in it, which a terminal must not obey; one line it stays. */
+static void print_error(const GError *error)
+{
+	g_autofree char *text = g_strdup(error->message);
+
+	for (char *c = text; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	fprintf(stderr, "dom1: %s\n", text);
+}
+
+static bool write_report(const struct run *run, const struct launcher_end *end, GError **error)
+{
+	return !run->ran || run->report_fd < 0 ||
+	       report_write(run->report_fd, run->config.report_path, &run->setup, end, run->symbols, error);
 }
 
 int cmd_run(int argc, char **argv, uint64_t exec_ns)
@@ -459,8 +524,12 @@ int cmd_run(int argc, char **argv, uint64_t exec_ns)
 			tell_end(&run, &end);
 	}
 	if (error) {
-		fprintf(stderr, "dom1: %s\n", error->message);
+		print_error(error);
 		end.status = error->code;
+	} else if (!write_report(&run, &end, &error)) {
+		print_error(error);
+		/* How the guest ended says more, unless that is nothing. */
+		end.status = end.status == DOM1_STATUS_OK ? error->code : end.status;
 	}
 	release(&run);
 	return end.status;

@@ -27,6 +27,8 @@ refused 2 "--name=\.\.: must be" --name ..
 refused 2 "--name=a\?b: must be" --name $'a\nb'
 refused 2 "sideways: must be multiboot or pvh" --shim-entry sideways
 refused 2 "hvm: must be pv or pvh" --type hvm
+# What a terminal would obey does not reach it.
+refused 4 "bad\?name\?\[31m: " --kernel $'bad\nname\e[31m'
 refused 2 "there is no shim; leave out" --type pvh
 refused 2 "carrier: must be stdio, file:PATH, pty, socket:PATH or null" --console carrier
 refused 2 "sulk: must be" --on-poweroff sulk

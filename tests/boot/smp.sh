@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Many vCPUs are brought up and can be counted. Only that: the lab has two CPUs.
+# Many vCPUs are brought up and can be counted. Only that: the lab has one CPU.
 # variants: 8 32
 # long: 32
 # limit: 300
