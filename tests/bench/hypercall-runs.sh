@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # The runs of scripts/bench hypercall, in turn: in the lab, or on a host that can do it.
-# usage: hypercall-runs.sh OUT GUEST RUNS
+# usage: hypercall-runs.sh OUT GUEST FLOOR RUNS
 #
-# Leaves in OUT, of each run, VMM.NUMBER: the guest's lines "bench NAME MEDIAN MIN N" (tests/bench/hypercall/main.c).
+# Leaves in OUT, of each run, VMM.NUMBER: the guest's lines "bench NAME MEDIAN MIN N" (tests/bench/hypercall/main.c);
+# and floor.NUMBER, the line of a VMM that does nothing (tests/bench/hypercall/floor.c).
 set -euo pipefail
 
 out=$1
 guest=$2
-runs=$3
+floor=$3
+runs=$4
 
 memory=64M
 limit_s=180
@@ -61,6 +63,7 @@ describe_host() {
 run_dom1 warm-up
 run_qemu warm-up
 for ((i = 1; i <= runs; i++)); do
+  "$floor" >"$out/floor.$i"
   run_dom1 "$i"
   run_qemu "$i"
 done
