@@ -5,6 +5,7 @@
  */
 #include <cpuid.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +123,7 @@ int main(void)
 	for (unsigned int i = 0; i < N_BATCHES; i++)
 		results_ns[i] = batch_ns(fd, run, n) / n;
 	qsort(results_ns, N_BATCHES, sizeof(results_ns[0]), compare);
-	printf("bench floor %llu %llu %u\n", (unsigned long long)(results_ns[N_BATCHES / 2 - 1] + results_ns[N_BATCHES / 2]) / 2,
-	       (unsigned long long)results_ns[0], n);
+	uint64_t median_ns = (results_ns[N_BATCHES / 2 - 1] + results_ns[N_BATCHES / 2]) / 2;
+	printf("bench floor %" PRIu64 " %" PRIu64 " %u\n", median_ns, results_ns[0], n);
 	return 0;
 }
