@@ -91,7 +91,7 @@ def report(folder, metrics, floor):
         "### Best batch of each run",
         comparison(metrics, "hypercall-best"),
         "### The VMM's own part of a call",
-        f"The best batches of all runs, without the {floor:.1f} us that a call takes whose VMM only lets the guest go on.",
+        f"The best batches of all runs, without the {floor:.1f} us of a call whose VMM only lets the guest go on.",
         comparison(metrics, "hypercall-own"),
     ])
 
