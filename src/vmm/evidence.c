@@ -14,6 +14,7 @@
 #include "xen/abi.h"
 #include "xen/domain.h"
 #include "xen/guest_access.h"
+#include "xen/shared_info.h"
 #include "xen/xenstore/xenstore.h"
 
 /*
@@ -110,9 +111,10 @@ static void collect_vcpu(struct evidence_vcpu *vcpu, struct vcpu *source)
 
 static void collect_ports(struct evidence *evidence, const struct xen_domain *xen)
 {
-	const struct shared_info *shared_info = pages_shared_info(&xen->pages);
+	const void *shared_info = pages_shared_info(&xen->pages);
+	const bool is_64bit = xen_domain_is_64bit(xen);
 
-	for (uint32_t port = 1; port < EVTCHN_N_PORTS && evidence->n_ports < EVIDENCE_MAX_PORTS; port++) {
+	for (uint32_t port = 1; port < shared_info_ports(is_64bit) && evidence->n_ports < EVIDENCE_MAX_PORTS; port++) {
 		const struct evtchn_port *entry = &xen->events.ports[port];
 
 		if (entry->kind == EVTCHN_FREE)
@@ -122,8 +124,8 @@ static void collect_ports(struct evidence *evidence, const struct xen_domain *xe
 			.kind = entry->kind,
 			.vcpu = entry->vcpu,
 			.virq = entry->virq,
-			.pending = shared_info->evtchn_pending[port / 64] >> port % 64 & 1,
-			.masked = shared_info->evtchn_mask[port / 64] >> port % 64 & 1,
+			.pending = shared_info_is_pending(shared_info, port),
+			.masked = shared_info_is_masked(shared_info, is_64bit, port),
 		};
 	}
 }

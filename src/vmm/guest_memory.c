@@ -167,15 +167,24 @@ static bool gfn_is_window(const struct guest_memory *memory, uint64_t gfn)
 	return gfn >= layout->overlay_gpa / LAYOUT_PAGE_BYTES && gfn < layout->overlay_end_gpa / LAYOUT_PAGE_BYTES;
 }
 
-int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes)
+static int overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes, int sharing)
 {
 	if (!gfn_is_ram(memory, gfn) && !gfn_is_window(memory, gfn))
 		return EINVAL;
 	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
-	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset_bytes) ==
-	    MAP_FAILED)
+	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, sharing | MAP_FIXED, memfd, (off_t)offset_bytes) == MAP_FAILED)
 		return errno;
 	return 0;
+}
+
+int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes)
+{
+	return overlay(memory, gfn, memfd, offset_bytes, MAP_SHARED);
+}
+
+int guest_memory_overlay_private(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes)
+{
+	return overlay(memory, gfn, memfd, offset_bytes, MAP_PRIVATE);
 }
 
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)

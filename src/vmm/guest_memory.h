@@ -58,6 +58,11 @@ bool guest_memory_map_file(struct guest_memory *memory, uint64_t gpa, int fd, si
  * errno: EINVAL for a gfn outside both.
  */
 int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes);
+/*
+ * The same for a page that the guest may only read. RAM that cannot be written to would be a trap for whoever has a span
+ * of it, and for KVM, which cannot say where a guest's write failed: a write is kept at this gfn alone.
+ */
+int guest_memory_overlay_private(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes);
 /* The opposite: the gfn gets a fresh page of zeros (RAM) or none (window). */
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn);
 

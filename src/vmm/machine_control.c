@@ -7,6 +7,7 @@
 #include "vmm/error.h"
 #include "vmm/machine_state.h"
 #include "xen/domain.h"
+#include "xen/shared_info.h"
 
 static void get_status(void *opaque, struct control_status *status)
 {
@@ -106,9 +107,12 @@ static bool event_channel(void *opaque, uint32_t port, struct control_event_chan
 	const struct machine *machine = opaque;
 	struct xen_domain *xen = machine->vm.xen;
 
-	if (!machine->running || port >= EVTCHN_N_PORTS)
+	if (!machine->running)
 		return false;
-	const struct shared_info *shared_info = pages_shared_info(&xen->pages);
+	const void *shared_info = pages_shared_info(&xen->pages);
+	const bool is_64bit = xen_domain_is_64bit(xen);
+	if (port >= shared_info_ports(is_64bit))
+		return false;
 	pthread_mutex_lock(&xen->lock);
 	const struct evtchn_port entry = xen->events.ports[port];
 	pthread_mutex_unlock(&xen->lock);
@@ -121,8 +125,8 @@ static bool event_channel(void *opaque, uint32_t port, struct control_event_chan
 		.remote_domid = has_remote ? entry.remote_domid : -1,
 		.remote_port = has_remote && entry.kind != EVTCHN_UNBOUND ? (int64_t)entry.remote_port : -1,
 		.virq = entry.kind == EVTCHN_VIRQ ? entry.virq : -1,
-		.pending = __atomic_load_n(&shared_info->evtchn_pending[port / 64], __ATOMIC_RELAXED) >> port % 64 & 1,
-		.masked = __atomic_load_n(&shared_info->evtchn_mask[port / 64], __ATOMIC_RELAXED) >> port % 64 & 1,
+		.pending = shared_info_is_pending(shared_info, port),
+		.masked = shared_info_is_masked(shared_info, is_64bit, port),
 	};
 	return true;
 }

@@ -162,6 +162,22 @@ void vcpu_kick(struct vcpu *vcpu)
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
+/* With calls_lock held. From here to rest_end() the calling vCPU's thread touches nothing of the guest's. */
+static void rest_begin(struct vm *vm)
+{
+	vm->n_busy--;
+	if (vm->alone)
+		pthread_cond_broadcast(&vm->calls_changed);
+}
+
+static void rest_end(struct vm *vm)
+{
+	/* Also when the VM stops: who is alone ends by itself, and soon. */
+	while (vm->alone)
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+	vm->n_busy++;
+}
+
 /* With calls_lock held, which is dropped around each call. */
 static void serve_calls_locked(struct vcpu *vcpu)
 {
@@ -184,8 +200,10 @@ static void serve_calls(struct vcpu *vcpu)
 	pthread_mutex_lock(&vcpu->vm->calls_lock);
 	serve_calls_locked(vcpu);
 	/* Paused: it stays here, and goes on serving. */
-	while (vcpu->vm->paused && !atomic_load(&vcpu->vm->stopping)) {
+	while ((vcpu->vm->paused && !atomic_load(&vcpu->vm->stopping)) || vcpu->vm->alone) {
+		rest_begin(vcpu->vm);
 		pthread_cond_wait(&vcpu->vm->calls_changed, &vcpu->vm->calls_lock);
+		rest_end(vcpu->vm);
 		serve_calls_locked(vcpu);
 	}
 	pthread_mutex_unlock(&vcpu->vm->calls_lock);
@@ -243,10 +261,43 @@ int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct v
 			}
 			/* Being served right now: it ends by itself. */
 		}
+		if (self)
+			rest_begin(vm);
 		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+		if (self)
+			rest_end(vm);
 	}
 	pthread_mutex_unlock(&vm->calls_lock);
 	return call.result;
+}
+
+int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void *argument), void *argument,
+		       int64_t cancelled_result)
+{
+	struct vm *vm = self->vm;
+	int64_t result = cancelled_result;
+
+	pthread_mutex_lock(&vm->calls_lock);
+	rest_begin(vm);
+	while (vm->alone)
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+	vm->alone = self;
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		if (&vm->vcpus[i] != self)
+			vcpu_kick(&vm->vcpus[i]);
+	/* Those that wait for a call are asleep already; the kick brings the others to serve_calls(). */
+	while (vm->n_busy > 0 && !atomic_load(&vm->stopping))
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+	if (vm->n_busy == 0) {
+		pthread_mutex_unlock(&vm->calls_lock);
+		result = fn(self, argument);
+		pthread_mutex_lock(&vm->calls_lock);
+	}
+	vm->alone = NULL;
+	vm->n_busy++;
+	pthread_cond_broadcast(&vm->calls_changed);
+	pthread_mutex_unlock(&vm->calls_lock);
+	return result;
 }
 
 static void write_power_port(struct vm *vm, uint16_t port, uint8_t value)
@@ -337,6 +388,27 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
+static void run_guest(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	for (;;) {
+		serve_calls(vcpu);
+		if (atomic_load(&vm->stopping))
+			return;
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			handle_exit(vcpu);
+			continue;
+		}
+		/* EAGAIN: a vCPU that waited for INIT or SIPI has something to look at. */
+		if (errno != EINTR && errno != EAGAIN) {
+			vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM_RUN of vCPU %u: %s", vcpu->number, g_strerror(errno));
+			return;
+		}
+		record_count(&vm->record->exits[EXIT_INTERRUPTED]);
+	}
+}
+
 static void *vcpu_thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -346,25 +418,17 @@ static void *vcpu_thread(void *opaque)
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	pthread_mutex_lock(&vm->calls_lock);
+	rest_end(vm);
+	pthread_mutex_unlock(&vm->calls_lock);
 	hypercall_vcpu_starts(vcpu);
 	if (vcpu->number == 0)
 		record_phase(vm->record, PHASE_VCPU_RUN, NULL);
-
-	for (;;) {
-		serve_calls(vcpu);
-		if (atomic_load(&vm->stopping))
-			return NULL;
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
-			handle_exit(vcpu);
-			continue;
-		}
-		/* EAGAIN: a vCPU that waited for INIT or SIPI has something to look at. */
-		if (errno != EINTR && errno != EAGAIN) {
-			vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM_RUN of vCPU %u: %s", vcpu->number, g_strerror(errno));
-			return NULL;
-		}
-		record_count(&vm->record->exits[EXIT_INTERRUPTED]);
-	}
+	run_guest(vcpu);
+	pthread_mutex_lock(&vm->calls_lock);
+	rest_begin(vm);
+	pthread_mutex_unlock(&vm->calls_lock);
+	return NULL;
 }
 
 bool vcpu_start(struct vcpu *vcpu, GError **error)

@@ -62,6 +62,14 @@ void vcpu_pause_all(struct vm *vm, bool paused);
 int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct vcpu *target, void *argument),
 		  void *argument, int64_t cancelled_result);
 
+/*
+ * Runs fn in the caller's own thread while no other vCPU runs guest code or a hypercall: they rest at the places where
+ * they would wait or enter the guest. The caller holds no lock; fn may not call another vCPU. cancelled_result when
+ * the VM stops first, and fn was not called. Two that want it take turns.
+ */
+int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void *argument), void *argument,
+		       int64_t cancelled_result);
+
 /* A guest-virtual address in the vCPU's present address space. Own thread only. FALSE: not mapped. */
 bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, uint64_t *gpa);
 

@@ -82,6 +82,23 @@ static void add_row(GString *text, const char *family, const char *operation, co
 
 #define TABLE_HEAD "| number | name | state | errno | remark |\n|---|---|---|---|---|\n"
 
+/* What a remark is too short for. */
+#define DIFFERENCES \
+	"\n## Where it differs from Xen\n\n" \
+	"- A page of the domain's own that it maps by a grant shows at both gfns. Xen takes it from its own one\n" \
+	"  (`p2m_add_page()`), so that after the last unmap it is nowhere.\n" \
+	"- Such a page moves into a file in memory when it is mapped first, with all other vCPUs out of the guest meanwhile:\n" \
+	"  `GNTST_general_error` for a page that is granted to a back end as well, or that holds a vCPU's `vcpu_info`, which\n" \
+	"  the kernel writes at any time. At most 1024 mappings, and 1024 pages mapped, at a time: `GNTST_no_space`. The\n" \
+	"  special pages (console, xenstore) and those of the hypervisor are not mapped: `GNTST_bad_page`.\n" \
+	"- What a guest writes into a mapping for reading does not reach the page; Xen throws it away, here it is kept in\n" \
+	"  that mapping alone, which does not follow the page from then on. A mapping without write access would make KVM\n" \
+	"  give up with `-EFAULT`, without an address.\n" \
+	"- Where no page is in RAM (given up, unmapped), the guest reads zeros instead of all bits set: KVM has a slot there.\n" \
+	"- A mapping or a page of the hypervisor's in the place of a mapped grant is refused; Xen ends the domain.\n" \
+	"- The runstate and the time area of a vCPU must lie in one piece of guest-physical memory: `-EFAULT` else, because\n" \
+	"  KVM takes one address.\n"
+
 GString *abi_table_markdown(void)
 {
 	GString *text = g_string_new(
@@ -106,5 +123,6 @@ GString *abi_table_markdown(void)
 		for (unsigned int j = 0; j < family->n_ops; j++)
 			add_row(text, family->self.name, family->ops[j].name, &family->ops[j]);
 	}
+	g_string_append(text, DIFFERENCES);
 	return text;
 }

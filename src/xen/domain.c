@@ -77,6 +77,8 @@ static bool init_tables(struct xen_domain *xen, const struct xen_domain_config *
 			      config->max_grant_frames, grant_version) ||
 	    !reservation_init(&xen->reservation, guest_memory_layout(xen->vm->memory)))
 		rc = ENOMEM;
+	else if (!grant_maps_init(&xen->maps))
+		rc = errno;
 	else if (!timers_init(xen))
 		rc = errno;
 	if (rc != 0)
@@ -90,7 +92,7 @@ struct xen_domain *xen_domain_new(struct vm *vm, const struct xen_domain_config 
 
 	xen->vm = vm;
 	parse_uuid(xen->uuid, config->uuid);
-	xen->pages.memfd = -1;
+	xen->pages.memfd = xen->maps.memfd = -1;
 	pthread_mutex_init(&xen->lock, NULL);
 	shim_log_init(&xen->shim_log, config->shim_log_fd);
 	evtchn_init(&xen->events, vm->n_vcpus);
@@ -117,6 +119,7 @@ void xen_domain_free(struct xen_domain *xen)
 		return;
 	timers_fini(xen);
 	reservation_fini(&xen->reservation);
+	grant_maps_fini(&xen->maps);
 	grant_table_fini(&xen->grants);
 	evtchn_kvm_free(xen->events_kvm);
 	pages_fini(&xen->pages);

@@ -16,6 +16,7 @@
 #include "xen/evtchn.h"
 #include "xen/evtchn_kvm.h"
 #include "xen/grant.h"
+#include "xen/grant_map.h"
 #include "xen/hvm_params.h"
 #include "xen/pages.h"
 #include "xen/reservation.h"
@@ -42,6 +43,7 @@ struct xen_domain {
 	uint32_t max_ports;          /* of the domain; the layout of shared_info may allow fewer */
 	struct pages pages;          /* under lock: shared_info and grant frames */
 	struct grant_table grants;   /* under lock */
+	struct grant_maps maps;      /* under lock */
 	struct reservation reservation; /* under lock */
 	struct timers timers;        /* under lock */
 	struct hvm_params params;    /* under lock */

@@ -121,7 +121,7 @@ static bool mark_v2(const struct grant_table *table, uint32_t ref, uint16_t domi
 	return false;
 }
 
-static void read_page(struct grant_table *table, uint32_t ref, uint16_t domid, struct grant_pin *pin)
+static void read_page(const struct grant_table *table, uint32_t ref, uint16_t domid, struct grant_pin *pin)
 {
 	*pin = (struct grant_pin){ .domid = domid, .len_bytes = PAGE_BYTES };
 	if (table->version == 1) {
@@ -191,6 +191,24 @@ void grant_release(struct grant_table *table, uint32_t ref, bool read_only)
 static bool pinned(const struct grant_table *table, uint32_t ref)
 {
 	return table->pins[ref].readers || table->pins[ref].writers;
+}
+
+bool grant_gives_to_another(const struct grant_table *table, uint64_t gfn, uint16_t domid)
+{
+	for (uint32_t ref = 0; ref < grant_table_entries(table); ref++) {
+		uint32_t header = read_header(table, ref);
+		struct grant_pin page;
+
+		/* One in use counts, whatever the guest has made of the entry since. */
+		if (pinned(table, ref) && table->pins[ref].domid != domid && table->pins[ref].gfn == gfn)
+			return true;
+		if ((flags_of(header) & GTF_type_mask) != GTF_permit_access || header >> 16 == domid)
+			continue;
+		read_page(table, ref, domid, &page);
+		if (page.gfn == gfn)
+			return true;
+	}
+	return false;
 }
 
 int16_t grant_swap(struct grant_table *table, uint32_t a, uint32_t b)

@@ -66,5 +66,8 @@ int16_t grant_acquire(struct grant_table *table, uint32_t ref, uint16_t domid, b
 		      struct grant_page *page);
 void grant_release(struct grant_table *table, uint32_t ref, bool read_only);
 
+/* Whether a domain but domid may use the page, or does. Looks at all entries. */
+bool grant_gives_to_another(const struct grant_table *table, uint64_t gfn, uint16_t domid);
+
 /* GNTST_*. Two entries change places; neither may be in use. */
 int16_t grant_swap(struct grant_table *table, uint32_t a, uint32_t b);

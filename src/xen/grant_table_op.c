@@ -2,7 +2,7 @@
 /*
  * The hypercalls of grant tables, those that Xen has for HVM guests; the checks are in grant.c. Source:
  * <xen/grant_table.h>. The frames are placed by XENMEM_add_to_physmap. There are no domains that grant to the guest but
- * itself: what it copies are its own pages.
+ * itself: what it copies are its own pages. Mappings are in grant_map_op.c.
  */
 #include <string.h>
 
@@ -12,13 +12,11 @@
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
+#include "xen/grant_map_op.h"
 #include "xen/guest_access.h"
 #include "xen/hypercall.h"
 
-/* Elements of one call. Xen goes on with a longer list after it has let others run. */
-#define COUNT_MAX 4096u
-
-static int16_t domid_status(uint32_t domid)
+int16_t grant_domid_status(uint32_t domid)
 {
 	int rc = domid_check(domid);
 
@@ -34,7 +32,7 @@ static int64_t query_size(struct xen_domain *xen, struct vcpu *vcpu, const struc
 		return -XEN_EINVAL;
 	if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
 		return -XEN_EFAULT;
-	request.status = domid_status(request.dom);
+	request.status = grant_domid_status(request.dom);
 	if (request.status == GNTST_okay) {
 		pthread_mutex_lock(&xen->lock);
 		request.nr_frames = xen->grants.n_frames;
@@ -55,7 +53,7 @@ static int64_t setup_table(struct xen_domain *xen, struct vcpu *vcpu, const stru
 		return -XEN_EINVAL;
 	if (!read_guest_struct(vcpu, call, ABI_gnttab_setup_table, gva, &request))
 		return -XEN_EFAULT;
-	request.status = domid_status(request.dom);
+	request.status = grant_domid_status(request.dom);
 	if (request.status == GNTST_okay) {
 		pthread_mutex_lock(&xen->lock);
 		if (!grant_table_grow(&xen->grants, request.nr_frames))
@@ -116,8 +114,8 @@ static int16_t claim(struct xen_domain *xen, const struct vcpu *vcpu, struct cop
 
 	if (!side->by_grant && side->pointer->domid != DOMID_SELF)
 		return GNTST_permission_denied;
-	if (domid_status(side->pointer->domid) != GNTST_okay)
-		return domid_status(side->pointer->domid);
+	if (grant_domid_status(side->pointer->domid) != GNTST_okay)
+		return grant_domid_status(side->pointer->domid);
 	if (side->by_grant) {
 		int16_t status = grant_acquire(&xen->grants, side->pointer->u.ref, GUEST_DOMID, side->read_only, false, &page);
 
@@ -159,7 +157,7 @@ static int64_t copy(struct xen_domain *xen, struct vcpu *vcpu, const struct hype
 	const uint32_t n = (uint32_t)call->arguments[2];
 	uint64_t gva = call->arguments[1];
 
-	if (n > COUNT_MAX)
+	if (n > GRANT_COUNT_MAX)
 		return -XEN_EINVAL;
 	for (uint32_t i = 0; i < n; i++, gva += abi_layout_bytes(ABI_gnttab_copy, call->is_64bit)) {
 		struct gnttab_copy request;
@@ -175,77 +173,12 @@ static int64_t copy(struct xen_domain *xen, struct vcpu *vcpu, const struct hype
 	return 0;
 }
 
-/*
- * All of Xen's checks, and then: RAM here is private to its place, so that one page cannot show at two. That is a
- * failure Xen has a status for, and guests expect.
- */
-static int16_t map_one(struct xen_domain *xen, const struct gnttab_map_grant_ref *request)
-{
-	struct grant_page page;
-
-	if (!(request->flags & (GNTMAP_device_map | GNTMAP_host_map)))
-		return GNTST_bad_gntref;
-	if (request->flags & (GNTMAP_device_map | GNTMAP_application_map | GNTMAP_contains_pte))
-		return GNTST_general_error;
-	if (domid_status(request->dom) != GNTST_okay)
-		return domid_status(request->dom);
-
-	const bool read_only = (request->flags & GNTMAP_readonly) != 0;
-	int16_t status = grant_acquire(&xen->grants, request->ref, GUEST_DOMID, read_only, true, &page);
-	if (status != GNTST_okay)
-		return status;
-	grant_release(&xen->grants, request->ref, read_only);
-	return GNTST_general_error;
-}
-
-static int64_t map_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
-{
-	const uint32_t n = (uint32_t)call->arguments[2];
-	uint64_t gva = call->arguments[1];
-
-	if (n > COUNT_MAX)
-		return -XEN_EINVAL;
-	for (uint32_t i = 0; i < n; i++, gva += sizeof(struct gnttab_map_grant_ref)) {
-		struct gnttab_map_grant_ref request;
-
-		if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
-			return -XEN_EFAULT;
-		pthread_mutex_lock(&xen->lock);
-		request.status = map_one(xen, &request);
-		pthread_mutex_unlock(&xen->lock);
-		if (!copy_to_guest(vcpu, gva, &request, sizeof(request)))
-			return -XEN_EFAULT;
-	}
-	return 0;
-}
-
-/* Nothing is mapped, so no handle is good. */
-static int64_t unmap_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
-{
-	const uint32_t n = (uint32_t)call->arguments[2];
-	uint64_t gva = call->arguments[1];
-
-	(void)xen;
-	if (n > COUNT_MAX)
-		return -XEN_EINVAL;
-	for (uint32_t i = 0; i < n; i++, gva += sizeof(struct gnttab_unmap_grant_ref)) {
-		struct gnttab_unmap_grant_ref request;
-
-		if (!copy_from_guest(vcpu, &request, gva, sizeof(request)))
-			return -XEN_EFAULT;
-		request.status = GNTST_bad_handle;
-		if (!copy_to_guest(vcpu, gva, &request, sizeof(request)))
-			return -XEN_EFAULT;
-	}
-	return 0;
-}
-
 static int64_t swap_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	const uint32_t n = (uint32_t)call->arguments[2];
 	uint64_t gva = call->arguments[1];
 
-	if (n > COUNT_MAX)
+	if (n > GRANT_COUNT_MAX)
 		return -XEN_EINVAL;
 	for (uint32_t i = 0; i < n; i++, gva += sizeof(struct gnttab_swap_grant_ref)) {
 		struct gnttab_swap_grant_ref request;
@@ -262,8 +195,9 @@ static int64_t swap_grant_ref(struct xen_domain *xen, struct vcpu *vcpu, const s
 }
 
 static const struct hypercall_op OPS[] = {
-	HYPERCALL_OP(GNTTABOP_, map_grant_ref, map_grant_ref, "all checks; the mapping itself fails with `GNTST_general_error`"),
-	HYPERCALL_OP(GNTTABOP_, unmap_grant_ref, unmap_grant_ref, "`GNTST_bad_handle`: nothing is mapped"),
+	HYPERCALL_OP(GNTTABOP_, map_grant_ref, grant_map_op_map,
+		     "the guest's own grants, 1024 mappings at a time; below"),
+	HYPERCALL_OP(GNTTABOP_, unmap_grant_ref, grant_map_op_unmap, "in RAM the guest finds zeros there"),
 	HYPERCALL_OP(GNTTABOP_, setup_table, setup_table, NULL),
 	HYPERCALL_REFUSE(GNTTABOP_, dump_table, XEN_ENOSYS, NULL),
 	HYPERCALL_REFUSE(GNTTABOP_, transfer, XEN_ENOSYS, NULL),

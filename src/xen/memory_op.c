@@ -58,16 +58,17 @@ static int64_t memory_map(struct xen_domain *xen, struct vcpu *vcpu, const struc
  * A page that the guest gives up goes back to the host; when the guest gets it back it is fresh and zero. So taking
  * back is nothing but counting.
  */
-static bool change_extent(struct xen_domain *xen, struct vcpu *vcpu, uint64_t gfn, unsigned int order, bool give_back)
+static bool change_extent(struct xen_domain *xen, uint64_t gfn, unsigned int order, bool give_back)
 {
 	bool done;
 
 	pthread_mutex_lock(&xen->lock);
-	done = give_back ? reservation_give_up(&xen->reservation, gfn, order) :
-			   reservation_take_back(&xen->reservation, gfn, order);
-	/* Under the lock: another vCPU may take the page back at once. */
-	if (done && give_back)
-		(void)guest_memory_discard(vcpu->vm->memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES << order);
+	/* Under the lock with all that follows: another vCPU may take the page back at once. */
+	if (give_back)
+		done = physmap_give_up(xen, gfn, order);
+	else
+		done = !grant_maps_show(&xen->maps, gfn, UINT64_C(1) << order) &&
+		       reservation_take_back(&xen->reservation, gfn, order);
 	pthread_mutex_unlock(&xen->lock);
 	return done;
 }
@@ -88,7 +89,7 @@ static int64_t change_reservation(struct xen_domain *xen, struct vcpu *vcpu, con
 		uint64_t gfn;
 
 		if (!read_guest_word(vcpu, call, (uint64_t)(uintptr_t)request.extent_start.p, done, &gfn) ||
-		    !change_extent(xen, vcpu, gfn, request.extent_order, give_back))
+		    !change_extent(xen, gfn, request.extent_order, give_back))
 			break;
 	}
 	return (int64_t)done;
@@ -205,7 +206,7 @@ static const struct hypercall_op OPS[] = {
 	HYPERCALL_NOT_HERE(XENMEM_, machphys_compat_mfn_list, XEN_ENOSYS, "there is no machine-to-physical table"),
 	HYPERCALL_OP(XENMEM_, get_vnumainfo, get_vnumainfo, "`-EOPNOTSUPP`, as for a domain without virtual NUMA"),
 	{ "reserved_device_memory_map", NULL, 27, HYPERCALL_NOT_OFFERED, XEN_ENOSYS, "there are no devices" },
-	{ "acquire_resource", NULL, 28, HYPERCALL_REFUSED, XEN_EPERM, "of the control domain" },
+	{ "acquire_resource", NULL, 28, HYPERCALL_REFUSED, XEN_EACCES, "as to any HVM guest" },
 };
 
 const struct hypercall_family HYPERCALL_memory_op = {

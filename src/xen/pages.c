@@ -114,6 +114,14 @@ int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, u
 	return frame < n_status_frames(pages) ? place(pages, memory, 1 + pages->n_grant_frames + frame, gfn) : EINVAL;
 }
 
+bool pages_show(const struct pages *pages, uint64_t gfn)
+{
+	for (unsigned int i = 0; gfn != PAGES_NOWHERE && i < n_pages(pages); i++)
+		if (pages->gfn[i] == gfn)
+			return true;
+	return false;
+}
+
 int pages_remove(struct pages *pages, struct guest_memory *memory, uint64_t gfn)
 {
 	for (unsigned int i = 0; gfn != PAGES_NOWHERE && i < n_pages(pages); i++) {

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -42,6 +43,9 @@ uint64_t pages_grant_frame_gfn(const struct pages *pages, unsigned int frame);
 int pages_place_shared_info(struct pages *pages, struct guest_memory *memory, uint64_t gfn);
 int pages_place_grant_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);
 int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);
+
+/* Whether one of them is shown there. */
+bool pages_show(const struct pages *pages, uint64_t gfn);
 
 /* The page shown at gfn is shown nowhere. ENOENT: there is none. */
 int pages_remove(struct pages *pages, struct guest_memory *memory, uint64_t gfn);

@@ -21,6 +21,9 @@ static int64_t add_one(struct xen_domain *xen, struct vcpu *vcpu, uint32_t space
 	struct guest_memory *memory = vcpu->vm->memory;
 	int rc = EINVAL;
 
+	/* Xen ends a domain that puts a page in the place of a mapped grant. */
+	if (grant_maps_show(&xen->maps, gfn, 1))
+		return -XEN_EINVAL;
 	switch (space) {
 	case XENMAPSPACE_shared_info:
 		if (index == 0)
@@ -40,6 +43,7 @@ static int64_t add_one(struct xen_domain *xen, struct vcpu *vcpu, uint32_t space
 		break;
 	}
 	if (rc == 0) {
+		grant_maps_forget(&xen->maps, gfn);
 		(void)reservation_give_up(&xen->reservation, gfn, 0);
 		(void)grant_table_grow(&xen->grants, xen->pages.used_grant_frames);
 	}
@@ -105,6 +109,17 @@ int64_t physmap_add_batch(struct xen_domain *xen, struct vcpu *vcpu, const struc
 	return 0;
 }
 
+bool physmap_give_up(struct xen_domain *xen, uint64_t gfn, unsigned int order)
+{
+	struct guest_memory *memory = xen->vm->memory;
+
+	if (!reservation_give_up(&xen->reservation, gfn, order))
+		return false;
+	(void)guest_memory_discard(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES << order);
+	grant_maps_give_up(&xen->maps, memory, gfn, UINT64_C(1) << order);
+	return true;
+}
+
 int64_t physmap_remove(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	struct xen_remove_from_physmap request;
@@ -118,9 +133,7 @@ int64_t physmap_remove(struct xen_domain *xen, struct vcpu *vcpu, const struct h
 	pthread_mutex_lock(&xen->lock);
 	if (pages_remove(&xen->pages, vcpu->vm->memory, request.gpfn) == 0)
 		rc = 0;
-	else if (reservation_give_up(&xen->reservation, request.gpfn, 0))
-		(void)guest_memory_discard(vcpu->vm->memory, request.gpfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
-	else
+	else if (!physmap_give_up(xen, request.gpfn, 0))
 		rc = -XEN_ENOENT;
 	pthread_mutex_unlock(&xen->lock);
 	return rc;

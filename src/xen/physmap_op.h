@@ -7,3 +7,6 @@
 int64_t physmap_add(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
 int64_t physmap_add_batch(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
 int64_t physmap_remove(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call);
+
+/* With the lock held: 2^order pages go back to the host. FALSE, and nothing changed: the domain has not all of them. */
+bool physmap_give_up(struct xen_domain *xen, uint64_t gfn, unsigned int order);

@@ -41,6 +41,27 @@ static inline bool shared_info_clear_bit(uint8_t *array, uint32_t port)
 	return (__atomic_fetch_and(&array[port / 8], (uint8_t)~bit, __ATOMIC_SEQ_CST) & bit) != 0;
 }
 
+static inline uint32_t shared_info_mask_offset(bool is_64bit)
+{
+	return is_64bit ? SHARED_INFO_MASK_OFFSET_64 : SHARED_INFO_MASK_OFFSET_32;
+}
+
+static inline bool shared_info_bit(const uint8_t *array, uint32_t port)
+{
+	return __atomic_load_n(&array[port / 8], __ATOMIC_RELAXED) >> port % 8 & 1;
+}
+
+/* For who only looks. port: below shared_info_ports(). */
+static inline bool shared_info_is_pending(const void *shared_info, uint32_t port)
+{
+	return shared_info_bit((const uint8_t *)shared_info + SHARED_INFO_PENDING_OFFSET, port);
+}
+
+static inline bool shared_info_is_masked(const void *shared_info, bool is_64bit, uint32_t port)
+{
+	return shared_info_bit((const uint8_t *)shared_info + shared_info_mask_offset(is_64bit), port);
+}
+
 /* Both tell whether the bit was set. port: below shared_info_ports(). */
 static inline bool shared_info_clear_pending(void *shared_info, uint32_t port)
 {
@@ -49,8 +70,7 @@ static inline bool shared_info_clear_pending(void *shared_info, uint32_t port)
 
 static inline bool shared_info_clear_mask(void *shared_info, bool is_64bit, uint32_t port)
 {
-	return shared_info_clear_bit((uint8_t *)shared_info +
-					     (is_64bit ? SHARED_INFO_MASK_OFFSET_64 : SHARED_INFO_MASK_OFFSET_32), port);
+	return shared_info_clear_bit((uint8_t *)shared_info + shared_info_mask_offset(is_64bit), port);
 }
 
 /* Every word of the pending array has to be looked at. */

@@ -253,7 +253,8 @@ static const struct hypercall_op OPS[] = {
 	HYPERCALL_OP(VCPUOP_, down, down, "the last vCPU powers the domain off"),
 	HYPERCALL_OP(VCPUOP_, is_up, is_up, NULL),
 	HYPERCALL_OP(VCPUOP_, get_runstate_info, get_runstate, NULL),
-	HYPERCALL_OP(VCPUOP_, register_runstate_memory_area, register_runstate_area, NULL),
+	HYPERCALL_OP(VCPUOP_, register_runstate_memory_area, register_runstate_area,
+		     "`-EFAULT` across pages that do not follow: KVM takes one address"),
 	HYPERCALL_OP(VCPUOP_, set_periodic_timer, vcpu_timer_set_periodic, NULL),
 	HYPERCALL_OP(VCPUOP_, stop_periodic_timer, vcpu_timer_stop_periodic, NULL),
 	HYPERCALL_OP(VCPUOP_, set_singleshot_timer, vcpu_timer_set_singleshot, "KVM answers it once VIRQ_TIMER is bound"),
@@ -261,7 +262,8 @@ static const struct hypercall_op OPS[] = {
 	HYPERCALL_OP(VCPUOP_, register_vcpu_info, register_info, "once; of another vCPU only while that is down"),
 	HYPERCALL_OP(VCPUOP_, send_nmi, send_nmi, NULL),
 	HYPERCALL_REFUSE(VCPUOP_, get_physid, XEN_EINVAL, "vCPUs are not pinned"),
-	HYPERCALL_OP(VCPUOP_, register_vcpu_time_memory_area, register_time_area, NULL),
+	HYPERCALL_OP(VCPUOP_, register_vcpu_time_memory_area, register_time_area,
+		     "`-EFAULT` across pages that do not follow: KVM takes one address"),
 };
 
 const struct hypercall_family HYPERCALL_vcpu_op = {

@@ -38,6 +38,7 @@ void test_end(void);
 void test_event_channel_op(void);
 void test_event_delivery(void);
 void test_grant_table_op(void);
+void test_grant_map(void);
 void test_grant_v2(void);
 void test_hvm_op(void);
 void test_memory_op(void);

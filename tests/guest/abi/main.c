@@ -30,6 +30,7 @@ static const struct {
 	{ "evtchn", test_event_channel_op },
 	{ "delivery", test_event_delivery },
 	{ "grant", test_grant_table_op },
+	{ "grant_map", test_grant_map },
 	{ "grant_v2", test_grant_v2 },
 	{ "vcpu_op", test_vcpu_op },
 	{ "timers", test_timers },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Grant tables, version 1: a domain that grants to itself. Source: <xen/grant_table.h>; functions of Xen 4.17's
- * common/grant_table.c. Entries 0 to 7 are the toolstack's: GNTTAB_NR_RESERVED_ENTRIES.
+ * common/grant_table.c. Entries 0 to 7 are the toolstack's: GNTTAB_NR_RESERVED_ENTRIES. Mappings: test_grant_map.c.
  */
 #include "guest.h"
 
@@ -20,7 +20,6 @@
 SPARE_PAGE(table);
 SPARE_PAGE(source);
 SPARE_PAGE(target);
-SPARE_PAGE(window);
 
 static volatile struct grant_entry_v1 *entries = (void *)table;
 
@@ -185,68 +184,6 @@ static void check_copies(void)
 	CHECK("a number of copies below 0", grant_table_op(GNTTABOP_copy, copies, COUNT_BAD), -XEN_EINVAL);
 }
 
-static struct gnttab_map_grant_ref map_of(unsigned int ref, uint32_t flags)
-{
-	return (struct gnttab_map_grant_ref){
-		.host_addr = ADDRESS(window), .flags = flags, .ref = ref, .dom = own_domid, .status = 99,
-	};
-}
-
-static int mapped(struct gnttab_map_grant_ref *map)
-{
-	return grant_table_op(GNTTABOP_map_grant_ref, map, 1) == 0 ? map->status : 1000;
-}
-
-static int unmapped(grant_handle_t handle)
-{
-	struct gnttab_unmap_grant_ref unmap = { .host_addr = ADDRESS(window), .handle = handle, .status = 99 };
-
-	return grant_table_op(GNTTABOP_unmap_grant_ref, &unmap, 1) == 0 ? unmap.status : 1000;
-}
-
-/* map_grant_ref(), unmap_common(): the page appears where host_addr says. */
-static void check_map(void)
-{
-	struct gnttab_map_grant_ref map = map_of(REF, GNTMAP_host_map);
-
-	grant(REF, own_domid, source, GTF_permit_access);
-	memset(source, 0x42, PAGE_BYTES);
-	if (mapped(&map) == GNTST_general_error) {
-		check_skipped("map_grant_ref", "no page shows at two places: general_error (docs/abi.md)");
-		CHECK("the grant is not in use", entries[REF].flags & (GTF_reading | GTF_writing), 0);
-		return;
-	}
-	CHECK("map_grant_ref", map.status, GNTST_okay);
-	CHECK("the page is in the window", *(volatile uint8_t *)window, 0x42);
-	*(volatile uint8_t *)window = 0x43;
-	CHECK("what is written there is in the page", *(volatile uint8_t *)source, 0x43);
-	CHECK("the grant is in use", entries[REF].flags & (GTF_reading | GTF_writing), GTF_reading | GTF_writing);
-	CHECK("unmap_grant_ref", unmapped(map.handle), GNTST_okay);
-	CHECK("the grant is not in use", entries[REF].flags & (GTF_reading | GTF_writing), 0);
-	CHECK("unmap_grant_ref of what is unmapped", unmapped(map.handle), GNTST_bad_handle);
-}
-
-static void check_map_errors(void)
-{
-	struct gnttab_map_grant_ref map = map_of(REF_BAD, GNTMAP_host_map);
-
-	CHECK("unmap_grant_ref of no handle", unmapped(0x7fff), GNTST_bad_handle);
-	CHECK("map of a grant beyond the table", mapped(&map), GNTST_bad_gntref);
-	map = map_of(REF_FREE, GNTMAP_host_map);
-	CHECK("map of a grant that is not given", mapped(&map), GNTST_general_error);
-	map = map_of(REF, 0);
-	CHECK("map to no place", mapped(&map), GNTST_bad_gntref);
-	map = map_of(REF, GNTMAP_host_map);
-	map.dom = NO_DOMAIN;
-	CHECK("map of no domain's grant", mapped(&map), GNTST_bad_domain);
-	grant(REF, own_domid, source, GTF_permit_access | GTF_readonly);
-	map = map_of(REF, GNTMAP_host_map);
-	CHECK("map of a grant for reading", mapped(&map), GNTST_general_error);
-	CHECK("map of none", grant_table_op(GNTTABOP_map_grant_ref, nowhere(), 0), 0);
-	CHECK("map from nowhere", grant_table_op(GNTTABOP_map_grant_ref, nowhere(), 1), -XEN_EFAULT);
-	CHECK("unmap from nowhere", grant_table_op(GNTTABOP_unmap_grant_ref, nowhere(), 1), -XEN_EFAULT);
-}
-
 static int swapped(unsigned int a, unsigned int b)
 {
 	struct gnttab_swap_grant_ref swap = { .ref_a = a, .ref_b = b, .status = 99 };
@@ -276,8 +213,6 @@ void test_grant_table_op(void)
 	check_version();
 	check_copy();
 	check_copies();
-	check_map();
-	check_map_errors();
 	check_swap();
 	/* hvm_grant_table_op(): not for HVM domains. */
 	CHECK("transfer", grant_table_op(GNTTABOP_transfer, nowhere(), 1), -XEN_ENOSYS);

@@ -16,6 +16,9 @@
 #define CANARY       0x5a
 #define HOLE_GFN     0xd0000u
 #define MARK         0x1234567ul
+/* Behind __XEN_TOOLS__ in the header. */
+#define RESERVED_DEVICE_MEMORY_MAP 27
+#define ACQUIRE_RESOURCE           28
 #define WITH_EXTENT  (1u << 6) /* the operation says it goes on from extent 1 */
 
 struct e820_entry {
@@ -178,6 +181,10 @@ static void check_operations(void)
 	struct xen_vnuma_topology_info vnuma = { .domid = DOMID_SELF };
 	domid_t self = DOMID_SELF;
 
+	/* arch_acquire_resource_check(): not for a translated domain; memory_exchange(): neither. */
+	CHECK("acquire_resource is not an HVM guest's", memory_op(ACQUIRE_RESOURCE, nowhere()), -XEN_EACCES);
+	CHECK("exchange is a PV guest's", memory_op(XENMEM_exchange, nowhere()), -XEN_EOPNOTSUPP);
+	CHECK("reserved_device_memory_map is not offered", memory_op(RESERVED_DEVICE_MEMORY_MAP, nowhere()), -XEN_ENOSYS);
 	/* hvm_memory_op() */
 	CHECK("machphys_mapping is a PV guest's", memory_op(XENMEM_machphys_mapping, first), -XEN_ENOSYS);
 	CHECK("get_vnumainfo without NUMA", memory_op(XENMEM_get_vnumainfo, &vnuma), -XEN_EOPNOTSUPP);

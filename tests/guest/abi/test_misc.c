@@ -116,6 +116,8 @@ static void check_physdev_op(void)
 	CHECK("physdev eoi", physdev_op(PHYSDEVOP_eoi, &eoi), -XEN_ENOSYS);
 	CHECK("physdev irq_status_query", physdev_op(PHYSDEVOP_irq_status_query, &query), -XEN_ENOSYS);
 	CHECK("physdev get_free_pirq", physdev_op(PHYSDEVOP_get_free_pirq, &pirq), -XEN_ENOSYS);
+	CHECK("physdev map_pirq", physdev_op(PHYSDEVOP_map_pirq, nowhere()), -XEN_ENOSYS);
+	CHECK("physdev unmap_pirq", physdev_op(PHYSDEVOP_unmap_pirq, nowhere()), -XEN_ENOSYS);
 	CHECK("physdev setup_gsi", physdev_op(PHYSDEVOP_setup_gsi, nowhere()), -XEN_ENOSYS);
 	CHECK("a physdev operation that there is not", physdev_op(OP_UNKNOWN, nowhere()), -XEN_ENOSYS);
 }

@@ -69,8 +69,13 @@ static void check_runstate_across_pages(void)
 	CHECK_TRUE("its second half is filled", following->time[RUNSTATE_offline] != ~UINT64_C(0));
 	memset(apart, 0xff, sizeof(*apart));
 	area.addr.v = apart;
-	CHECK("a runstate area across pages that do not follow",
-	      vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area), 0);
+	long rc = vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area);
+	if (rc == -XEN_EFAULT) {
+		check_skipped("a runstate area across pages that do not follow", "KVM takes one address (docs/abi.md)");
+		CHECK("it is not written to", apart->state, -1);
+		return;
+	}
+	CHECK("a runstate area across pages that do not follow", rc, 0);
 	CHECK("the first half of pages that do not follow", apart->state, RUNSTATE_running);
 	CHECK_TRUE("their second half", apart->time[RUNSTATE_offline] != ~UINT64_C(0));
 }

@@ -41,6 +41,13 @@ int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct v
 	return fn(target, argument);
 }
 
+int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void *argument), void *argument,
+		       int64_t cancelled_result)
+{
+	(void)cancelled_result;
+	return fn(self, argument);
+}
+
 int kvm_set_xen_attr(int vm_fd, const struct kvm_xen_hvm_attr *attr)
 {
 	(void)vm_fd;

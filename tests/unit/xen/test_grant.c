@@ -160,6 +160,25 @@ static void test_versions(void)
 	tear_down(&f);
 }
 
+static void test_gives_to_another(gconstpointer version)
+{
+	struct fixture f;
+
+	set_up(&f, GPOINTER_TO_UINT(version));
+	g_assert_false(grant_gives_to_another(&f.table, 77, PEER));
+	grant(&f, 9, PEER, GTF_permit_access, 77);
+	g_assert_false(grant_gives_to_another(&f.table, 77, PEER));
+	g_assert_true(grant_gives_to_another(&f.table, 77, PEER + 1));
+	g_assert_false(grant_gives_to_another(&f.table, 78, PEER + 1));
+	struct grant_page page;
+	g_assert_cmpint(grant_acquire(&f.table, 9, PEER, false, true, &page), ==, GNTST_okay);
+	grant(&f, 9, PEER, GTF_invalid, 78);
+	g_assert_true(grant_gives_to_another(&f.table, 77, PEER + 1));
+	grant_release(&f.table, 9, false);
+	g_assert_false(grant_gives_to_another(&f.table, 77, PEER + 1));
+	tear_down(&f);
+}
+
 static void test_swap(gconstpointer version)
 {
 	struct fixture f;
@@ -223,7 +242,8 @@ int main(int argc, char **argv)
 		static const struct {
 			const char *name;
 			GTestDataFunc fn;
-		} tests[] = { { "marks", test_marks }, { "refusals", test_refusals }, { "swap", test_swap }, { "random", test_random } };
+		} tests[] = { { "marks", test_marks }, { "refusals", test_refusals }, { "gives_to_another", test_gives_to_another },
+			    { "swap", test_swap }, { "random", test_random } };
 
 		for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
 			g_autofree char *path = g_strdup_printf("/xen/grant/v%u/%s", version, tests[i].name);
