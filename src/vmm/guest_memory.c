@@ -78,7 +78,7 @@ size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory
 	const struct layout *layout = &memory->layout;
 	size_t n = 0;
 
-	slots[n++] = (struct guest_memory_slot){ 0, layout->special_end_gpa, memory->base };
+	slots[n++] = (struct guest_memory_slot){ 0, layout->low_window_end_gpa, memory->base };
 	if (layout->high_ram_top_gpa > LAYOUT_4GIB)
 		slots[n++] = (struct guest_memory_slot){ LAYOUT_4GIB, layout->high_ram_top_gpa - LAYOUT_4GIB,
 							 memory->base + LAYOUT_4GIB };
@@ -164,7 +164,8 @@ static bool gfn_is_window(const struct guest_memory *memory, uint64_t gfn)
 {
 	const struct layout *layout = &memory->layout;
 
-	return gfn >= layout->overlay_gpa / LAYOUT_PAGE_BYTES && gfn < layout->overlay_end_gpa / LAYOUT_PAGE_BYTES;
+	return (gfn >= layout->overlay_gpa / LAYOUT_PAGE_BYTES && gfn < layout->overlay_end_gpa / LAYOUT_PAGE_BYTES) ||
+	       (gfn >= layout->special_end_gpa / LAYOUT_PAGE_BYTES && gfn < layout->low_window_end_gpa / LAYOUT_PAGE_BYTES);
 }
 
 static int overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes, int sharing)

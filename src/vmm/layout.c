@@ -39,6 +39,7 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
 	layout->console_gpa = layout->low_ram_top_gpa;
 	layout->xenstore_gpa = layout->console_gpa + LAYOUT_PAGE_BYTES;
 	layout->special_end_gpa = layout->xenstore_gpa + LAYOUT_PAGE_BYTES;
+	layout->low_window_end_gpa = layout->low_ram_top_gpa + LAYOUT_LOW_WINDOW_BYTES;
 	layout->high_ram_top_gpa = LAYOUT_4GIB + (ram_bytes - layout->low_ram_top_gpa);
 	layout->overlay_gpa = layout->high_ram_top_gpa;
 	layout->overlay_end_gpa = layout->overlay_gpa + LAYOUT_OVERLAY_BYTES;

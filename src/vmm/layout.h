@@ -8,6 +8,8 @@
  *   1 MiB             RAM, up to low_ram_top
  *   low_ram_top       special pages, reserved and backed: console ring, xenstore ring. The shim turns these two
  *                     into RAM of its own map, so they lie right above RAM: further up, its frame table would grow
+ *                     a window like overlay_base's, for guests that can only address 4 GiB: GRUB takes the first gfn
+ *                     that is not in the memory map
  *   ...               hole (LAPIC, KVM's own pages at the top)
  *   4 GiB             the rest of the RAM, up to high_ram_top
  *   overlay_base      window for the pages the hypervisor owns and the guest places: shared_info, grant frames. The
@@ -34,6 +36,7 @@
 #define LAYOUT_LOW_RAM_DEFAULT UINT64_C(0xc0000000) /* top of low RAM when nobody asks for another */
 #define LAYOUT_LOW_RAM_MAX     UINT64_C(0xe0000000)
 #define LAYOUT_LOW_RAM_MIN     (UINT64_C(32) << 20)
+#define LAYOUT_LOW_WINDOW_BYTES (UINT64_C(2) << 20) /* with the special pages */
 #define LAYOUT_OVERLAY_BYTES   (UINT64_C(2) << 20)
 #define LAYOUT_TSS_GPA         UINT64_C(0xfffbd000) /* three pages that KVM on Intel wants for itself */
 #define LAYOUT_IDENTITY_GPA    UINT64_C(0xfffbc000)
@@ -46,6 +49,7 @@ struct layout {
 	uint64_t console_gpa;
 	uint64_t xenstore_gpa;
 	uint64_t special_end_gpa;
+	uint64_t low_window_end_gpa; /* it begins at special_end_gpa */
 	uint64_t high_ram_top_gpa; /* LAYOUT_4GIB when all RAM is low */
 	uint64_t overlay_gpa;
 	uint64_t overlay_end_gpa; /* nothing of ours lies above */

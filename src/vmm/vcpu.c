@@ -400,6 +400,11 @@ static void run_guest(struct vcpu *vcpu)
 			handle_exit(vcpu);
 			continue;
 		}
+		/* The places of the hypervisor's pages are empty until the guest puts a page there. */
+		if (errno == EFAULT) {
+			vm_end(vm, OUTCOME_CRASH, 0, "vCPU %u used guest memory that has nothing behind it", vcpu->number);
+			return;
+		}
 		/* EAGAIN: a vCPU that waited for INIT or SIPI has something to look at. */
 		if (errno != EINTR && errno != EAGAIN) {
 			vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM_RUN of vCPU %u: %s", vcpu->number, g_strerror(errno));

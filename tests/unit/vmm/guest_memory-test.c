@@ -215,10 +215,13 @@ static void test_slots(void)
 			top_gpa = slots[j].gpa + slots[j].len_bytes;
 			slots_bytes += slots[j].len_bytes;
 		}
-		/* They hold each entry of the map and the window, and as they are disjoint, the sum says: no more. */
-		for (size_t j = 0; j <= layout->n_map; j++) {
-			uint64_t gpa = j < layout->n_map ? layout->map[j].gpa : layout->overlay_gpa;
-			uint64_t len_bytes = j < layout->n_map ? layout->map[j].len_bytes : LAYOUT_OVERLAY_BYTES;
+		/* They hold each entry of the map and the windows, and as they are disjoint, the sum says: no more. */
+		for (size_t j = 0; j < layout->n_map + 2; j++) {
+			uint64_t window_gpa = j == layout->n_map ? layout->overlay_gpa : layout->special_end_gpa;
+			uint64_t window_bytes = j == layout->n_map ? LAYOUT_OVERLAY_BYTES :
+							     layout->low_window_end_gpa - layout->special_end_gpa;
+			uint64_t gpa = j < layout->n_map ? layout->map[j].gpa : window_gpa;
+			uint64_t len_bytes = j < layout->n_map ? layout->map[j].len_bytes : window_bytes;
 			unsigned int n_holders = 0;
 
 			for (size_t k = 0; k < n; k++)
@@ -245,6 +248,7 @@ static int new_memfd(void)
 static gboolean may_hold_overlay(const struct layout *layout, uint64_t gfn)
 {
 	return gfn < layout->low_ram_top_gpa / PAGE ||
+	       (gfn >= layout->special_end_gpa / PAGE && gfn < layout->low_window_end_gpa / PAGE) ||
 	       (gfn >= LAYOUT_4GIB / PAGE && gfn < layout->overlay_end_gpa / PAGE);
 }
 

@@ -85,8 +85,10 @@ static void check(const struct layout *layout, uint64_t ram_bytes, uint64_t max_
 	g_assert_cmpuint(layout->xenstore_gpa, ==, layout->console_gpa + LAYOUT_PAGE_BYTES);
 	g_assert_cmpuint(layout->special_end_gpa, ==, layout->xenstore_gpa + LAYOUT_PAGE_BYTES);
 	g_assert_cmpuint(type_of(layout, layout->console_gpa, layout->special_end_gpa), ==, MEMORY_MAP_RESERVED);
-	g_assert_cmpuint(layout->special_end_gpa, <=, LAPIC_GPA);
-	g_assert_cmpuint(layout->special_end_gpa, <=, LAYOUT_IDENTITY_GPA);
+	/* The low window: what is left of a huge page. */
+	g_assert_cmpuint(layout->low_window_end_gpa, ==, layout->low_ram_top_gpa + STEP_BYTES);
+	g_assert_cmpuint(layout->low_window_end_gpa, <=, LAPIC_GPA);
+	g_assert_cmpuint(layout->low_window_end_gpa, <=, LAYOUT_IDENTITY_GPA);
 	g_assert_cmpuint(LAYOUT_IDENTITY_GPA + LAYOUT_PAGE_BYTES, ==, LAYOUT_TSS_GPA);
 
 	g_assert_cmpuint(layout->overlay_end_gpa - layout->overlay_gpa, ==, LAYOUT_OVERLAY_BYTES);
