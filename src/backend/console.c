@@ -15,6 +15,7 @@
 #include <glib-unix.h>
 
 #include "backend/console_ring.h"
+#include "vmm/event_source.h"
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
 #include "xen/evtchn_kvm.h"
@@ -310,7 +311,7 @@ struct console *console_new(struct guest_memory *memory, const struct evtchn_bac
 	console->files = *files;
 	console->holds_input = files->hold_input;
 	console->record = record;
-	console->port_source = g_unix_fd_add(port->from_guest_fd, G_IO_IN, on_port, console);
+	console->port_source = event_source_add(port->from_guest_fd, G_IO_IN, on_port, console);
 	if (files->listen_fd >= 0)
 		console->listen_source = g_unix_fd_add(files->listen_fd, G_IO_IN, on_client, console);
 	console->attached_fd = -1;

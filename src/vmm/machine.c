@@ -266,9 +266,12 @@ static bool start_vm(struct machine *machine, GError **error)
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
 		return false;
+	/* Paused until all are there: one that runs already could ask for one whose thread cannot be told yet. */
+	vm->paused = true;
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
 		if (!vcpu_start(&vm->vcpus[i], error))
 			return false;
+	vcpu_pause_all(vm, false);
 	return true;
 }
 

@@ -10,6 +10,7 @@
 #include "xen/abi.h"
 #include <xen/io/xs_wire.h>
 
+#include "vmm/event_source.h"
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
 #include "vmm/trace.h"
@@ -174,7 +175,7 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 		return NULL;
 	}
 	ring_publish(&ring->page->server_features, XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
-	ring->source = g_unix_fd_add(port->from_guest_fd, G_IO_IN, on_port, ring);
+	ring->source = event_source_add(port->from_guest_fd, G_IO_IN, on_port, ring);
 	return ring;
 }
 
