@@ -7,10 +7,14 @@
 source "$(dirname "$0")/lib/test.sh"
 
 IFS=- read -r type kernel <<<"$1"
-# What is online is told each time it changes; a vCPU that is plugged in does some work.
+# What is online is told each time it changes; a vCPU that is plugged in does some work. Linux makes it present; to bring
+# it up is udev's work elsewhere, and the script's here.
 guest_script <<'GUEST'
 said=
 while ! xenstore read control/end >/dev/null 2>&1; do
+  if [ "$(xenstore read cpu/1/availability)" = online ] && [ "$(cat /sys/devices/system/cpu/cpu1/online)" = 0 ]; then
+    echo 1 >/sys/devices/system/cpu/cpu1/online
+  fi
   online=$(cat /sys/devices/system/cpu/online)
   if [ "$online" != "$said" ]; then
     said=$online
