@@ -163,6 +163,11 @@ static int dry_run(const struct run *run)
 		printf("shim's command line: %s\n", run->shim_command_line);
 	}
 	printf("guest's command line: %s\n", config->guest_command_line);
+	for (guint i = 0; i < config->disks->len; i++) {
+		const struct disk_config *disk = config->disks->pdata[i];
+
+		printf("disk %s: %s%s\n", disk->vdev, disk->target, disk->readonly ? " (read-only)" : "");
+	}
 	printf("vcpus: %u", config->n_vcpus);
 	if (config->max_vcpus > config->n_vcpus)
 		printf(", up to %u by dom1 vcpu-set", config->max_vcpus);
@@ -382,7 +387,8 @@ static bool prepare(struct run *run, GError **error)
 	if (run->config.dry_run)
 		return true;
 	run->setup.kvm_fd = kvm_open(NULL, error);
-	if (run->setup.kvm_fd < 0 || !run_folder_take(&run->folder, run->config.name, error))
+	if (run->setup.kvm_fd < 0 || !run_folder_take(&run->folder, run->config.name, error) ||
+	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error))
 		return false;
 	bool opened = open_files(run, error);
 	settle_output_files(run, !opened);
@@ -421,6 +427,7 @@ static void release(struct run *run)
 		unlink(run->socket_path);
 	g_free(run->socket_path);
 	run_folder_release(&run->folder);
+	block_files_close(run->setup.disks, run->setup.n_disks);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
 	symbols_free(run->symbols);

@@ -105,9 +105,6 @@ static gboolean refuse(const struct config_origin *origin, const char *what, con
 /* What is understood and not there yet is refused: a guest without its disk would be no help to anybody. */
 static gboolean check_offered(const struct guest_config *config, GPtrArray *warnings, GError **error)
 {
-	if (config->disks->len > 0)
-		return refuse(&((struct disk_config *)config->disks->pdata[0])->origin, "disk",
-			      "dom1 has no disks yet; boot from an initramfs", error);
 	if (config->vifs->len > 0)
 		return refuse(&((struct vif_config *)config->vifs->pdata[0])->origin, "vif",
 			      "dom1 has no network yet; leave it out", error);
@@ -119,7 +116,7 @@ static gboolean check_offered(const struct guest_config *config, GPtrArray *warn
 			      "dom1 has the console only; leave it out", error);
 	if (config->firmware.origin.file)
 		return refuse(&config->firmware.origin, "bootloader",
-			      "a boot loader needs disks, which dom1 does not have yet; give kernel=", error);
+			      "dom1 starts no boot loader yet; give kernel=", error);
 	if (config->maxmem_bytes.origin.file && config->maxmem_bytes.value > config->memory_bytes.value)
 		config_warn(warnings, &config->maxmem_bytes.origin, "maxmem: memory does not grow later: ignored");
 	if (config->cpus.origin.file)
@@ -151,6 +148,7 @@ static char *number_word(const struct config_number *number)
 
 static void take(struct guest_file *file, const struct guest_config *config)
 {
+	file->disks = g_ptr_array_ref(config->disks);
 	file->name = g_strdup(config->name.value);
 	file->uuid = g_strdup(config->uuid.value);
 	file->kernel = g_strdup(config->kernel.value);
@@ -178,10 +176,14 @@ gboolean guest_file_read(struct guest_file *file, const char *path, GPtrArray *w
 		      action_word(&config->on_poweroff, "on_poweroff", &file->on_poweroff, error) &&
 		      action_word(&config->on_reboot, "on_reboot", &file->on_reboot, error) &&
 		      action_word(&config->on_crash, "on_crash", &file->on_crash, error);
-	if (ok)
+	if (ok) {
 		take(file, config);
-	else
+		/* The configuration's own copy of the name goes with it. */
+		for (guint i = 0; i < file->disks->len; i++)
+			((struct disk_config *)file->disks->pdata[i])->origin.file = path;
+	} else {
 		guest_file_clear(file);
+	}
 	guest_config_free(config);
 	return ok;
 }
@@ -194,6 +196,7 @@ void guest_file_clear(struct guest_file *file)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);
+	g_clear_pointer(&file->disks, g_ptr_array_unref);
 }
 
 /* Writing */
@@ -228,6 +231,8 @@ GBytes *guest_file_dump(const struct vm_config *config, GError **error)
 	guest->max_grant_frames = (struct config_number){ config->max_grant_frames, origin };
 	if (config->max_event_channels)
 		guest->max_event_channels = (struct config_number){ config->max_event_channels, origin };
+	g_ptr_array_unref(guest->disks);
+	guest->disks = g_ptr_array_ref(config->disks);
 	say_action(&guest->on_poweroff, config->on_poweroff, &origin);
 	say_action(&guest->on_reboot, config->on_reboot, &origin);
 	say_action(&guest->on_crash, config->on_crash, &origin);

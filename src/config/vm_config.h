@@ -40,6 +40,7 @@ struct vm_config {
 	unsigned int max_grant_frames;
 	enum console_kind console;
 	char *console_path;
+	GPtrArray *disks; /* of struct disk_config *, each with its vdev; never NULL */
 	char *console_log_path;
 	char *shim_log_path;
 	char *report_path;

@@ -226,7 +226,7 @@ static bool start_backends(struct machine *machine, GError **error)
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 		return false;
 	}
-	return true;
+	return machine_start_disks(machine, error);
 }
 
 static bool start_vm(struct machine *machine, GError **error)
@@ -314,6 +314,7 @@ static void stop_vm(struct machine *machine)
 			      machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
+	machine_stop_disks(machine);
 	xenstore_socket_free(machine->xenstore_socket);
 	machine->xenstore_socket = NULL;
 	console_free(machine->console);
@@ -385,15 +386,20 @@ static int plan_file(const struct boot_plan *plan)
  */
 static void close_other_files(const struct machine_setup *setup)
 {
-	int kept[] = {
+	const int fixed[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, plan_file(setup->plan), INT_MAX,
 	};
+	const size_t n_kept = G_N_ELEMENTS(fixed) + setup->n_disks;
+	g_autofree int *kept = g_new(int, n_kept);
 	int last = STDERR_FILENO;
 
-	qsort(kept, G_N_ELEMENTS(kept), sizeof(kept[0]), compare_fds);
-	for (size_t i = 0; i < G_N_ELEMENTS(kept); i++) {
+	memcpy(kept, fixed, sizeof(fixed));
+	for (size_t i = 0; i < setup->n_disks; i++)
+		kept[G_N_ELEMENTS(fixed) + i] = setup->disks[i].fd;
+	qsort(kept, n_kept, sizeof(kept[0]), compare_fds);
+	for (size_t i = 0; i < n_kept; i++) {
 		if (kept[i] <= last)
 			continue;
 		if (kept[i] > last + 1)

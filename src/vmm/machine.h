@@ -10,6 +10,7 @@
 
 #include <termios.h>
 
+#include "backend/block_file.h"
 #include "backend/console.h"
 #include "config/vm_config.h"
 #include "shim/boot_plan.h"
@@ -28,6 +29,8 @@ struct machine_setup {
 	int shim_log_fd; /* -1: none */
 	int trace_fd;    /* -1: nothing is traced */
 	struct console_files console;
+	struct block_file *disks; /* n_disks of them, locked; borrowed */
+	size_t n_disks;
 	bool console_patient; /* its reader is worth waiting for when the domain has ended */
 	bool sample_memory;
 

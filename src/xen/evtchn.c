@@ -221,6 +221,16 @@ int evtchn_backend_bind(struct evtchn_table *table, uint32_t port)
 	return 0;
 }
 
+void evtchn_backend_unbind(struct evtchn_table *table, uint32_t port)
+{
+	struct evtchn_port *bound = bound_port(table, port);
+
+	if (!bound || bound->kind != EVTCHN_BACKEND || bound->reserved)
+		return;
+	bound->kind = EVTCHN_UNBOUND;
+	bound->remote_port = 0;
+}
+
 int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port)
 {
 	int rc = evtchn_alloc_unbound(table, DOMID_SELF, BACKEND_DOMID, port);

@@ -81,7 +81,9 @@ bool evtchn_is_bound(const struct evtchn_table *table, uint32_t port);
 
 /* A back end (domain 0) takes an unbound port that waits for it. */
 int evtchn_backend_bind(struct evtchn_table *table, uint32_t port);
-/* The same with a fresh port that the guest finds bound from the start. */
+/* The back end's end is closed: the guest's port waits for domain 0 again, as when Xen closes the far end of a channel. */
+void evtchn_backend_unbind(struct evtchn_table *table, uint32_t port);
+/* As bind, with a fresh port that the guest finds bound from the start. */
 int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port);
 
 struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port);

@@ -85,6 +85,20 @@ const struct evtchn_backend *evtchn_kvm_backend(const struct evtchn_kvm *kvm, ui
 	return i < BACKENDS_MAX ? &kvm->backends[i]->public : NULL;
 }
 
+void evtchn_kvm_release(struct evtchn_kvm *kvm, const struct evtchn_backend *backend)
+{
+	struct backend_slot **link = &kvm->retired;
+
+	while (*link && &(*link)->public != backend)
+		link = &(*link)->next_retired;
+	if (*link) {
+		struct backend_slot *slot = *link;
+
+		*link = slot->next_retired;
+		backend_slot_free(slot);
+	}
+}
+
 static int set_routes(const struct evtchn_kvm *kvm)
 {
 	struct kvm_irq_routing *routing = calloc(1, sizeof(*routing) + BACKENDS_MAX * sizeof(routing->entries[0]));

@@ -20,7 +20,7 @@
 
 struct evtchn_kvm;
 
-/* The back end's side of a port. Owned by evtchn_kvm, valid until evtchn_kvm_free(), even when the guest closes it. */
+/* The back end's side of a port. Owned by evtchn_kvm, valid until it is released or all are freed, even when the guest closes it. */
 struct evtchn_backend {
 	int from_guest_fd; /* eventfd: readable when the guest sent */
 	int to_guest_fd;   /* eventfd: write to it to send */
@@ -36,6 +36,12 @@ int evtchn_kvm_sync(struct evtchn_kvm *kvm, uint32_t port);
 
 /* NULL: no back end has this port. */
 const struct evtchn_backend *evtchn_kvm_backend(const struct evtchn_kvm *kvm, uint32_t port);
+
+/*
+ * The back end looks at it no more: a port that is closed, or unbound and synced, gives its descriptors back. Else a guest
+ * that connects again and again would use up the host's.
+ */
+void evtchn_kvm_release(struct evtchn_kvm *kvm, const struct evtchn_backend *backend);
 
 /* Sets a port of the guest pending and tells its vCPU. */
 void evtchn_kvm_deliver(const struct evtchn_kvm *kvm, uint32_t port);

@@ -10,6 +10,7 @@
 #include <glib/gstdio.h>
 
 #include "config/guest_file.h"
+#include "config/guest_config.h"
 #include "config/vm_config.h"
 #include "vmm/error.h"
 #include "vmm/layout.h"
@@ -519,6 +520,42 @@ static void test_dump(void)
 	check_dump(WORDS("--kernel=/a b/k", "--initrd=i", "--shim=/s", "--shim-append=x y", "--vcpus=2", "--max-vcpus=32",
 			 "--max-event-channels=1023", "--max-grant-frames=1", "--on-poweroff=restart", "--on-reboot=stop",
 			 "--on-crash=restart"));
+	check_dump(WORDS("--kernel=k", "--disk=a,ro", "--disk=/b/c,vdev=xvdd,cache=direct,serial=x,on-error=stop"));
+}
+
+static const struct disk_config *disk_of(const struct vm_config *config, guint n)
+{
+	g_assert_cmpuint(n, <, config->disks->len);
+	return config->disks->pdata[n];
+}
+
+/* Names are settled: those that were given stay, the others get what is free, in order. */
+static void test_disks(void)
+{
+	struct vm_config config;
+
+	parse_ok(&config, WORDS("--kernel=k", "--disk=a", "--disk=b,ro,vdev=xvda", "--disk", "/c,raw,xvdc,w", "--disk=d,serial=s1",
+				"--disk=vdev=sda,target=e,f"));
+	g_assert_cmpuint(config.disks->len, ==, 5);
+	g_assert_cmpstr(disk_of(&config, 0)->vdev, ==, "xvdb");
+	g_assert_cmpstr(disk_of(&config, 1)->vdev, ==, "xvda");
+	g_assert_true(disk_of(&config, 1)->readonly);
+	g_assert_cmpstr(disk_of(&config, 2)->vdev, ==, "xvdc");
+	g_assert_cmpint(disk_of(&config, 2)->format, ==, DISK_FORMAT_RAW);
+	g_assert_cmpstr(disk_of(&config, 3)->vdev, ==, "xvdd");
+	g_assert_cmpstr(disk_of(&config, 4)->target, ==, "e,f");
+	vm_config_clear(&config);
+
+	parse_ok(&config, WORDS("--kernel=k"));
+	g_assert_cmpuint(config.disks->len, ==, 0);
+	vm_config_clear(&config);
+	expect_refusal(WORDS("--kernel=k", "--disk="), "--disk");
+	expect_refusal(WORDS("--kernel=k", "--disk=a,qcow2"), "qcow2");
+	expect_refusal(WORDS("--kernel=k", "--disk=nbd://host/x"), "NBD");
+	expect_refusal(WORDS("--kernel=k", "--disk=a,snapshot=on"), "snapshot");
+	expect_refusal(WORDS("--kernel=k", "--disk=a,on-error=enospc-pause"), "enospc-pause");
+	expect_refusal(WORDS("--kernel=k", "--disk=a,vdev=xvdb", "--disk=b,vdev=d1"), "vdev");
+	expect_refusal(WORDS("--kernel=k", "--disk=a,vdev=nvme0"), "--disk");
 }
 
 /* A version is two numbers and a dot: no blanks, no signs. */
@@ -722,6 +759,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm_config/names", test_names);
 	g_test_add_func("/vm_config/refusals", test_refusals);
 	g_test_add_func("/vm_config/dump", test_dump);
+	g_test_add_func("/vm_config/disks", test_disks);
 	g_test_add_func("/vm_config/xen-version-junk", test_xen_version_junk);
 	g_test_add_func("/vm_config/refusals-with-newlines", test_refusals_with_newlines);
 	g_test_add_func("/vm_config/refusals-name-the-option-for-any-bytes",

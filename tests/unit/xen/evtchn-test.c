@@ -567,11 +567,38 @@ static void test_lowest_port_first(void)
 	pair_free(&pair);
 }
 
+/* A back end that lets go of a port leaves it waiting for domain 0, so that it can be taken again; console and xenstore stay. */
+static void test_backend_unbind(void)
+{
+	struct pair pair = pair_new(1);
+	uint32_t port, reserved, ignored;
+
+	g_assert_cmpint(evtchn_backend_reserve(pair.table, &reserved), ==, 0);
+	g_assert_cmpint(evtchn_alloc_unbound(pair.table, DOMID_SELF, 0, &port), ==, 0);
+	for (int i = 0; i < 2; i++) {
+		g_assert_cmpint(evtchn_backend_bind(pair.table, port), ==, 0);
+		g_assert_cmpint(evtchn_view(pair.table, port).target, ==, EVTCHN_VIEW_EVENTFD);
+		evtchn_backend_unbind(pair.table, port);
+		g_assert_cmpint(evtchn_view(pair.table, port).target, ==, EVTCHN_VIEW_NONE);
+	}
+	evtchn_backend_unbind(pair.table, reserved);
+	g_assert_cmpint(evtchn_view(pair.table, reserved).target, ==, EVTCHN_VIEW_EVENTFD);
+	/* What is none of a back end's stays as it is. */
+	g_assert_cmpint(evtchn_close(pair.table, port, &ignored), ==, 0);
+	evtchn_backend_unbind(pair.table, port);
+	g_assert_cmpint(evtchn_bind_ipi(pair.table, 0, &port), ==, 0);
+	evtchn_backend_unbind(pair.table, port);
+	evtchn_backend_unbind(pair.table, UINT32_MAX);
+	g_assert_cmpint(evtchn_view(pair.table, port).target, ==, EVTCHN_VIEW_PORT);
+	pair_free(&pair);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/evtchn/moved-virq-can-be-bound-again", test_moved_virq_can_be_bound_again);
 	g_test_add_func("/evtchn/lowest-port-first", test_lowest_port_first);
+	g_test_add_func("/evtchn/backend-unbind", test_backend_unbind);
 	g_test_add_func("/evtchn/model", test_model);
 	g_test_add_func("/evtchn/full-table", test_full_table);
 	g_test_add_func("/evtchn/every-errno-was-reached", test_every_errno_was_reached);

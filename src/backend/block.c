@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+#include "backend/block.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/io/protocols.h>
+
+#include "backend/block_file.h"
+#include "backend/xenbus.h"
+#include "vmm/guest_memory.h"
+#include "vmm/record.h"
+#include "xen/domid.h"
+#include "xen/grant.h"
+
+#define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+/* One use of the rings: from the front end's Initialised to its Closed. */
+struct attachment {
+	struct block_connection connection;
+	struct block_device *device;
+	struct backend_port ports[BLOCK_QUEUES_MAX];
+	unsigned int n_ports;
+	uint32_t refs[BLOCK_QUEUES_MAX * BLOCK_RING_PAGES_MAX]; /* of the rings' pages, held */
+	unsigned int n_refs;
+	unsigned int ring_pages; /* of each queue */
+	bool stopping;
+};
+
+struct block_device {
+	const struct block_env *env;
+	const struct block_file *file;
+	struct block_target target;
+	struct xenbus_device *bus;
+	struct attachment *attachment; /* NULL: the guest does not use the disk */
+	struct block_counters counters; /* of former attachments */
+	bool was_connected;
+};
+
+/* Letting go */
+
+static void free_attachment(struct attachment *attachment)
+{
+	const struct block_env *env = attachment->device->env;
+
+	for (unsigned int i = 0; i < attachment->n_ports; i++)
+		env->ports->unbind(env->ports_opaque, &attachment->ports[i]);
+	pthread_mutex_lock(env->grants_lock);
+	for (unsigned int i = 0; i < attachment->n_refs; i++)
+		grant_release(env->grants, attachment->refs[i], false);
+	pthread_mutex_unlock(env->grants_lock);
+	attachment->device->attachment = NULL;
+	free(attachment);
+}
+
+static void add_counters(struct block_counters *sum, const struct block_counters *more)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)more;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+static void on_stopped(struct io_task *task)
+{
+	struct attachment *attachment = CONTAINER(task, struct attachment, connection.stopped_reply);
+	struct block_device *device = attachment->device;
+
+	add_counters(&device->counters, &attachment->connection.counters);
+	free_attachment(attachment);
+	xenbus_device_detached(device->bus);
+}
+
+static void on_broken(struct io_task *task)
+{
+	struct attachment *attachment = CONTAINER(task, struct attachment, connection.broken_reply);
+
+	xenbus_device_fail(attachment->device->bus, attachment->connection.broken);
+}
+
+static void detach(void *opaque)
+{
+	struct attachment *attachment = ((struct block_device *)opaque)->attachment;
+
+	/* Whoever wants it first: the guest, or the end of the domain. */
+	if (!attachment->stopping)
+		block_connection_stop(&attachment->connection);
+	attachment->stopping = true;
+}
+
+/* Coming into use */
+
+static const char *read_layout(const struct block_device *device, const struct block_layout **layout)
+{
+	char protocol[32];
+
+	*layout = &BLOCK_LAYOUT_64;
+	/* Without the node it is the native one: of a back end of 64 bits. */
+	if (!xenbus_has_node(device->bus, "protocol"))
+		return NULL;
+	if (!xenbus_read_text(device->bus, "protocol", protocol, sizeof(protocol)))
+		return "protocol is not a word";
+	if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_32) == 0)
+		*layout = &BLOCK_LAYOUT_32;
+	else if (strcmp(protocol, XEN_IO_PROTO_ABI_X86_64) != 0)
+		return "protocol is neither x86_64-abi nor x86_32-abi";
+	return NULL;
+}
+
+/* A ring page, held for as long as the ring is used. */
+static uint8_t *claim_ring_page(struct attachment *attachment, uint32_t ref)
+{
+	const struct block_env *env = attachment->device->env;
+	struct grant_page page;
+
+	pthread_mutex_lock(env->grants_lock);
+	int16_t status = grant_acquire(env->grants, ref, BACKEND_DOMID, false, true, &page);
+	pthread_mutex_unlock(env->grants_lock);
+	if (status != GNTST_okay)
+		return NULL;
+	attachment->refs[attachment->n_refs++] = ref;
+	if (page.gfn > UINT64_MAX / BLOCK_PAGE_BYTES - 1)
+		return NULL;
+	return guest_memory_span(env->memory, page.gfn * BLOCK_PAGE_BYTES, BLOCK_PAGE_BYTES);
+}
+
+/* folder: "" or "queue-N/". */
+static const char *open_queue(struct attachment *attachment, unsigned int number, const char *folder,
+			      const struct block_layout *layout, bool numbered_refs)
+{
+	const struct block_env *env = attachment->device->env;
+	struct xenbus_device *bus = attachment->device->bus;
+	struct block_queue *queue = &attachment->connection.queues[number];
+	struct backend_port *port = &attachment->ports[number];
+	uint32_t ref, port_number;
+	char key[48];
+
+	queue->ring.layout = layout;
+	for (unsigned int i = 0; i < attachment->ring_pages; i++) {
+		if (numbered_refs)
+			g_snprintf(key, sizeof(key), "%sring-ref%u", folder, i);
+		else
+			g_snprintf(key, sizeof(key), "%sring-ref", folder);
+		if (!xenbus_read_number(bus, key, &ref))
+			return "a ring-ref is missing, or not a number";
+		queue->ring.pages[i] = claim_ring_page(attachment, ref);
+		if (!queue->ring.pages[i])
+			return "a ring-ref is not a grant of a page of RAM to domain 0";
+	}
+	block_ring_init(&queue->ring, attachment->ring_pages);
+	g_snprintf(key, sizeof(key), "%sevent-channel", folder);
+	if (!xenbus_read_number(bus, key, &port_number))
+		return "an event-channel is missing, or not a number";
+	if (!env->ports->bind(env->ports_opaque, port_number, port))
+		return "an event-channel does not wait for domain 0";
+	attachment->n_ports++;
+	queue->kick.fd = port->from_guest_fd;
+	queue->notify_fd = port->to_guest_fd;
+	return NULL;
+}
+
+static const char *open_queues(struct attachment *attachment)
+{
+	struct xenbus_device *bus = attachment->device->bus;
+	struct block_connection *connection = &attachment->connection;
+	const struct block_layout *layout;
+	uint32_t n_queues = 1, order = 0;
+	bool has_order = xenbus_has_node(bus, "ring-page-order"), has_queues = xenbus_has_node(bus, "multi-queue-num-queues");
+	const char *why = read_layout(attachment->device, &layout);
+
+	if (why)
+		return why;
+	if (has_order && (!xenbus_read_number(bus, "ring-page-order", &order) || order > BLOCK_RING_ORDER_MAX))
+		return "ring-page-order is more than max-ring-page-order";
+	if (has_queues && (!xenbus_read_number(bus, "multi-queue-num-queues", &n_queues) || n_queues == 0 ||
+			   n_queues > attachment->device->env->max_queues))
+		return "multi-queue-num-queues is not 1 to multi-queue-max-queues";
+	attachment->ring_pages = 1u << order;
+	for (uint32_t i = 0; i < n_queues && !why; i++) {
+		char folder[16] = "";
+
+		if (n_queues > 1)
+			g_snprintf(folder, sizeof(folder), "queue-%u/", i);
+		why = open_queue(attachment, i, folder, layout, has_order && order > 0);
+	}
+	connection->n_queues = n_queues;
+	return why;
+}
+
+static const char *attach(void *opaque)
+{
+	struct block_device *device = opaque;
+	struct attachment *attachment = calloc(1, sizeof(*attachment));
+
+	if (!attachment)
+		return "the host is out of memory";
+	attachment->device = device;
+	attachment->connection.target = &device->target;
+	attachment->connection.broken_reply.run = on_broken;
+	attachment->connection.stopped_reply.run = on_stopped;
+	device->attachment = attachment;
+
+	const char *why = open_queues(attachment);
+	if (why) {
+		free_attachment(attachment);
+		return why;
+	}
+	block_connection_start(&attachment->connection);
+	if (device->env->record && !device->was_connected)
+		record_phase(device->env->record, PHASE_DEVICE_CONNECTED, xenbus_device_name(device->bus));
+	device->was_connected = true;
+	return NULL;
+}
+
+static const struct xenbus_device_ops OPS = { attach, detach };
+
+/* The I/O thread's. */
+static void on_failed(void *opaque, enum io_kind kind, int error)
+{
+	static const char *const verbs[] = { "read", "written", "flushed", "discarded" };
+	const struct block_device *device = opaque;
+	const struct block_env *env = device->env;
+
+	if (!device->file->stop_on_error || !env->end)
+		return;
+	g_autofree char *why = g_strdup_printf("disk %s: %s could not be %s: %s (on-error=stop)", device->file->vdev,
+					       device->file->path, verbs[kind], g_strerror(error));
+	env->end(env->end_opaque, why);
+}
+
+/* What the guest is told of the disk. Numbers are of 512-byte sectors whatever the sector size. */
+static int write_nodes(struct block_device *device)
+{
+	const struct block_file *file = device->file;
+	struct xenbus_device *bus = device->bus;
+	const struct block_limits *limits = &device->target.limits;
+	const struct {
+		const char *key;
+		uint64_t value;
+		bool wanted;
+	} numbers[] = {
+		{ "sectors", limits->n_sectors, true },
+		{ "sector-size", BLOCK_SECTOR_BYTES, true },
+		{ "physical-sector-size", file->physical_sector_bytes, true },
+		{ "info", (limits->read_only ? VDISK_READONLY : 0u) | (file->cdrom ? VDISK_CDROM : 0u), true },
+		{ "feature-flush-cache", 1, !limits->read_only },
+		{ "feature-discard", 1, limits->discard },
+		{ "discard-granularity", file->discard_granularity_bytes, limits->discard },
+		{ "discard-alignment", 0, limits->discard },
+		{ "discard-secure", 0, limits->discard },
+		{ "feature-max-indirect-segments", BLOCK_SEGMENTS_MAX, true },
+		{ "max-ring-page-order", BLOCK_RING_ORDER_MAX, true },
+		{ "multi-queue-max-queues", device->env->max_queues, true },
+	};
+	int rc = xenbus_write_guests(bus, "virtual-device", "%u", file->number);
+
+	if (rc == 0)
+		rc = xenbus_write_guests(bus, "device-type", "%s", file->cdrom ? "cdrom" : "disk");
+	if (rc == 0)
+		rc = xenbus_write_ours(bus, "dev", "%s", file->vdev);
+	if (rc == 0)
+		rc = xenbus_write_ours(bus, "mode", "%s", limits->read_only ? "r" : "w");
+	if (rc == 0 && file->serial)
+		rc = xenbus_write_ours(bus, "serial", "%s", file->serial);
+	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(numbers); i++)
+		if (numbers[i].wanted)
+			rc = xenbus_write_ours(bus, numbers[i].key, "%" G_GUINT64_FORMAT, numbers[i].value);
+	return rc;
+}
+
+struct block_device *block_device_new(const struct block_env *env, const struct block_file *file)
+{
+	struct block_device *device = g_new0(struct block_device, 1);
+
+	device->env = env;
+	device->file = file;
+	device->target = (struct block_target){
+		.fd = file->fd,
+		.at_once = file->at_once,
+		.ignore_flush = file->ignore_flush,
+		.limits = { .n_sectors = file->n_sectors, .read_only = file->read_only, .discard = file->discard },
+		.memory = env->memory,
+		.grants = env->grants,
+		.grants_lock = env->grants_lock,
+		.io = env->io,
+		.failed = on_failed,
+		.opaque = device,
+	};
+	device->bus = xenbus_device_new(env->store, "vbd", file->number, &OPS, device);
+	if (!device->bus || write_nodes(device) != 0 || xenbus_device_start(device->bus) != 0) {
+		block_device_free(device);
+		return NULL;
+	}
+	return device;
+}
+
+void block_device_free(struct block_device *device)
+{
+	if (!device)
+		return;
+	if (device->attachment)
+		detach(device);
+	while (device->attachment)
+		io_thread_wait_reply(device->env->io);
+	xenbus_device_free(device->bus);
+	g_free(device);
+}
+
+struct block_counters block_device_counters(const struct block_device *device)
+{
+	return device->counters;
+}

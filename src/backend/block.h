@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A PV disk: what the guest reads of it in the xenstore, and how its rings come into use and out of it. The data path is
+ * block_queue.h. docs/backends.md describes the protocol as built.
+ *
+ * Thread: the main thread.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "backend/backend_port.h"
+#include "backend/block_queue.h"
+
+struct block_device;
+struct block_file;
+struct record;
+struct xenstore;
+
+/* What all disks of a domain share. Borrowed. */
+struct block_env {
+	struct xenstore *store;
+	struct guest_memory *memory;
+	struct grant_table *grants;
+	pthread_mutex_t *grants_lock;
+	struct io_thread *io;
+	const struct backend_port_ops *ports;
+	void *ports_opaque;
+	unsigned int max_queues; /* as many as vCPUs, up to BLOCK_QUEUES_MAX */
+	struct record *record;   /* NULL: nobody wants to know when a disk is connected */
+	/* The policy of the disk is to end the domain, and its file has failed. Any thread. */
+	void (*end)(void *opaque, const char *why);
+	void *end_opaque;
+};
+
+/* The device in state InitWait. env and file are borrowed. NULL when memory is out. */
+struct block_device *block_device_new(const struct block_env *env, const struct block_file *file);
+/* Waits for what is in flight. The guest must not run any more, or the disk be closed. */
+void block_device_free(struct block_device *device);
+
+struct block_counters block_device_counters(const struct block_device *device);

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#include "backend/block_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+#include <linux/magic.h>
+
+#include "backend/block_request.h"
+#include "config/guest_config.h"
+#include "config/xl_cfg.h"
+#include "vmm/error.h"
+
+static gboolean file_error(GError **error, const struct disk_config *disk, const char *reason, const char *remedy)
+{
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE, "%s: cannot use it as disk %s: %s: %s", disk->target, disk->vdev, reason,
+		    remedy);
+	return FALSE;
+}
+
+static gboolean open_file(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	const int access = disk->readonly ? O_RDONLY : O_RDWR;
+	const int direct = disk->cache == DISK_CACHE_DIRECT ? O_DIRECT : 0;
+
+	/* O_NONBLOCK: opening a FIFO must not wait. It means nothing to what a disk may be. */
+	file->fd = open(disk->target, access | direct | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd >= 0)
+		return TRUE;
+	if (errno == EINVAL && direct)
+		return file_error(error, disk, "its file system has no direct I/O", "leave out cache=direct");
+	if (!disk->readonly && (errno == EACCES || errno == EROFS || errno == EPERM))
+		return file_error(error, disk, g_strerror(errno), "say ro if the guest need not write to it");
+	return file_error(error, disk, g_strerror(errno), "check its path and who may use it");
+}
+
+static gboolean lock_file(const struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	struct flock lock = { .l_type = file->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0)
+		return TRUE;
+	if (errno != EAGAIN && errno != EACCES)
+		return file_error(error, disk, g_strerror(errno), "its file system has no locks; copy it to one that has");
+	g_autofree char *holder = block_holder_describe(file->fd);
+	g_autofree char *reason = g_strdup_printf("it is in use by %s", holder ? holder : "another process");
+	return file_error(error, disk, reason, file->read_only ? "who writes to it has it alone; wait for its end" :
+								 "a disk that is written has one user; give both ro, or copy it");
+}
+
+static gboolean measure(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	uint64_t len_bytes = 0;
+	unsigned int physical = 0;
+	struct stat status;
+
+	if (fstat(file->fd, &status) != 0)
+		return file_error(error, disk, g_strerror(errno), "check its path");
+	if (S_ISBLK(status.st_mode)) {
+		if (ioctl(file->fd, BLKGETSIZE64, &len_bytes) != 0)
+			return file_error(error, disk, g_strerror(errno), "give another device");
+		if (ioctl(file->fd, BLKPBSZGET, &physical) == 0)
+			file->physical_sector_bytes = physical;
+	} else if (S_ISREG(status.st_mode)) {
+		len_bytes = (uint64_t)status.st_size;
+		file->discard_granularity_bytes = (uint32_t)status.st_blksize;
+	} else {
+		return file_error(error, disk, S_ISDIR(status.st_mode) ? "a directory" : "neither a file nor a block device",
+				  "give an image or a block device");
+	}
+	file->n_sectors = len_bytes / BLOCK_SECTOR_BYTES;
+	if (file->n_sectors == 0)
+		return file_error(error, disk, "it has less than one sector", "make it as large as the disk is to be: truncate -s 1G FILE");
+	return TRUE;
+}
+
+/* A raw disk may hold anything; but who says nothing of the format and gives an image of another one has forgotten it. */
+static gboolean check_format(const struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	static const struct {
+		const char *magic, *name;
+	} formats[] = { { "QFI\xfb", "qcow2" }, { "KDMV", "VMDK" }, { "conectix", "VHD" }, { "vhdxfile", "VHDX" } };
+	void *buffer;
+
+	if (disk->format == DISK_FORMAT_RAW || posix_memalign(&buffer, 4096, 4096) != 0)
+		return TRUE;
+	memset(buffer, 0, 4096);
+	/* A page, aligned: cache=direct may want that. What cannot be read fails in the guest, with its own error. */
+	ssize_t got = pread(file->fd, buffer, 4096, 0);
+	gboolean ok = TRUE;
+	for (size_t i = 0; ok && got > 0 && i < G_N_ELEMENTS(formats); i++)
+		if (memcmp(buffer, formats[i].magic, strlen(formats[i].magic)) == 0) {
+			g_autofree char *reason = g_strdup_printf("it begins like a %s image, and only raw ones can be used", formats[i].name);
+
+			ok = file_error(error, disk, reason, "convert it with qemu-img, or say format=raw if its bytes are the disk");
+		}
+	free(buffer);
+	return ok;
+}
+
+/* Guests address 512-byte sectors and give memory aligned to 512 bytes: direct I/O must take both. */
+static gboolean check_direct(const struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	void *buffer;
+
+	if (disk->cache != DISK_CACHE_DIRECT || posix_memalign(&buffer, 4096, 4096) != 0)
+		return TRUE;
+	uint8_t *odd = (uint8_t *)buffer + BLOCK_SECTOR_BYTES;
+	off_t offset = file->n_sectors > 1 ? BLOCK_SECTOR_BYTES : 0;
+	bool refused = pread(file->fd, odd, BLOCK_SECTOR_BYTES, offset) < 0 && errno == EINVAL;
+
+	free(buffer);
+	return !refused || file_error(error, disk, "direct I/O wants more than 512-byte sectors there", "leave out cache=direct");
+}
+
+gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	struct statfs fs;
+
+	*file = (struct block_file){
+		.fd = -1,
+		.path = g_strdup(disk->target),
+		.vdev = g_strdup(disk->vdev),
+		.serial = g_strdup(disk->serial),
+		.physical_sector_bytes = BLOCK_SECTOR_BYTES,
+		.discard_granularity_bytes = 4096,
+		.read_only = disk->readonly,
+		.discard = !disk->readonly && disk->discard != DISK_DISCARD_OFF,
+		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
+		.stop_on_error = disk->on_error == DISK_ON_ERROR_STOP,
+		.cdrom = disk->cdrom,
+	};
+	if (open_file(file, disk, error) && xl_disk_vdev_number(disk->vdev, &file->number) && measure(file, disk, error) &&
+	    lock_file(file, disk, error) && check_format(file, disk, error) && check_direct(file, disk, error)) {
+		/* Memory: io_uring would give it to a worker thread, as it has no way to say that it would not block. */
+		file->at_once = fstatfs(file->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+		return TRUE;
+	}
+	block_file_close(file);
+	return FALSE;
+}
+
+void block_file_close(struct block_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	g_free(file->path);
+	g_free(file->vdev);
+	g_free(file->serial);
+	*file = (struct block_file){ .fd = -1 };
+}
+
+gboolean block_files_open(struct block_file **files, size_t *n_files, const GPtrArray *configs, GError **error)
+{
+	*files = g_new0(struct block_file, configs->len);
+	for (*n_files = 0; *n_files < configs->len; ++*n_files)
+		if (!block_file_open(&(*files)[*n_files], configs->pdata[*n_files], error)) {
+			block_files_close(*files, *n_files);
+			*files = NULL;
+			*n_files = 0;
+			return FALSE;
+		}
+	return TRUE;
+}
+
+void block_files_close(struct block_file *files, size_t n_files)
+{
+	for (size_t i = 0; i < n_files; i++)
+		block_file_close(&files[i]);
+	g_free(files);
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/* What both engines need. System calls: preadv, pwritev, fdatasync, fallocate. */
+#include "backend/io_engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+void io_engine_init(struct io_engine *engine, const struct io_engine_ops *ops)
+{
+	engine->ops = ops;
+	engine->finished = NULL;
+	engine->finished_end = &engine->finished;
+}
+
+static int64_t execute(const struct io_op *op)
+{
+	const off_t offset = (off_t)op->offset_bytes;
+	int64_t rc;
+
+	switch (op->kind) {
+	case IO_READ:
+		rc = preadv(op->fd, op->iov, (int)op->n_iov, offset);
+		break;
+	case IO_WRITE:
+		rc = pwritev(op->fd, op->iov, (int)op->n_iov, offset);
+		break;
+	case IO_FLUSH:
+		rc = fdatasync(op->fd);
+		break;
+	default:
+		rc = fallocate(op->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, (off_t)op->len_bytes);
+		break;
+	}
+	return rc < 0 ? -errno : rc;
+}
+
+void io_op_execute(struct io_engine *engine, struct io_op *op)
+{
+	op->result = execute(op);
+	op->next = NULL;
+	*engine->finished_end = op;
+	engine->finished_end = &op->next;
+}
+
+bool io_engine_run_finished(struct io_engine *engine)
+{
+	struct io_op *op = engine->finished;
+
+	engine->finished = NULL;
+	engine->finished_end = &engine->finished;
+	bool any = op != NULL;
+	while (op) {
+		struct io_op *next = op->next;
+
+		op->done(op);
+		op = next;
+	}
+	return any;
+}

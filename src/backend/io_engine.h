@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How the I/O thread reads and writes files and learns of events: one table of operations, two engines behind it.
+ *
+ *   uring   io_uring: requests of many disks and the guest's events in one system call
+ *   sync    preadv, pwritev, fdatasync, fallocate in the thread itself, events by epoll; where io_uring is forbidden
+ *
+ * A request whose file never blocks (tmpfs) is done at once by both: io_uring would hand it to a worker thread, which
+ * costs more than twice as much. Completion is always told from turn(), never from submit().
+ *
+ * Thread: the one that made the engine.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum io_kind { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD };
+
+/* Owned by who submits it, untouched until done() was called. */
+struct io_op {
+	enum io_kind kind;
+	bool at_once; /* its file never blocks */
+	int fd;
+	uint64_t offset_bytes;
+	uint64_t len_bytes; /* of IO_DISCARD */
+	struct iovec *iov;  /* of IO_READ and IO_WRITE */
+	unsigned int n_iov;
+	void (*done)(struct io_op *op); /* may submit it again */
+	int64_t result; /* bytes, or a negative errno */
+	struct io_op *next;
+};
+
+/* Tells of each write to an eventfd, which is never read: its counter has room for 2^64. */
+struct io_watch {
+	int fd;
+	void (*ready)(struct io_watch *watch);
+	void (*gone)(struct io_watch *watch); /* after unwatch(): it is not looked at any more */
+	bool leaving;
+	struct io_watch *next;
+};
+
+struct io_engine;
+struct io_engine_ops {
+	const char *name;
+	int (*watch)(struct io_engine *engine, struct io_watch *watch); /* 0 or a positive errno */
+	void (*unwatch)(struct io_engine *engine, struct io_watch *watch);
+	void (*submit)(struct io_engine *engine, struct io_op *op);
+	/* Hands over what was submitted, waits until something happened unless something has, and tells of it. */
+	void (*turn)(struct io_engine *engine);
+	void (*free)(struct io_engine *engine);
+};
+
+struct io_engine {
+	const struct io_engine_ops *ops;
+	struct io_op *finished, **finished_end;
+};
+
+/* NULL: errno says why. ENOSYS or EPERM: this host has no io_uring for us. */
+struct io_engine *io_engine_uring_new(void);
+struct io_engine *io_engine_sync_new(void);
+
+/* For the engines. */
+void io_engine_init(struct io_engine *engine, const struct io_engine_ops *ops);
+void io_op_execute(struct io_engine *engine, struct io_op *op); /* now, in this thread; told of by run_finished() */
+bool io_engine_run_finished(struct io_engine *engine); /* TRUE: there was something */

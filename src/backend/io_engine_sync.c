@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/* System calls beside those of io_engine.c: epoll_create1, epoll_ctl, epoll_wait. */
+#include "backend/io_engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 32
+
+struct sync_engine {
+	struct io_engine base;
+	int epoll_fd;
+	struct io_watch *left; /* unwatched, to be told */
+};
+
+static int watch(struct io_engine *engine, struct io_watch *watch)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = watch };
+
+	watch->leaving = false;
+	return epoll_ctl(sync->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0 ? 0 : errno;
+}
+
+static void unwatch(struct io_engine *engine, struct io_watch *watch)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+
+	(void)epoll_ctl(sync->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	watch->leaving = true;
+	watch->next = sync->left;
+	sync->left = watch;
+}
+
+static bool tell_left(struct sync_engine *sync)
+{
+	struct io_watch *watch = sync->left;
+
+	sync->left = NULL;
+	bool any = watch != NULL;
+	while (watch) {
+		struct io_watch *next = watch->next;
+
+		watch->gone(watch);
+		watch = next;
+	}
+	return any;
+}
+
+static void turn(struct io_engine *engine)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+	struct epoll_event events[EVENTS_MAX];
+	bool any = io_engine_run_finished(engine) || engine->finished || sync->left;
+	int n = epoll_wait(sync->epoll_fd, events, EVENTS_MAX, any ? 0 : -1);
+
+	for (int i = 0; i < n; i++) {
+		struct io_watch *ready = events[i].data.ptr;
+
+		/* One that went in this very round is only told of below. */
+		if (!ready->leaving)
+			ready->ready(ready);
+	}
+	(void)tell_left(sync);
+}
+
+static void free_engine(struct io_engine *engine)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+
+	close(sync->epoll_fd);
+	free(sync);
+}
+
+static const struct io_engine_ops OPS = { "sync", watch, unwatch, io_op_execute, turn, free_engine };
+
+struct io_engine *io_engine_sync_new(void)
+{
+	struct sync_engine *sync = calloc(1, sizeof(*sync));
+
+	if (!sync)
+		return NULL;
+	io_engine_init(&sync->base, &OPS);
+	sync->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (sync->epoll_fd < 0) {
+		free(sync);
+		return NULL;
+	}
+	return &sync->base;
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One ring for all files and all events of a domain. Events come by multishot poll: a write to an eventfd is one
+ * completion, without a read of it. System calls: io_uring_setup, io_uring_enter (and mmap at the start).
+ */
+#include "backend/io_engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <liburing.h>
+
+#define SQ_ENTRIES 256u
+#define CQ_ENTRIES 1024u /* more than this wait in the kernel (IORING_FEAT_NODROP) */
+#define BATCH_MAX  64u
+
+/* user_data is the address of an op, or of a watch with the lowest bit set; 0: nobody wants to know. */
+#define IS_WATCH 1u
+
+struct uring_engine {
+	struct io_engine base;
+	struct io_uring ring;
+};
+
+/* A place in the submission queue, which is emptied when it is full. */
+static struct io_uring_sqe *next_sqe(struct uring_engine *uring)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&uring->ring))) {
+		const struct timespec pause = { .tv_nsec = 100 * 1000 };
+
+		/* The kernel is out of memory, or the completion queue overflowed: both pass. */
+		if (io_uring_submit(&uring->ring) < 0)
+			(void)nanosleep(&pause, NULL);
+	}
+	return sqe;
+}
+
+static void arm(struct uring_engine *uring, struct io_watch *watch)
+{
+	struct io_uring_sqe *sqe = next_sqe(uring);
+
+	io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, (uintptr_t)watch | IS_WATCH);
+}
+
+static int watch(struct io_engine *engine, struct io_watch *watch)
+{
+	watch->leaving = false;
+	arm((struct uring_engine *)engine, watch);
+	return 0;
+}
+
+static void unwatch(struct io_engine *engine, struct io_watch *watch)
+{
+	struct io_uring_sqe *sqe = next_sqe((struct uring_engine *)engine);
+
+	/* The poll's own last completion says that it is gone. Not POLL_REMOVE: that fails while an event is on its way. */
+	watch->leaving = true;
+	io_uring_prep_cancel64(sqe, (uintptr_t)watch | IS_WATCH, 0);
+	io_uring_sqe_set_data64(sqe, 0);
+}
+
+static void submit(struct io_engine *engine, struct io_op *op)
+{
+	if (op->at_once) {
+		io_op_execute(engine, op);
+		return;
+	}
+	struct io_uring_sqe *sqe = next_sqe((struct uring_engine *)engine);
+
+	switch (op->kind) {
+	case IO_READ:
+		io_uring_prep_readv(sqe, op->fd, op->iov, op->n_iov, op->offset_bytes);
+		break;
+	case IO_WRITE:
+		io_uring_prep_writev(sqe, op->fd, op->iov, op->n_iov, op->offset_bytes);
+		break;
+	case IO_FLUSH:
+		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case IO_DISCARD:
+		io_uring_prep_fallocate(sqe, op->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->offset_bytes,
+					(off_t)op->len_bytes);
+		break;
+	}
+	io_uring_sqe_set_data64(sqe, (uintptr_t)op);
+}
+
+static void tell_watch(struct uring_engine *uring, struct io_watch *watch, const struct io_uring_cqe *cqe)
+{
+	bool armed = cqe->flags & IORING_CQE_F_MORE;
+
+	if (watch->leaving) {
+		if (!armed)
+			watch->gone(watch);
+		return;
+	}
+	/* The kernel may end a multishot poll at any time. */
+	if (!armed)
+		arm(uring, watch);
+	watch->ready(watch);
+}
+
+static void tell(struct uring_engine *uring, const struct io_uring_cqe *cqe)
+{
+	const uintptr_t data = (uintptr_t)cqe->user_data;
+
+	if (data & IS_WATCH) {
+		tell_watch(uring, (struct io_watch *)(data & ~(uintptr_t)IS_WATCH), cqe);
+	} else if (data) {
+		struct io_op *op = (struct io_op *)data;
+
+		op->result = cqe->res;
+		op->done(op);
+	}
+}
+
+static void turn(struct io_engine *engine)
+{
+	struct uring_engine *uring = (struct uring_engine *)engine;
+	struct io_uring_cqe batch[BATCH_MAX], *cqe;
+	unsigned int head, n = 0;
+	bool any = io_engine_run_finished(engine) || engine->finished;
+
+	/* With deferred task work (DEFER_TASKRUN) only an enter that asks for completions gets them. */
+	if (any)
+		(void)io_uring_submit_and_get_events(&uring->ring);
+	else
+		(void)io_uring_submit_and_wait(&uring->ring, 1);
+	/* Copied: what is called may fill the queues again. */
+	io_uring_for_each_cqe(&uring->ring, head, cqe) {
+		batch[n++] = *cqe;
+		if (n == BATCH_MAX)
+			break;
+	}
+	io_uring_cq_advance(&uring->ring, n);
+	for (unsigned int i = 0; i < n; i++)
+		tell(uring, &batch[i]);
+}
+
+static void free_engine(struct io_engine *engine)
+{
+	struct uring_engine *uring = (struct uring_engine *)engine;
+
+	io_uring_queue_exit(&uring->ring);
+	free(uring);
+}
+
+static const struct io_engine_ops OPS = { "uring", watch, unwatch, submit, turn, free_engine };
+
+struct io_engine *io_engine_uring_new(void)
+{
+	/* Linux 6.1 knows all; what is older gets less. */
+	static const unsigned int flags[] = { IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+					      IORING_SETUP_COOP_TASKRUN, 0 };
+	struct uring_engine *uring = calloc(1, sizeof(*uring));
+	int rc = -EINVAL;
+
+	if (!uring)
+		return NULL;
+	io_engine_init(&uring->base, &OPS);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && rc == -EINVAL; i++) {
+		struct io_uring_params params = { .flags = flags[i] | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
+
+		rc = io_uring_queue_init_params(SQ_ENTRIES, &uring->ring, &params);
+	}
+	if (rc < 0) {
+		free(uring);
+		errno = -rc;
+		return NULL;
+	}
+	return &uring->base;
+}

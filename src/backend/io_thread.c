@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#include "backend/io_thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "backend/io_engine.h"
+#include "vmm/error.h"
+
+#define STACK_BYTES (256u << 10)
+
+struct task_list {
+	struct io_task *first, **end;
+};
+
+struct io_thread {
+	pthread_t thread;
+	bool started;
+	bool use_uring;
+	struct io_engine *engine; /* made by the thread itself: io_uring wants one submitter */
+	struct io_watch wake;
+	int reply_fd;
+	guint reply_source;
+	struct task_list deferred; /* the I/O thread's alone */
+
+	pthread_mutex_t lock; /* innermost: held for list operations only */
+	pthread_cond_t changed;
+	bool ready;
+	int start_error;
+	bool stopping;
+	struct task_list posted, replies;
+};
+
+static void list_init(struct task_list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+static void list_add(struct task_list *list, struct io_task *task)
+{
+	task->next = NULL;
+	*list->end = task;
+	list->end = &task->next;
+}
+
+static struct io_task *list_take_all(struct task_list *list)
+{
+	struct io_task *first = list->first;
+
+	list_init(list);
+	return first;
+}
+
+static void run_all(struct io_task *task)
+{
+	while (task) {
+		/* It may free itself. */
+		struct io_task *next = task->next;
+
+		task->run(task);
+		task = next;
+	}
+}
+
+static void signal_fd(int fd)
+{
+	const uint64_t one = 1;
+	ssize_t written = write(fd, &one, sizeof(one));
+
+	(void)written;
+}
+
+static struct io_task *take_posted(struct io_thread *io)
+{
+	pthread_mutex_lock(&io->lock);
+	struct io_task *tasks = list_take_all(&io->posted);
+	pthread_mutex_unlock(&io->lock);
+	return tasks;
+}
+
+static void on_wake(struct io_watch *watch)
+{
+	struct io_thread *io = (struct io_thread *)(void *)((char *)watch - offsetof(struct io_thread, wake));
+
+	run_all(take_posted(io));
+}
+
+static void on_wake_gone(struct io_watch *watch)
+{
+	(void)watch;
+}
+
+static void run_deferred(struct io_thread *io)
+{
+	struct io_task *task = list_take_all(&io->deferred);
+
+	while (task) {
+		struct io_task *next = task->next;
+
+		task->queued = false;
+		task->run(task);
+		task = next;
+	}
+}
+
+static bool is_stopping(struct io_thread *io)
+{
+	pthread_mutex_lock(&io->lock);
+	bool stopping = io->stopping;
+	pthread_mutex_unlock(&io->lock);
+	return stopping;
+}
+
+static int make_engine(struct io_thread *io)
+{
+	io->engine = io->use_uring ? io_engine_uring_new() : NULL;
+	if (!io->engine)
+		io->engine = io_engine_sync_new();
+	return io->engine ? io->engine->ops->watch(io->engine, &io->wake) : errno;
+}
+
+static void *thread_main(void *opaque)
+{
+	struct io_thread *io = opaque;
+	int rc;
+
+	prctl(PR_SET_NAME, "dom1-io");
+	rc = make_engine(io);
+	pthread_mutex_lock(&io->lock);
+	io->start_error = rc;
+	io->ready = true;
+	pthread_cond_signal(&io->changed);
+	pthread_mutex_unlock(&io->lock);
+	while (rc == 0 && !is_stopping(io)) {
+		io->engine->ops->turn(io->engine);
+		while (io->deferred.first)
+			run_deferred(io);
+	}
+	if (io->engine)
+		io->engine->ops->free(io->engine);
+	return NULL;
+}
+
+static void run_replies(struct io_thread *io)
+{
+	uint64_t count;
+	ssize_t got = read(io->reply_fd, &count, sizeof(count));
+
+	(void)got;
+	pthread_mutex_lock(&io->lock);
+	struct io_task *tasks = list_take_all(&io->replies);
+	pthread_mutex_unlock(&io->lock);
+	run_all(tasks);
+}
+
+static gboolean on_reply(gint fd, GIOCondition condition, gpointer opaque)
+{
+	(void)fd, (void)condition;
+	run_replies(opaque);
+	return G_SOURCE_CONTINUE;
+}
+
+static int start(struct io_thread *io)
+{
+	sigset_t all, old;
+	pthread_attr_t attributes;
+
+	/* Signals are the other threads'. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	int rc = pthread_create(&io->thread, &attributes, thread_main, io);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		return rc;
+	io->started = true;
+	pthread_mutex_lock(&io->lock);
+	while (!io->ready)
+		pthread_cond_wait(&io->changed, &io->lock);
+	pthread_mutex_unlock(&io->lock);
+	return io->start_error;
+}
+
+struct io_thread *io_thread_new(bool use_uring, GError **error)
+{
+	struct io_thread *io = g_new0(struct io_thread, 1);
+	int rc;
+
+	io->use_uring = use_uring;
+	pthread_mutex_init(&io->lock, NULL);
+	pthread_cond_init(&io->changed, NULL);
+	list_init(&io->posted);
+	list_init(&io->replies);
+	list_init(&io->deferred);
+	io->wake = (struct io_watch){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = on_wake, .gone = on_wake_gone };
+	io->reply_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = io->wake.fd < 0 || io->reply_fd < 0 ? errno : start(io);
+	if (rc != 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot start the I/O thread: %s", g_strerror(rc));
+		io_thread_free(io);
+		return NULL;
+	}
+	io->reply_source = g_unix_fd_add(io->reply_fd, G_IO_IN, on_reply, io);
+	return io;
+}
+
+void io_thread_free(struct io_thread *io)
+{
+	if (!io)
+		return;
+	if (io->started) {
+		pthread_mutex_lock(&io->lock);
+		io->stopping = true;
+		pthread_mutex_unlock(&io->lock);
+		signal_fd(io->wake.fd);
+		pthread_join(io->thread, NULL);
+	}
+	if (io->reply_source)
+		g_source_remove(io->reply_source);
+	if (io->wake.fd >= 0)
+		close(io->wake.fd);
+	if (io->reply_fd >= 0)
+		close(io->reply_fd);
+	pthread_cond_destroy(&io->changed);
+	pthread_mutex_destroy(&io->lock);
+	g_free(io);
+}
+
+const char *io_thread_engine_name(const struct io_thread *io)
+{
+	return io->engine->ops->name;
+}
+
+struct io_engine *io_thread_engine(struct io_thread *io)
+{
+	return io->engine;
+}
+
+void io_thread_post(struct io_thread *io, struct io_task *task)
+{
+	pthread_mutex_lock(&io->lock);
+	list_add(&io->posted, task);
+	pthread_mutex_unlock(&io->lock);
+	signal_fd(io->wake.fd);
+}
+
+void io_thread_reply(struct io_thread *io, struct io_task *task)
+{
+	pthread_mutex_lock(&io->lock);
+	list_add(&io->replies, task);
+	pthread_mutex_unlock(&io->lock);
+	signal_fd(io->reply_fd);
+}
+
+void io_thread_wait_reply(struct io_thread *io)
+{
+	struct pollfd reply = { .fd = io->reply_fd, .events = POLLIN };
+
+	while (poll(&reply, 1, -1) < 0 && errno == EINTR)
+		;
+	run_replies(io);
+}
+
+void io_thread_defer(struct io_thread *io, struct io_task *task)
+{
+	if (task->queued)
+		return;
+	task->queued = true;
+	list_add(&io->deferred, task);
+}

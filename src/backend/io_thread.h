@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The I/O thread: one engine, and the data paths of all devices of the domain. Nothing there is locked; who else wants
+ * something of it posts a task, and is answered by one.
+ *
+ *      main thread --io_thread_post()--> I/O thread --io_thread_reply()--> main thread
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+struct io_engine;
+struct io_thread;
+
+/* Embedded in what it is about, so that no message needs memory. In one list at a time. */
+struct io_task {
+	void (*run)(struct io_task *task);
+	struct io_task *next;
+	bool queued; /* of deferred ones only */
+};
+
+/* use_uring: unless this host forbids it. NULL and DOM1_STATUS_HOST. */
+struct io_thread *io_thread_new(bool use_uring, GError **error);
+void io_thread_free(struct io_thread *io); /* nothing is left to do in it */
+
+/* "uring" or "sync" */
+const char *io_thread_engine_name(const struct io_thread *io);
+
+/* The main thread's: the task runs in the I/O thread. Tasks and replies keep their order. */
+void io_thread_post(struct io_thread *io, struct io_task *task);
+/* Waits for a reply and runs it, and what else has come; for who cannot go on without. */
+void io_thread_wait_reply(struct io_thread *io);
+
+/* The I/O thread's. */
+struct io_engine *io_thread_engine(struct io_thread *io);
+void io_thread_reply(struct io_thread *io, struct io_task *task); /* runs in the main thread */
+void io_thread_defer(struct io_thread *io, struct io_task *task); /* runs at the end of this turn, once */

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "config/disk_option.h"
+
+#include <string.h>
+
+#include "config/xl_cfg.h"
+#include "vmm/error.h"
+
+static const struct config_origin OPTION = { "--disk", 0, 0 };
+
+static gboolean is_option(const struct disk_config *disk)
+{
+	return disk->origin.file && strcmp(disk->origin.file, OPTION.file) == 0;
+}
+
+static gboolean refuse(const struct disk_config *disk, GError **error, const char *what, const char *remedy)
+{
+	GError *own = NULL;
+
+	config_fail(&own, &disk->origin, "disk: %.60s: %s: %s", disk->target, what, remedy);
+	if (is_option(disk))
+		own->code = DOM1_STATUS_USAGE;
+	g_propagate_error(error, own);
+	return FALSE;
+}
+
+gboolean disk_options_parse(GPtrArray *disks, char **texts, GPtrArray *warnings, GError **error)
+{
+	for (; texts && *texts; texts++) {
+		GError *own = NULL;
+		struct disk_config *disk = xl_disk_parse(*texts, &OPTION, warnings, &own);
+
+		if (!disk) {
+			own->code = DOM1_STATUS_USAGE;
+			g_propagate_error(error, own);
+			return FALSE;
+		}
+		g_ptr_array_add(disks, disk);
+	}
+	return TRUE;
+}
+
+/* What is understood and not there yet. */
+static gboolean check_offered(const struct disk_config *disk, GError **error)
+{
+	if (disk->format == DISK_FORMAT_QCOW2)
+		return refuse(disk, error, "dom1 has no qcow2 disks yet", "convert it: qemu-img convert -O raw IMAGE NEW");
+	if (disk->format == DISK_FORMAT_NBD || strstr(disk->target, "://"))
+		return refuse(disk, error, "dom1 has no NBD disks yet", "give a raw image, or attach it on the host with nbd-client");
+	if (disk->snapshot)
+		return refuse(disk, error, "dom1 has no snapshot=on yet", "give a copy: cp --reflink=auto IMAGE NEW");
+	if (disk->on_error == DISK_ON_ERROR_ENOSPC_PAUSE)
+		return refuse(disk, error, "dom1 has no on-error=enospc-pause yet", "use report or stop");
+	return TRUE;
+}
+
+/* Which number a name has, so that d0 and xvda are known to be one. */
+static gboolean is_taken(const GPtrArray *disks, const struct disk_config *self, uint32_t number)
+{
+	for (guint i = 0; i < disks->len; i++) {
+		const struct disk_config *disk = disks->pdata[i];
+		uint32_t other;
+
+		if (disk != self && disk->vdev && xl_disk_vdev_number(disk->vdev, &other) && other == number)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static char *vdev_name(guint index)
+{
+	return index < 26 ? g_strdup_printf("xvd%c", 'a' + (int)index) :
+			    g_strdup_printf("xvd%c%c", 'a' + (int)(index / 26 - 1), 'a' + (int)(index % 26));
+}
+
+static gboolean name_disk(const GPtrArray *disks, struct disk_config *disk, GError **error)
+{
+	uint32_t number;
+
+	for (guint i = 0; i < 26 * 27; i++) {
+		g_autofree char *name = vdev_name(i);
+
+		if (xl_disk_vdev_number(name, &number) && !is_taken(disks, NULL, number)) {
+			disk->vdev = g_steal_pointer(&name);
+			return TRUE;
+		}
+	}
+	return refuse(disk, error, "there are too many disks", "702 can be named; leave some out");
+}
+
+gboolean disks_settle(GPtrArray *disks, GError **error)
+{
+	for (guint i = 0; i < disks->len; i++) {
+		struct disk_config *disk = disks->pdata[i];
+		uint32_t number;
+
+		if (!check_offered(disk, error))
+			return FALSE;
+		if (disk->vdev && xl_disk_vdev_number(disk->vdev, &number) && is_taken(disks, disk, number))
+			return refuse(disk, error, "another disk has this vdev", "give each its own, or none");
+	}
+	for (guint i = 0; i < disks->len; i++) {
+		struct disk_config *disk = disks->pdata[i];
+
+		if (!disk->vdev && !name_disk(disks, disk, error))
+			return FALSE;
+	}
+	return TRUE;
+}

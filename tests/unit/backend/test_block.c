@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: MIT
+/* A disk from end to end, with a front end that behaves and with ones that do not, through both engines. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <xen/io/xenbus.h>
+
+#include "backend/fake_frontend.h"
+#include "config/guest_config.h"
+#include "vmm/error.h"
+#include "xen/xenstore/xenstore.h"
+
+enum { SYNC, URING };
+
+static void read_file(const struct fake *fake, void *bytes, size_t len_bytes, off_t offset)
+{
+	int fd = open(fake->path, O_RDONLY | O_CLOEXEC);
+
+	g_assert_cmpint(pread(fd, bytes, len_bytes, offset), ==, (ssize_t)len_bytes);
+	close(fd);
+}
+
+static void test_nodes(gconstpointer engine)
+{
+	static const struct {
+		const char *key, *rw, *ro;
+	} nodes[] = {
+		{ "sectors", "4096", "4096" }, { "sector-size", "512", "512" }, { "info", "0", "4" },
+		{ "mode", "w", "r" }, { "feature-flush-cache", "1", NULL }, { "feature-discard", "1", NULL },
+		{ "feature-max-indirect-segments", "256", "256" }, { "max-ring-page-order", "4", "4" },
+		{ "multi-queue-max-queues", "4", "4" }, { "feature-persistent", NULL, NULL }, { "feature-barrier", NULL, NULL },
+		{ "state", "2", "2" }, { "frontend", "/local/domain/1/device/vbd/51712", "/local/domain/1/device/vbd/51712" },
+	};
+
+	for (int read_only = 0; read_only < 2; read_only++) {
+		struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, read_only);
+
+		for (size_t i = 0; i < G_N_ELEMENTS(nodes); i++) {
+			g_autofree char *value = fake_back_node(fake, nodes[i].key);
+
+			g_assert_cmpstr(value, ==, read_only ? nodes[i].ro : nodes[i].rw);
+		}
+		fake_free(fake);
+	}
+}
+
+static void check_read_write(struct fake *fake)
+{
+	uint32_t ref, other_ref;
+	uint8_t *page = fake_granted_page(fake, &ref), *other = fake_granted_page(fake, &other_ref), bytes[3 * 512];
+	struct fake_request request = { .operation = BLKIF_OP_READ, .id = 0x1122334455667788, .sector = 5, .n_segments = 2,
+					.segment = { { ref, 2, 7 }, { other_ref, 0, 0 } } };
+
+	memset(page, 0xee, FAKE_PAGE);
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	g_assert_cmpuint(page[1023], ==, 0xee);
+	g_assert_cmpuint(page[1024], ==, 5 * 7);
+	g_assert_cmpuint(page[4095], ==, 10 * 7);
+	g_assert_cmpuint(other[0], ==, 11 * 7);
+	g_assert_cmpuint(other[511], ==, 11 * 7);
+	g_assert_cmpuint(other[512], ==, 0);
+
+	memset(page, 0x5a, FAKE_PAGE);
+	request = (struct fake_request){ .operation = BLKIF_OP_WRITE, .sector = 101, .n_segments = 1, .segment = { { ref, 0, 0 } } };
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	request = (struct fake_request){ .operation = BLKIF_OP_FLUSH_DISKCACHE };
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	read_file(fake, bytes, sizeof(bytes), 100 * 512);
+	g_assert_cmpuint(bytes[511], ==, (100 * 7) & 0xff);
+	g_assert_cmpuint(bytes[512], ==, 0x5a);
+	g_assert_cmpuint(bytes[1023], ==, 0x5a);
+
+	/* A flush with data is a write behind it. */
+	request = (struct fake_request){ .operation = BLKIF_OP_FLUSH_DISKCACHE, .sector = 102, .n_segments = 1, .segment = { { ref, 1, 1 } } };
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	request = (struct fake_request){ .operation = BLKIF_OP_DISCARD, .sector = 104, .n_sectors = 8 };
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	read_file(fake, bytes, sizeof(bytes), 102 * 512);
+	g_assert_cmpuint(bytes[0], ==, 0x5a);
+	g_assert_cmpuint(bytes[512], ==, (103 * 7) & 0xff);
+	g_assert_cmpuint(bytes[1024], ==, 0);
+	g_assert_cmpuint(fake_grant_flags(fake, ref), ==, GTF_permit_access);
+}
+
+static void test_transfers(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+	for (unsigned int order = 0; order <= BLOCK_RING_ORDER_MAX; order += 2) {
+		fake_connect(fake, order);
+		for (unsigned int i = 0; i < fake->n_slots; i++)
+			check_read_write(fake);
+		fake_disconnect(fake);
+		fake->next_ref = 8;
+	}
+	fake_free(fake);
+}
+
+static void test_32bit(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+	fake->layout = &BLOCK_LAYOUT_32;
+	fake_write(fake, "protocol", "x86_32-abi");
+	fake_connect(fake, 1);
+	for (unsigned int i = 0; i < 2 * fake->n_slots; i++)
+		check_read_write(fake);
+	fake_free(fake);
+}
+
+static void test_indirect(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	struct blkif_request_segment *table;
+	struct fake_request request = { .indirect = true, .indirect_op = BLKIF_OP_READ, .sector = 16, .n_indirect = BLOCK_SEGMENTS_MAX };
+	uint8_t *first = NULL;
+
+	fake_connect(fake, 0);
+	table = (void *)fake_granted_page(fake, &request.indirect_ref[0]);
+	for (unsigned int i = 0; i < BLOCK_SEGMENTS_MAX; i++) {
+		uint8_t *page = fake_granted_page(fake, &table[i].gref);
+
+		first = first ? first : page;
+		table[i].first_sect = 0;
+		table[i].last_sect = 7;
+	}
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	for (unsigned int i = 0; i < BLOCK_SEGMENTS_MAX * 8; i += 97)
+		g_assert_cmpuint(first[i * 512 + 3], ==, ((16 + i) * 7) & 0xff);
+	/* The pages lie side by side: one iovec. */
+	fake_disconnect(fake);
+	g_assert_cmpuint(block_device_counters(fake->device).iovecs, ==, 1);
+	g_assert_cmpuint(block_device_counters(fake->device).segments, ==, BLOCK_SEGMENTS_MAX);
+	fake_free(fake);
+}
+
+/* Every one is answered with an error, and the next good one works. */
+static void test_bad_requests(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	uint32_t gfn, ref, read_only, hole, invalid, self;
+	const uint64_t end = FAKE_DISK_SECTORS;
+	uint8_t *page = fake_page(fake, &gfn);
+
+	fake_connect(fake, 0);
+	ref = fake_grant(fake, gfn, GTF_permit_access);
+	read_only = fake_grant(fake, gfn, GTF_permit_access | GTF_readonly);
+	hole = fake_grant(fake, 0xfffff, GTF_permit_access);
+	invalid = fake_grant(fake, gfn, GTF_invalid);
+	self = fake_grant(fake, gfn, GTF_permit_access);
+	/* An indirect page that points to itself, and then to nowhere. */
+	for (unsigned int i = 0; i < 512; i++) {
+		((struct blkif_request_segment *)(void *)page)[i].gref = i < 4 ? self : 0xffffff00 + i;
+		((struct blkif_request_segment *)(void *)page)[i].last_sect = 7;
+	}
+	const struct {
+		struct fake_request request;
+		int16_t status;
+	} cases[] = {
+		{ { .operation = BLKIF_OP_READ }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 12 }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 255 }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .segment = { { ref, 3, 2 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .segment = { { ref, 0, 8 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .segment = { { ref, 255, 255 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .sector = end, .segment = { { ref, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .sector = end - 7, .segment = { { ref, 0, 7 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .sector = UINT64_MAX - 3, .segment = { { ref, 0, 7 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_WRITE, .n_segments = 1, .sector = UINT64_MAX / 512, .segment = { { ref, 0, 7 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .segment = { { read_only, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 1, .segment = { { hole, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_WRITE, .n_segments = 1, .segment = { { invalid, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_WRITE, .n_segments = 1, .segment = { { UINT32_MAX, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_WRITE, .n_segments = 1, .segment = { { 4 * 512, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_READ, .n_segments = 3, .segment = { { ref, 0, 0 }, { ref, 0, 0 }, { hole, 0, 0 } } }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_WRITE_BARRIER }, BLKIF_RSP_EOPNOTSUPP },
+		{ { .operation = BLKIF_OP_RESERVED_1 }, BLKIF_RSP_EOPNOTSUPP },
+		{ { .operation = 200 }, BLKIF_RSP_EOPNOTSUPP },
+		{ { .operation = BLKIF_OP_FLUSH_DISKCACHE, .n_segments = 12 }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_DISCARD }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_DISCARD, .sector = 1, .n_sectors = end }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_DISCARD, .sector = UINT64_MAX, .n_sectors = 2 }, BLKIF_RSP_ERROR },
+		{ { .operation = BLKIF_OP_DISCARD, .sector = 1, .n_sectors = UINT64_MAX }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_READ }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_READ, .n_indirect = BLOCK_SEGMENTS_MAX + 1, .indirect_ref = { ref } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_READ, .n_indirect = UINT16_MAX, .indirect_ref = { ref } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_INDIRECT, .n_indirect = 1, .indirect_ref = { ref } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_DISCARD, .n_indirect = 1, .indirect_ref = { ref } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_WRITE, .n_indirect = 1, .indirect_ref = { hole } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_WRITE, .n_indirect = 1, .indirect_ref = { UINT32_MAX } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_WRITE, .n_indirect = 5, .indirect_ref = { self } }, BLKIF_RSP_ERROR },
+		{ { .indirect = true, .indirect_op = BLKIF_OP_READ, .n_indirect = 4, .indirect_ref = { self } }, BLKIF_RSP_OKAY },
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct fake_request request = cases[i].request;
+
+		request.id = i;
+		g_assert_cmpint(fake_do(fake, &request), ==, cases[i].status);
+	}
+	check_read_write(fake);
+	g_assert_cmpint(fake_back_state(fake), ==, XenbusStateConnected);
+	fake_free(fake);
+}
+
+static void test_read_only(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, true);
+	uint32_t ref;
+	uint8_t *page = fake_granted_page(fake, &ref), sector[512];
+	const struct fake_request requests[] = {
+		{ .operation = BLKIF_OP_WRITE, .n_segments = 1, .segment = { { ref, 0, 0 } } },
+		{ .operation = BLKIF_OP_DISCARD, .n_sectors = 8 },
+		{ .operation = BLKIF_OP_FLUSH_DISKCACHE },
+		{ .operation = BLKIF_OP_FLUSH_DISKCACHE, .n_segments = 1, .segment = { { ref, 0, 0 } } },
+		{ .indirect = true, .indirect_op = BLKIF_OP_WRITE, .n_indirect = 1, .indirect_ref = { ref } },
+	};
+
+	memset(page, 0x77, FAKE_PAGE);
+	fake_connect(fake, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(requests); i++)
+		g_assert_cmpint(fake_do(fake, &requests[i]), !=, BLKIF_RSP_OKAY);
+	read_file(fake, sector, sizeof(sector), 0);
+	g_assert_cmpuint(sector[0], ==, 0);
+	fake_free(fake);
+}
+
+/* Indexes that no ring can have: the disk goes to Closing, is let go of, and may come back. */
+static void test_lying_indexes(gconstpointer engine)
+{
+	static const uint32_t lies[] = { 33, 1000, 0x80000000, UINT32_MAX };
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(lies); i++) {
+		fake_connect(fake, 0);
+		check_read_write(fake);
+		fake->produced = fake->consumed + lies[i];
+		fake_kick(fake);
+		fake_wait_state(fake, XenbusStateClosing);
+		g_autofree char *why = fake_back_node(fake, "error");
+		g_assert_nonnull(why);
+		/* It stays there while the front end says that all is well. */
+		fake_set_state(fake, XenbusStateConnected);
+		fake_run_for(20);
+		g_assert_cmpint(fake_back_state(fake), ==, XenbusStateClosing);
+		g_assert_cmpuint(fake->n_bound, ==, 0);
+		fake_disconnect(fake);
+		fake->next_ref = 8;
+	}
+	fake_connect(fake, 0);
+	check_read_write(fake);
+	fake_free(fake);
+}
+
+static void test_bad_nodes(gconstpointer engine)
+{
+	static const char *const bad[][2] = {
+		{ "ring-ref", "" }, { "ring-ref", "-1" }, { "ring-ref", "4294967296" }, { "ring-ref", "9999" }, { "ring-ref", "8x" },
+		{ "event-channel", "0" }, { "event-channel", "99999" }, { "event-channel", "junk" },
+		{ "ring-page-order", "5" }, { "ring-page-order", "32" }, { "ring-page-order", "x" }, { "ring-page-order", "2" },
+		{ "multi-queue-num-queues", "0" }, { "multi-queue-num-queues", "5" }, { "multi-queue-num-queues", "4294967295" },
+		{ "multi-queue-num-queues", "2" }, { "protocol", "arm-abi" }, { "protocol", "" },
+	};
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		fake_make_ring(fake, 0);
+		fake_write(fake, "ring-page-order", "0");
+		fake_write(fake, "multi-queue-num-queues", "1");
+		fake_write(fake, "protocol", "x86_64-abi");
+		fake_publish_ring(fake, "");
+		fake_write(fake, bad[i][0], "%s", bad[i][1]);
+		fake_set_state(fake, XenbusStateInitialised);
+		fake_wait_state(fake, XenbusStateClosing);
+		g_assert_cmpuint(fake->n_bound, ==, 0);
+		fake_set_state(fake, XenbusStateClosed);
+		fake_wait_state(fake, XenbusStateClosed);
+		fake_set_state(fake, XenbusStateInitialising);
+		fake_wait_state(fake, XenbusStateInitWait);
+	}
+	/* A ring whose page is granted read-only. */
+	fake_make_ring(fake, 0);
+	((grant_entry_v1_t *)fake->grant_frames)[fake->ring_ref[0]].flags = GTF_permit_access | GTF_readonly;
+	fake_write(fake, "protocol", "x86_64-abi");
+	fake_publish_ring(fake, "");
+	fake_set_state(fake, XenbusStateInitialised);
+	fake_wait_state(fake, XenbusStateClosing);
+	fake_free(fake);
+}
+
+static void test_queues(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+	fake_write(fake, "multi-queue-num-queues", "4");
+	for (unsigned int i = 0; i < 4; i++) {
+		g_autofree char *folder = g_strdup_printf("queue-%u/", i);
+
+		fake_make_ring(fake, 0);
+		fake_publish_ring(fake, folder);
+	}
+	fake_set_state(fake, XenbusStateInitialised);
+	fake_wait_state(fake, XenbusStateConnected);
+	g_assert_cmpuint(fake->n_bound, ==, 4);
+	/* The last one is the harness's own. */
+	check_read_write(fake);
+	fake_free(fake);
+}
+
+/* States as no driver writes them; and at the end a good one. */
+static void test_state_storm(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	static const char *const words[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "-1", "", "44", "x", "3 " };
+	GRand *random = g_rand_new_with_seed(20);
+
+	fake_make_ring(fake, 0);
+	fake_publish_ring(fake, "");
+	for (unsigned int i = 0; i < 3000; i++) {
+		fake_write(fake, "state", "%s", words[g_rand_int_range(random, 0, G_N_ELEMENTS(words))]);
+		for (int n = g_rand_int_range(random, 0, 4); n > 0; n--)
+			g_main_context_iteration(NULL, FALSE);
+		if (g_rand_int_range(random, 0, 64) == 0)
+			fake_run_for(5);
+		g_assert_cmpuint(fake->n_bound, <=, 1);
+	}
+	/* The whole folder is gone, as a guest may do. */
+	g_assert_cmpint(xenstore_remove(fake->store, "/local/domain/1/device/vbd/51712"), ==, 0);
+	fake_wait_state(fake, XenbusStateClosed);
+	g_assert_cmpuint(fake->n_bound, ==, 0);
+	fake_set_state(fake, XenbusStateInitialising);
+	fake_wait_state(fake, XenbusStateInitWait);
+	fake_connect(fake, 0);
+	check_read_write(fake);
+	g_rand_free(random);
+	fake_free(fake);
+}
+
+/* Reconnects without end: each lets go of what the one before had. */
+static void test_reconnects(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	gint64 began_us = g_get_monotonic_time();
+
+	for (unsigned int i = 0; i < 12; i++) {
+		fake->port = i % 2;
+		fake_connect(fake, i % 3);
+		if (i % 3 == 0) {
+			check_read_write(fake);
+			fake_disconnect(fake);
+		} else {
+			/* A kernel that crashed: it starts again without a word. */
+			fake_set_state(fake, XenbusStateInitialising);
+			fake_wait_state(fake, XenbusStateInitWait);
+		}
+		fake->next_ref = 8;
+	}
+	/* Ten a second at most. */
+	g_assert_cmpint(g_get_monotonic_time() - began_us, >=, 11 * 100 * G_TIME_SPAN_MILLISECOND);
+	fake_free(fake);
+}
+
+/* Full rings, over and over, while somebody scribbles over ring, grants and segments: everything that is asked is
+ * answered or the disk closes; nothing crashes. */
+static gpointer scribble(gpointer opaque)
+{
+	struct fake *fake = opaque;
+	GRand *random = g_rand_new_with_seed(5);
+
+	while (__atomic_load_n(&fake->next_gfn, __ATOMIC_SEQ_CST) != 0) {
+		uint8_t *ring = fake->ring[0] + 64 + g_rand_int_range(random, 0, FAKE_PAGE - 64);
+		grant_entry_v1_t *entry = (grant_entry_v1_t *)fake->grant_frames + g_rand_int_range(random, 8, 64);
+
+		__atomic_store_n(ring, (uint8_t)g_rand_int(random), __ATOMIC_RELAXED);
+		__atomic_store_n(&entry->frame, g_rand_int(random) & 0x7fff, __ATOMIC_RELAXED);
+		__atomic_fetch_xor(&entry->flags, GTF_readonly, __ATOMIC_RELAXED);
+	}
+	g_rand_free(random);
+	return NULL;
+}
+
+static void test_scribbler(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	uint32_t refs[11];
+
+	fake_connect(fake, 0);
+	for (unsigned int i = 0; i < 11; i++)
+		(void)fake_granted_page(fake, &refs[i]);
+	GThread *thread = g_thread_new("scribbler", scribble, fake);
+	for (unsigned int round = 0; round < 150; round++) {
+		for (unsigned int i = 0; i < fake->n_slots; i++) {
+			struct fake_request request = { .operation = (uint8_t)(i % 7), .n_segments = (uint8_t)(i % 12), .sector = i * 90,
+							.indirect = i % 7 == 6, .indirect_op = i % 2, .n_indirect = 20,
+							.indirect_ref = { refs[i % 11] } };
+
+			for (unsigned int n = 0; n < 11; n++) {
+				request.segment[n].ref = refs[n];
+				request.segment[n].last = 7;
+			}
+			fake_put(fake, &request);
+		}
+		fake_kick(fake);
+		for (unsigned int i = 0; i < fake->n_slots; i++)
+			(void)fake_take(fake, NULL, NULL);
+	}
+	__atomic_store_n(&fake->next_gfn, 0, __ATOMIC_SEQ_CST);
+	g_thread_join(thread);
+	g_assert_cmpint(fake_back_state(fake), ==, XenbusStateConnected);
+	/* With a ring full of them in flight. */
+	for (unsigned int i = 0; i < fake->n_slots; i++)
+		fake_put(fake, &(struct fake_request){ .operation = BLKIF_OP_FLUSH_DISKCACHE });
+	fake_kick(fake);
+	fake_free(fake);
+}
+
+/* The file is not what it was: errors for the guest, and the policy's end for the domain. */
+static void test_truncated(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	uint32_t ref;
+	uint8_t *page = fake_granted_page(fake, &ref);
+	struct fake_request request = { .operation = BLKIF_OP_READ, .n_segments = 1, .sector = 8, .segment = { { ref, 0, 7 } } };
+
+	fake_connect(fake, 0);
+	g_assert_cmpint(truncate(fake->path, 9 * 512), ==, 0);
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_ERROR);
+	(void)page;
+	pthread_mutex_lock(&fake->lock);
+	g_assert_nonnull(fake->ended);
+	g_assert_nonnull(strstr(fake->ended, "xvda"));
+	pthread_mutex_unlock(&fake->lock);
+	fake_free(fake);
+}
+
+static void test_locks(void)
+{
+	struct fake *fake = fake_new(false, false);
+	struct disk_config disk = { .target = fake->path, .vdev = (char *)"xvdb", .readonly = TRUE };
+	struct block_file file;
+	GError *error = NULL;
+
+	g_assert_false(block_file_open(&file, &disk, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_assert_nonnull(strstr(error->message, "in use by another disk of this domain"));
+	g_clear_error(&error);
+	fake_free(fake);
+
+	fake = fake_new(false, true);
+	disk.target = fake->path;
+	g_assert_true(block_file_open(&file, &disk, &error));
+	g_assert_no_error(error);
+	block_file_close(&file);
+	disk.readonly = FALSE;
+	g_assert_false(block_file_open(&file, &disk, &error));
+	g_clear_error(&error);
+	fake_free(fake);
+}
+
+static void test_formats(void)
+{
+	static const char *const magics[] = { "QFI\xfb", "KDMV", "conectix", "vhdxfile" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(magics); i++) {
+		g_autofree char *path = NULL;
+		int fd = g_file_open_tmp("dom1-disk-XXXXXX", &path, NULL);
+		struct disk_config disk = { .target = path, .vdev = (char *)"xvda" };
+		struct block_file file;
+		GError *error = NULL;
+
+		g_assert_cmpint(write(fd, magics[i], strlen(magics[i])), >, 0);
+		g_assert_false(block_file_open(&file, &disk, &error)); /* less than a sector */
+		g_clear_error(&error);
+		g_assert_cmpint(ftruncate(fd, 5000), ==, 0);
+		g_assert_false(block_file_open(&file, &disk, &error));
+		g_assert_nonnull(strstr(error->message, "format=raw"));
+		g_clear_error(&error);
+		disk.format = DISK_FORMAT_RAW;
+		g_assert_true(block_file_open(&file, &disk, &error));
+		g_assert_cmpuint(file.n_sectors, ==, 9);
+		block_file_close(&file);
+		close(fd);
+		unlink(path);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		GTestDataFunc run;
+	} tests[] = {
+		{ "nodes", test_nodes }, { "transfers", test_transfers }, { "32bit", test_32bit }, { "indirect", test_indirect },
+		{ "bad-requests", test_bad_requests }, { "read-only", test_read_only }, { "lying-indexes", test_lying_indexes },
+		{ "bad-nodes", test_bad_nodes }, { "queues", test_queues }, { "state-storm", test_state_storm },
+		{ "reconnects", test_reconnects }, { "scribbler", test_scribbler }, { "truncated", test_truncated },
+	};
+
+	g_test_init(&argc, &argv, NULL);
+	for (int engine = SYNC; engine <= URING; engine++)
+		for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+			g_autofree char *path = g_strdup_printf("/backend/block/%s/%s", engine == URING ? "uring" : "sync", tests[i].name);
+
+			g_test_add_data_func(path, GINT_TO_POINTER(engine), tests[i].run);
+		}
+	g_test_add_func("/backend/block/locks", test_locks);
+	g_test_add_func("/backend/block/formats", test_formats);
+	return g_test_run();
+}
