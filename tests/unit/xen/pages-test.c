@@ -142,7 +142,7 @@ static void place_wrongly(struct fixture *f)
 {
 	const uint64_t gfns[] = {f->layout->console_gpa / PAGE,
 				 f->layout->xenstore_gpa / PAGE,
-				 f->layout->special_end_gpa / PAGE,
+				 f->layout->low_window_end_gpa / PAGE,
 				 LAYOUT_4GIB / PAGE - 1,
 				 f->layout->overlay_end_gpa / PAGE,
 				 UINT64_C(1) << 52,
