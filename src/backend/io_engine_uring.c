@@ -84,8 +84,9 @@ static void submit(struct io_engine *engine, struct io_op *op)
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case IO_DISCARD:
-		io_uring_prep_fallocate(sqe, op->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->offset_bytes,
-					(off_t)op->len_bytes);
+		/* io_uring_prep_fallocate() has other types in each release of liburing; this is what it does. */
+		io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, op->fd, (const void *)(uintptr_t)op->len_bytes,
+				 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, op->offset_bytes);
 		break;
 	}
 	io_uring_sqe_set_data64(sqe, (uintptr_t)op);
