@@ -5,6 +5,8 @@ me=${0##*/}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # shellcheck disable=SC2034  # used by the scripts that source this file
 deps=$root/build/deps
+# mke2fs and others are there, which a user's PATH leaves out.
+export PATH=$PATH:/usr/sbin:/sbin
 # The shim of scripts/setup, unless the caller names another one.
 export DOM1_SHIM=${DOM1_SHIM-$deps/guest/xen-shim}
 
