@@ -145,10 +145,17 @@ project_programs() {
   done
 }
 
+# What dom1 loads only when it unpacks a kernel: no list of libraries has it, but its name is in the program.
+loaded_libraries() {
+  local name
+  name=$(grep -a -o -m 1 'libarchive\.so\.[0-9]*' "$root/build/host/dom1" | head -n 1) || return 0
+  ldconfig -p | sed -n "s/^[[:space:]]*${name//./\\.} (.*x86-64.*) => //p" | head -n 1
+}
+
 # Sets base_files: tools, and libraries of tools and of the project.
 list_base() {
   local tool path programs
-  base_files=()
+  mapfile -t base_files < <(loaded_libraries)
   for tool in "${lab_tools[@]}"; do
     path=$(PATH=$PATH:/usr/sbin:/sbin type -P "$tool") && base_files+=("$path")
   done
