@@ -46,7 +46,7 @@
 enum helper_fd { OUT_FD = 0, WHY_FD = 1, N_HELPER_FDS };
 
 /* Not 1, with which a sanitizer ends, nor the shell's. */
-enum helper_exit { EXIT_UNPACKED = 0, EXIT_DAMAGED = 10, EXIT_TOO_LONG, EXIT_NO_SPACE, EXIT_SETUP };
+enum helper_exit { EXIT_UNPACKED = 0, EXIT_DAMAGED = 10, EXIT_TOO_LONG, EXIT_NO_SPACE, EXIT_NO_LIBRARY, EXIT_SETUP };
 
 enum { WHY_BYTES = 160 };
 
@@ -257,6 +257,9 @@ static gboolean judge(int status, const char *why, const struct unpack_limits *l
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
 			    "%s: it cannot be unpacked on this host: %s: free memory, or give its vmlinux", name,
 			    why[0] != '\0' ? why : "unknown reason");
+	else if (code == EXIT_NO_LIBRARY)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
+			    "%s: it cannot be unpacked on this host: %s: install libarchive, or give its vmlinux", name, why);
 	else
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
 			    "%s: the unpacker died (signal %d, status %d): the file is damaged, or made to do harm",
@@ -289,7 +292,7 @@ gboolean unpack_in_helper(const uint8_t *packed, size_t packed_len, enum kernel_
 			ssize_t ignored = write(pipe_fds[1], problem, strnlen(problem, WHY_BYTES));
 
 			(void)ignored;
-			_exit(EXIT_SETUP);
+			_exit(EXIT_NO_LIBRARY);
 		}
 		lock_down(limits, out_fd, pipe_fds[1], parent);
 		unpack(&library, packed, packed_len, compression, limits->output_bytes);

@@ -54,6 +54,15 @@ unshare -rm bash -c 'for folder in /usr/lib/xen-*; do [[ ! -d $folder ]] || moun
   status=$?
 expect_refusal 3 "no Xen shim found: .*: install the package xen-utils.*--shim or .DOM1_SHIM"
 
+# A kernel to unpack, and nothing to do it with.
+next_run
+guest_options --initrd "$DOM1_GUEST"
+status=0
+# shellcheck disable=SC2016
+XDG_CACHE_HOME=$scratch/no-cache unshare -rm bash -c 'for file in $(find -L /lib /usr/lib -name "libarchive.so.*" -type f); do
+  mount --bind /dev/null "$file"; done; exec "$@"' - "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" || status=$?
+expect_refusal 3 "$guests/vmlinuz-old: it cannot be unpacked on this host: .*libarchive.*: install libarchive, or give its vmlinux"
+
 # A report that cannot be written is told when the domain has run: nobody knew before.
 guest_script <<'GUEST'
 echo "sum $((nonce + 5))"
