@@ -65,14 +65,15 @@ def metrics_of(folder):
                       digits=1) for name, title, goal in CASES]
     metrics += [Metric("hypercall-best", name, title, "us", values(dom1, name, 1), values(qemu, name, 1), digits=1)
                 for name, title, _ in CASES]
-    floor = min(run["floor"][1] for run in read_runs(folder, "floor"))
+    floors = read_runs(folder, "floor")
+    floor, wake = (min(run[name][1] for run in floors) for name in ("floor", "floor_wake"))
 
     def own(runs, name):
         # The fastest of all, for differences of single runs are mostly noise. It may make them less than nothing.
         return [max(min(values(runs, name, 1)) - floor, 0.1)]
     metrics += [Metric("hypercall-own", name, title, "us", own(dom1, name), own(qemu, name), digits=1)
                 for name, title, _ in CASES if name in CALLS and values(dom1, name, 1) and values(qemu, name, 1)]
-    return metrics, floor
+    return metrics, floor, wake
 
 
 def host_text(folder, metrics):
@@ -83,7 +84,7 @@ def host_text(folder, metrics):
             f"runs that failed and were repeated: {host['failures']}.")
 
 
-def report(folder, metrics, floor):
+def report(folder, metrics, floor, wake):
     return "\n\n".join([
         host_text(folder, metrics),
         "### Median batch of each run",
@@ -93,6 +94,7 @@ def report(folder, metrics, floor):
         "### The VMM's own part of a call",
         f"The best batches of all runs, without the {floor:.1f} us of a call whose VMM only lets the guest go on.",
         comparison(metrics, "hypercall-own"),
+        f"Two threads that wake each other by eventfds, and do nothing else, take {wake:.1f} us there and back.",
     ])
 
 
@@ -102,8 +104,8 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--docs", type=pathlib.Path)
     arguments = parser.parse_args()
-    metrics, floor = metrics_of(arguments.folder)
-    return finish(metrics, report(arguments.folder, metrics, floor), arguments, BEGIN)
+    metrics, floor, wake = metrics_of(arguments.folder)
+    return finish(metrics, report(arguments.folder, metrics, floor, wake), arguments, BEGIN)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ static void client_free(void *opaque)
 
 	remove_source(&client->in_source);
 	remove_source(&client->out_source);
+	xenstore_lock(client->socket->store);
 	xs_conn_free(client->conn);
+	xenstore_unlock(client->socket->store);
 	close(client->fd);
 	g_free(client);
 }
@@ -143,9 +145,11 @@ static gboolean on_ready(gint fd, GIOCondition condition, gpointer opaque)
 	enum progress progress;
 
 	(void)fd, (void)condition;
+	xenstore_lock(client->socket->store);
 	client->serving = true;
 	progress = serve(client);
 	client->serving = false;
+	xenstore_unlock(client->socket->store);
 	/* These may remove the source that called: GLib knows, whatever is returned. */
 	if (progress == PROGRESS_GONE)
 		g_ptr_array_remove_fast(client->socket->clients, client);
@@ -168,7 +172,9 @@ static void on_client(void *opaque, int fd)
 	client = g_new0(struct client, 1);
 	client->socket = socket;
 	client->fd = fd;
+	xenstore_lock(socket->store);
 	client->conn = xs_conn_new(socket->store, BACKEND_DOMID, on_pending, client);
+	xenstore_unlock(socket->store);
 	if (!client->conn) {
 		close(fd);
 		g_free(client);

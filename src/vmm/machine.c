@@ -219,6 +219,8 @@ static bool start_backends(struct machine *machine, GError **error)
 	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
 						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record,
 						&machine->vm.trace, write_memory_target, machine);
+	if (machine->store_ring)
+		evtchn_kvm_serve(xen->events_kvm, xen->xenstore_port, xenstore_ring_serve, machine->store_ring);
 	machine->xenstore_socket = xenstore_socket_new(machine->setup->xenstore_fd, machine->store);
 	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
 				       &machine->setup->console, machine->vm.record);

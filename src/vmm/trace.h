@@ -3,7 +3,7 @@
  * --trace: what passes between guest and hypervisor, as lines of JSON. Each line is one write, so lines of several
  * threads do not mix. docs/trace.md describes the keys.
  *
- * What the kernel answers by itself (sends of bound ports, yield, poll, timers) is not seen here.
+ * What the kernel answers by itself (sends of bound ports but the xenstore's, yield, poll, timers) is not seen here.
  * Thread: any.
  */
 #pragma once

@@ -195,6 +195,9 @@ static void serve_calls_locked(struct vcpu *vcpu)
 
 static void serve_calls(struct vcpu *vcpu)
 {
+	/* Who wants something of this vCPU kicks it afterwards. */
+	if (!__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
+		return;
 	/* First the flag, then the queue: who queues sets them in the opposite order. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&vcpu->vm->calls_lock);

@@ -26,7 +26,6 @@ union arguments {
 	struct evtchn_bind_virq bind_virq;
 	struct evtchn_bind_ipi bind_ipi;
 	struct evtchn_close close;
-	struct evtchn_send send;
 	struct evtchn_status status;
 	struct evtchn_bind_vcpu bind_vcpu;
 	struct evtchn_unmask unmask;
@@ -77,16 +76,6 @@ static int64_t unmask(struct xen_domain *xen, uint32_t port)
 	    shared_info_clear_pending(shared_info, port))
 		evtchn_kvm_deliver(xen->events_kvm, port);
 	return 0;
-}
-
-static int64_t send(struct xen_domain *xen, uint32_t port)
-{
-	uint32_t deliver;
-	int rc = evtchn_send(&xen->events, port, &deliver);
-
-	if (rc == 0 && deliver)
-		evtchn_kvm_deliver(xen->events_kvm, deliver);
-	return rc;
 }
 
 static int64_t reset(struct xen_domain *xen, uint32_t domid)
@@ -152,8 +141,6 @@ static int64_t operate(struct xen_domain *xen, uint64_t operation, union argumen
 		return close_port(xen, a->close.port);
 	case EVTCHNOP_unmask:
 		return unmask(xen, a->unmask.port);
-	case EVTCHNOP_send:
-		return send(xen, a->send.port);
 	case EVTCHNOP_reset:
 		return reset(xen, a->reset.dom);
 	default:
@@ -210,7 +197,6 @@ static int64_t event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const
 		[EVTCHNOP_bind_interdomain] = SHAPE(bind_interdomain, local_port, true),
 		[EVTCHNOP_bind_virq] = SHAPE(bind_virq, port, true),
 		[EVTCHNOP_close] = SHAPE(close, port, false),
-		[EVTCHNOP_send] = SHAPE(send, port, false),
 		[EVTCHNOP_status] = SHAPE(status, port, true),
 		[EVTCHNOP_alloc_unbound] = SHAPE(alloc_unbound, port, true),
 		[EVTCHNOP_bind_ipi] = SHAPE(bind_ipi, port, true),
@@ -246,6 +232,30 @@ static int64_t event_channel_op(struct xen_domain *xen, struct vcpu *vcpu, const
 	return rc;
 }
 
+/* What KVM did not take: a served port, one that it does not know, or a call in a multicall. */
+static int64_t send_event(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	const struct evtchn_backend *served = NULL;
+	struct evtchn_send request;
+	uint32_t deliver;
+
+	if (!copy_from_guest(vcpu, &request, call->arguments[1], sizeof(request)))
+		return -XEN_EFAULT;
+	pthread_mutex_lock(&xen->lock);
+	int rc = evtchn_send(&xen->events, request.port, &deliver);
+	if (rc == 0 && deliver)
+		evtchn_kvm_deliver(xen->events_kvm, deliver);
+	else if (rc == 0)
+		served = evtchn_kvm_sent(xen->events_kvm, request.port);
+	pthread_mutex_unlock(&xen->lock);
+	if (served)
+		evtchn_backend_serve(served);
+	if (trace_wants(&vcpu->vm->trace, TRACE_EVTCHN))
+		trace_evtchn(&vcpu->vm->trace, vcpu->number, "send", request.port, rc);
+	record_phase(vcpu->vm->record, PHASE_KERNEL_ENTERED, NULL);
+	return rc;
+}
+
 #define OP(operation) HYPERCALL_OP(EVTCHNOP_, operation, event_channel_op, NULL)
 
 static const struct hypercall_op OPS[] = {
@@ -253,7 +263,7 @@ static const struct hypercall_op OPS[] = {
 	OP(bind_virq),
 	HYPERCALL_REFUSE(EVTCHNOP_, bind_pirq, XEN_EINVAL, "there are no physical interrupts"),
 	OP(close),
-	HYPERCALL_OP(EVTCHNOP_, send, event_channel_op, "KVM answers it for every bound port"),
+	HYPERCALL_OP(EVTCHNOP_, send, send_event, "KVM answers it for every bound port but the xenstore's"),
 	OP(status),
 	OP(alloc_unbound),
 	OP(bind_ipi),

@@ -8,6 +8,7 @@
  *
  *   guest sends on port --> KVM --+-- VIEW_PORT:    sets the port of the same guest (IPI, loopback), in the kernel
  *                                 +-- VIEW_EVENTFD: wakes a back end, in the kernel
+ *                                 +-- VIEW_SERVED:  exit to us, the thread that sends does the back end's work
  *                                 +-- VIEW_NONE:    exit to us, evtchn_send() says what Xen would
  *
  * The 2-level ABI only: 4096 ports for a 64-bit guest, 1024 for one of 32 bits. Port 0 is never given.
@@ -39,6 +40,7 @@ enum evtchn_kind {
 struct evtchn_port {
 	uint8_t kind;
 	bool reserved;         /* console and xenstore: made by the toolstack, reset leaves them bound */
+	bool served;           /* of BACKEND: in the thread that sends */
 	uint16_t remote_domid; /* UNBOUND, LOOPBACK, BACKEND */
 	uint16_t virq;
 	uint16_t vcpu; /* who gets the events */
@@ -53,10 +55,10 @@ struct evtchn_table {
 };
 
 struct evtchn_view {
-	enum { EVTCHN_VIEW_NONE, EVTCHN_VIEW_PORT, EVTCHN_VIEW_EVENTFD } target;
+	enum { EVTCHN_VIEW_NONE, EVTCHN_VIEW_PORT, EVTCHN_VIEW_EVENTFD, EVTCHN_VIEW_SERVED } target;
 	bool ipi;            /* of VIEW_PORT */
 	uint32_t port;       /* of VIEW_PORT: the one that becomes pending */
-	uint16_t vcpu;       /* VIEW_PORT: who is told; VIEW_EVENTFD: who gets what the back end sends */
+	uint16_t vcpu;       /* VIEW_PORT: who is told; VIEW_EVENTFD, VIEW_SERVED: who gets what the back end sends */
 };
 
 void evtchn_init(struct evtchn_table *table, unsigned int n_vcpus);
@@ -83,7 +85,7 @@ bool evtchn_is_bound(const struct evtchn_table *table, uint32_t port);
 int evtchn_backend_bind(struct evtchn_table *table, uint32_t port);
 /* The back end's end is closed: the guest's port waits for domain 0 again, as when Xen closes the far end of a channel. */
 void evtchn_backend_unbind(struct evtchn_table *table, uint32_t port);
-/* As bind, with a fresh port that the guest finds bound from the start. */
-int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port);
+/* As bind, with a fresh port that the guest finds bound from the start. served: by the thread that sends. */
+int evtchn_backend_reserve(struct evtchn_table *table, bool served, uint32_t *port);
 
 struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port);

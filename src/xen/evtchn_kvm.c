@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "xen/evtchn_kvm.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,25 @@ const struct evtchn_backend *evtchn_kvm_backend(const struct evtchn_kvm *kvm, ui
 	unsigned int i = port ? find_backend(kvm, port) : BACKENDS_MAX;
 
 	return i < BACKENDS_MAX ? &kvm->backends[i]->public : NULL;
+}
+
+void evtchn_kvm_serve(struct evtchn_kvm *kvm, uint32_t port, bool (*serve)(void *opaque), void *opaque)
+{
+	unsigned int i = find_backend(kvm, port);
+
+	assert(i < BACKENDS_MAX && kvm->known[port].target == EVTCHN_VIEW_SERVED);
+	kvm->backends[i]->public.serve = serve;
+	kvm->backends[i]->public.opaque = opaque;
+}
+
+const struct evtchn_backend *evtchn_kvm_sent(const struct evtchn_kvm *kvm, uint32_t port)
+{
+	const struct evtchn_backend *backend = evtchn_kvm_backend(kvm, port);
+
+	if (!backend || kvm->known[port].target == EVTCHN_VIEW_SERVED)
+		return backend;
+	evtchn_backend_wake(backend);
+	return NULL;
 }
 
 void evtchn_kvm_release(struct evtchn_kvm *kvm, const struct evtchn_backend *backend)
@@ -204,14 +224,24 @@ static int set_port(const struct evtchn_kvm *kvm, uint32_t port, const struct ev
 	return kvm_set_xen_attr(kvm->vm_fd, &attr);
 }
 
+/* Whether KVM answers what the guest sends. */
+static bool is_in_kernel(const struct evtchn_view *view)
+{
+	return view->target == EVTCHN_VIEW_PORT || view->target == EVTCHN_VIEW_EVENTFD;
+}
+
+static bool has_backend(const struct evtchn_view *view)
+{
+	return view->target == EVTCHN_VIEW_EVENTFD || view->target == EVTCHN_VIEW_SERVED;
+}
+
 static void forget(struct evtchn_kvm *kvm, uint32_t port)
 {
 	const struct evtchn_view *old = &kvm->known[port];
 
-	if (old->target == EVTCHN_VIEW_NONE)
-		return;
-	(void)set_port(kvm, port, old, KVM_XEN_EVTCHN_DEASSIGN);
-	if (old->target == EVTCHN_VIEW_EVENTFD)
+	if (is_in_kernel(old))
+		(void)set_port(kvm, port, old, KVM_XEN_EVTCHN_DEASSIGN);
+	if (has_backend(old))
 		disconnect_backend(kvm, port);
 	kvm->known[port] = (struct evtchn_view){ .target = EVTCHN_VIEW_NONE };
 }
@@ -231,15 +261,14 @@ int evtchn_kvm_sync(struct evtchn_kvm *kvm, uint32_t port)
 		return 0;
 	/* The same target on another vCPU keeps its file descriptors, and no event is lost. */
 	if (view.target == known->target && view.ipi == known->ipi && view.port == known->port)
-		rc = view.target == EVTCHN_VIEW_EVENTFD ? move_backend(kvm, port, view.vcpu)
-							: set_port(kvm, port, &view, KVM_XEN_EVTCHN_UPDATE);
+		rc = has_backend(&view) ? move_backend(kvm, port, view.vcpu) : set_port(kvm, port, &view, KVM_XEN_EVTCHN_UPDATE);
 	else {
 		forget(kvm, port);
-		if (view.target == EVTCHN_VIEW_EVENTFD)
+		if (has_backend(&view))
 			rc = connect_backend(kvm, port, view.vcpu);
-		if (rc == 0 && view.target != EVTCHN_VIEW_NONE)
+		if (rc == 0 && is_in_kernel(&view))
 			rc = set_port(kvm, port, &view, 0);
-		if (rc != 0 && view.target == EVTCHN_VIEW_EVENTFD)
+		if (rc != 0 && has_backend(&view))
 			disconnect_backend(kvm, port);
 	}
 	if (rc == 0)
@@ -276,4 +305,10 @@ void evtchn_backend_notify(const struct evtchn_backend *backend)
 void evtchn_backend_wake(const struct evtchn_backend *backend)
 {
 	signal_eventfd(backend->from_guest_fd);
+}
+
+void evtchn_backend_serve(const struct evtchn_backend *backend)
+{
+	if (!backend->serve || !backend->serve(backend->opaque))
+		evtchn_backend_wake(backend);
 }

@@ -4,12 +4,14 @@
  * knows with evtchn_view() and changes what differs.
  *
  *   guest --EVTCHNOP_send--> KVM --eventfd--> back end           no exit
+ *   guest --EVTCHNOP_send--> exit --> evtchn_backend_serve()     for a port whose sender waits for the answer anyway: the
+ *                                                                vCPU's thread gives it, and no other has to wake up
  *   back end --eventfd (irqfd)--> route of type XEN_EVTCHN --> pending bit and upcall vector, in the kernel
  *
  * A change of routes replaces KVM's whole table and waits for SRCU; it happens when a back end connects or the guest
  * moves its port to another vCPU, never on a data path.
  *
- * Thread: under the domain's lock, but for evtchn_backend_notify(), which is for any thread.
+ * Thread: under the domain's lock, but for the functions of a back end, which are for any thread, and hold no lock.
  */
 #pragma once
 
@@ -25,6 +27,9 @@ struct evtchn_backend {
 	int from_guest_fd; /* eventfd: readable when the guest sent */
 	int to_guest_fd;   /* eventfd: write to it to send */
 	uint32_t port;
+	/* Of a served port: see evtchn_kvm_serve(). */
+	bool (*serve)(void *opaque);
+	void *opaque;
 };
 
 /* NULL when memory is out. vm_fd and table are borrowed. */
@@ -38,6 +43,18 @@ int evtchn_kvm_sync(struct evtchn_kvm *kvm, uint32_t port);
 const struct evtchn_backend *evtchn_kvm_backend(const struct evtchn_kvm *kvm, uint32_t port);
 
 /*
+ * What a vCPU's thread runs when the guest sends on a served port; before the first vCPU runs. serve waits for nobody. It
+ * returns FALSE when something is left to do, for which from_guest_fd then becomes readable.
+ */
+void evtchn_kvm_serve(struct evtchn_kvm *kvm, uint32_t port, bool (*serve)(void *opaque), void *opaque);
+
+/*
+ * The guest sent on a port, and KVM did not take it. A back end is woken; that of a served port is returned, for
+ * evtchn_backend_serve(), which wants no lock held. NULL: nothing is left to do.
+ */
+const struct evtchn_backend *evtchn_kvm_sent(const struct evtchn_kvm *kvm, uint32_t port);
+
+/*
  * The back end looks at it no more: a port that is closed, or unbound and synced, gives its descriptors back. Else a guest
  * that connects again and again would use up the host's.
  */
@@ -47,6 +64,9 @@ void evtchn_kvm_release(struct evtchn_kvm *kvm, const struct evtchn_backend *bac
 void evtchn_kvm_deliver(const struct evtchn_kvm *kvm, uint32_t port);
 
 void evtchn_backend_notify(const struct evtchn_backend *backend);
+
+/* The guest sent on a served port. In the thread of the vCPU that did. */
+void evtchn_backend_serve(const struct evtchn_backend *backend);
 
 /* As if the guest had sent: for a back end that has more to do but lets others go first. */
 void evtchn_backend_wake(const struct evtchn_backend *backend);

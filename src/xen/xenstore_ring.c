@@ -23,6 +23,7 @@
 #define ROUNDS_MAX 64
 
 struct xenstore_ring {
+	struct xenstore *store;
 	struct xenstore_domain_interface *page;
 	const struct evtchn_backend *port;
 	struct record *record;
@@ -95,34 +96,33 @@ static bool move_replies(struct xenstore_ring *ring)
 	return true;
 }
 
-static void reconnect_if_asked(struct xenstore_ring *ring)
+static void clear_page(struct xenstore_domain_interface *page)
 {
-	struct xenstore_domain_interface *page = ring->page;
-
-	if (ring_read(&page->connection) != XENSTORE_RECONNECT)
-		return;
-	xs_conn_reset(ring->conn);
-	ring->requests_trace.filled_bytes = ring->replies_trace.filled_bytes = 0;
 	ring_publish(&page->req_cons, 0);
 	ring_publish(&page->req_prod, 0);
 	ring_publish(&page->rsp_cons, 0);
 	ring_publish(&page->rsp_prod, 0);
 	ring_publish(&page->error, XENSTORE_ERROR_NONE);
-	ring->broken = false;
 	ring_publish(&page->connection, XENSTORE_CONNECTED);
+}
+
+static void reconnect_if_asked(struct xenstore_ring *ring)
+{
+	if (ring_read(&ring->page->connection) != XENSTORE_RECONNECT)
+		return;
+	xs_conn_reset(ring->conn);
+	ring->requests_trace.filled_bytes = ring->replies_trace.filled_bytes = 0;
+	ring->broken = false;
+	clear_page(ring->page);
 	evtchn_backend_notify(ring->port);
 }
 
-static void pump(struct xenstore_ring *ring)
+/* FALSE: there is more to do. */
+static bool pump(struct xenstore_ring *ring)
 {
 	unsigned int rounds = 0;
 	bool moved = true;
 
-	if (!ring->had_request && ring_read(&ring->page->req_prod) != ring_read(&ring->page->req_cons)) {
-		ring->had_request = true;
-		ring->on_first_request(ring->opaque);
-		record_phase(ring->record, PHASE_FIRST_XENSTORE, NULL);
-	}
 	reconnect_if_asked(ring);
 	while (moved && !ring->broken && rounds < ROUNDS_MAX) {
 		moved = move_requests(ring);
@@ -130,20 +130,40 @@ static void pump(struct xenstore_ring *ring)
 			moved |= move_replies(ring);
 		rounds += moved;
 	}
-	if (rounds == 0)
-		return;
-	evtchn_backend_notify(ring->port);
-	if (rounds == ROUNDS_MAX)
-		evtchn_backend_wake(ring->port);
+	if (rounds > 0)
+		evtchn_backend_notify(ring->port);
+	return rounds < ROUNDS_MAX;
+}
+
+bool xenstore_ring_serve(void *opaque)
+{
+	struct xenstore_ring *ring = opaque;
+
+	if (!xenstore_visit(ring->store))
+		return false;
+	/* What is to be written before the first request is the main thread's to write. */
+	bool is_done = ring->had_request && pump(ring);
+	bool is_settled = xenstore_visit_end(ring->store);
+	return is_done && is_settled;
 }
 
 static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
 {
+	struct xenstore_ring *ring = opaque;
 	uint64_t count;
 	ssize_t got = read(fd, &count, sizeof(count));
 
 	(void)condition, (void)got;
-	pump(opaque);
+	xenstore_lock(ring->store);
+	xenstore_settle(ring->store);
+	if (!ring->had_request && ring_read(&ring->page->req_prod) != ring_read(&ring->page->req_cons)) {
+		ring->had_request = true;
+		ring->on_first_request(ring->opaque);
+		record_phase(ring->record, PHASE_FIRST_XENSTORE, NULL);
+	}
+	if (!pump(ring))
+		evtchn_backend_wake(ring->port);
+	xenstore_unlock(ring->store);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -163,6 +183,7 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 
 	ring->page = guest_memory_span(memory, guest_memory_layout(memory)->xenstore_gpa, LAYOUT_PAGE_BYTES);
 	g_assert(ring->page);
+	ring->store = store;
 	ring->port = port;
 	ring->record = record;
 	ring->requests_trace = (struct trace_xenstore){ .trace = trace, .from_guest = true };
@@ -174,6 +195,8 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 		g_free(ring);
 		return NULL;
 	}
+	/* After a soft reset it is as the old kernel left it. */
+	clear_page(ring->page);
 	ring_publish(&ring->page->server_features, XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
 	ring->source = event_source_add(port->from_guest_fd, G_IO_IN, on_port, ring);
 	return ring;

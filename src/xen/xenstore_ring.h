@@ -3,10 +3,12 @@
  * The guest's connection to the xenstore: a page with two byte rings. Requests go into the store, replies and watch
  * events come out; a store that has no room for more replies stops reading requests, and the guest waits.
  *
- * Thread: the main thread. Source: struct xenstore_domain_interface of <xen/io/xs_wire.h>.
+ * Thread: the main thread, and a vCPU's in xenstore_ring_serve(); each with the store in hand (xenstore.h), which covers
+ * the ring as well. Source: struct xenstore_domain_interface of <xen/io/xs_wire.h>.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct evtchn_backend;
@@ -24,3 +26,9 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
 					void (*on_first_request)(void *opaque), void *opaque);
 void xenstore_ring_free(struct xenstore_ring *ring);
+
+/*
+ * The guest sent its event: its requests are answered in the thread of the vCPU that did. Waits for nobody. FALSE:
+ * something is left for the main thread, and the port's from_guest_fd must become readable.
+ */
+bool xenstore_ring_serve(void *ring);

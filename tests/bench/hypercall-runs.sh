@@ -3,7 +3,7 @@
 # usage: hypercall-runs.sh OUT GUEST FLOOR RUNS
 #
 # Leaves in OUT, of each run, VMM.NUMBER: the guest's lines "bench NAME MEDIAN MIN N" (tests/bench/hypercall/main.c);
-# and floor.NUMBER, the line of a VMM that does nothing (tests/bench/hypercall/floor.c).
+# and floor.NUMBER, what no VMM can save (tests/bench/hypercall/floor.c).
 set -euo pipefail
 
 out=$1

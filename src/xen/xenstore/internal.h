@@ -4,6 +4,9 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "xen/xenstore/out.h"
 #include "xen/xenstore/path.h"
 #include "xen/xenstore/transaction.h"
@@ -14,6 +17,8 @@
 enum { XS_SPECIAL_INTRODUCE, XS_SPECIAL_RELEASE, XS_N_SPECIALS };
 
 struct xenstore {
+	pthread_mutex_t lock;         /* recursive: callbacks of the main thread call in again */
+	_Atomic bool waiting; /* the main thread has asked for the lock, and does not have it yet */
 	struct xenstore_quota quota;
 	uint64_t clock;
 	struct xs_tree tree;

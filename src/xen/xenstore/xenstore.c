@@ -37,6 +37,17 @@ static const char *const special_name[XS_N_SPECIALS] = {
 	[XS_SPECIAL_RELEASE] = "@releaseDomain",
 };
 
+static void init_lock(struct xenstore *store)
+{
+	pthread_mutexattr_t attributes;
+
+	/* None of these fails with these arguments. */
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&store->lock, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
 struct xenstore *xenstore_new(const struct xenstore_quota *quota)
 {
 	struct xenstore *store = calloc(1, sizeof(*store));
@@ -48,6 +59,7 @@ struct xenstore *xenstore_new(const struct xenstore_quota *quota)
 	if (store->quota.pending_events == 0)
 		store->quota.pending_events = 1;
 	store->host_end = &store->host_first;
+	init_lock(store);
 	rc = xs_tree_init(&store->tree, &store->clock);
 	for (unsigned int i = 0; i < XS_N_SPECIALS && rc == 0; i++) {
 		store->special[i] = xs_perms_new(1); /* n0 */
@@ -69,6 +81,7 @@ void xenstore_free(struct xenstore *store)
 	for (unsigned int i = 0; i < XS_N_SPECIALS; i++)
 		xs_perms_unref(store->special[i]);
 	xs_tree_clear(&store->tree);
+	pthread_mutex_destroy(&store->lock);
 	free(store);
 }
 
@@ -90,14 +103,22 @@ void xs_store_enter(struct xenstore *store)
 	store->depth++;
 }
 
-/* Calls back for one watch whose events could not be queued. */
-static bool run_lost_host_event(struct xenstore *store)
+/* A watch of the host's whose events could not be queued. */
+static struct xenstore_watch *next_lost(const struct xenstore *store)
 {
 	struct xenstore_watch *watch = store->host_watches;
-	char path[XENSTORE_ABS_PATH_MAX + 1];
 
 	while (watch && !watch->lost)
 		watch = watch->next;
+	return watch;
+}
+
+/* Calls back for one of them. */
+static bool run_lost_host_event(struct xenstore *store)
+{
+	struct xenstore_watch *watch = next_lost(store);
+	char path[XENSTORE_ABS_PATH_MAX + 1];
+
 	if (!watch)
 		return false;
 	watch->lost = false;
@@ -160,6 +181,50 @@ void xs_store_leave(struct xenstore *store)
 	store->depth--;
 }
 
+/* Who has the store */
+
+void xenstore_lock(struct xenstore *store)
+{
+	atomic_store(&store->waiting, true);
+	pthread_mutex_lock(&store->lock);
+	atomic_store(&store->waiting, false);
+}
+
+void xenstore_unlock(struct xenstore *store)
+{
+	pthread_mutex_unlock(&store->lock);
+}
+
+bool xenstore_visit(struct xenstore *store)
+{
+	/* Guests that ask without end would else keep the main thread out: locks are not fair. */
+	if (atomic_load(&store->waiting) || pthread_mutex_trylock(&store->lock) != 0)
+		return false;
+	/* As if a call into the store were on the stack already: callbacks are the outermost one's. */
+	xs_store_enter(store);
+	return true;
+}
+
+bool xenstore_visit_end(struct xenstore *store)
+{
+	bool is_settled;
+
+	for (struct xs_conn *conn = store->conns; conn; conn = conn->next)
+		xs_conn_catch_up(conn);
+	is_settled = !store->host_first && !next_lost(store) && !next_due(store);
+	store->depth--;
+	pthread_mutex_unlock(&store->lock);
+	return is_settled;
+}
+
+void xenstore_settle(struct xenstore *store)
+{
+	xenstore_lock(store);
+	xs_store_enter(store);
+	xs_store_leave(store);
+	xenstore_unlock(store);
+}
+
 /* The host's access */
 
 static int host_path(struct xs_path *path, const char *raw, bool allow_special)
@@ -190,9 +255,11 @@ int xenstore_write(struct xenstore *store, const char *path, const void *value, 
 
 	if (rc == 0 && len > XENSTORE_PAYLOAD_MAX)
 		rc = E2BIG; /* READ could not answer with it */
+	xenstore_lock(store);
 	if (rc == 0)
 		rc = xs_op_write(&view, &resolved, value, len, &change);
 	host_changed(store, &change);
+	xenstore_unlock(store);
 	return rc;
 }
 
@@ -210,40 +277,37 @@ int xenstore_printf(struct xenstore *store, const char *path, const char *format
 	return xenstore_write(store, path, value, (size_t)len < sizeof(value) ? (size_t)len : sizeof(value));
 }
 
+static int copy_value(const struct xs_node *node, void **value, size_t *len_bytes)
+{
+	*len_bytes = node->value ? node->value->len_bytes : 0;
+	*value = calloc(1, *len_bytes + 1);
+	if (!*value)
+		return ENOMEM;
+	if (node->value)
+		memcpy(*value, node->value->bytes, *len_bytes);
+	return 0;
+}
+
 int xenstore_read(struct xenstore *store, const char *path, void **value, size_t *len_bytes)
 {
 	const struct xs_view view = host_view(store);
 	const struct xs_node *node;
 	struct xs_path resolved;
-	char *copy;
 	int rc = host_path(&resolved, path, false);
 
+	xenstore_lock(store);
 	if (rc == 0)
 		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_VALUE, &node);
-	if (rc != 0)
-		return rc;
-	*len_bytes = node->value ? node->value->len_bytes : 0;
-	copy = calloc(1, *len_bytes + 1);
-	if (!copy)
-		return ENOMEM;
-	if (node->value)
-		memcpy(copy, node->value->bytes, *len_bytes);
-	*value = copy;
-	return 0;
+	if (rc == 0)
+		rc = copy_value(node, value, len_bytes);
+	xenstore_unlock(store);
+	return rc;
 }
 
-int xenstore_directory(struct xenstore *store, const char *path, char ***names)
+static int copy_names(const struct xs_node *node, char ***names)
 {
-	const struct xs_view view = host_view(store);
-	const struct xs_node *node;
-	struct xs_path resolved;
 	size_t text_bytes = 0;
-	int rc = host_path(&resolved, path, false);
 
-	if (rc == 0)
-		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_CHILDREN, &node);
-	if (rc != 0)
-		return rc;
 	for (unsigned int i = 0; i < node->n_children; i++)
 		text_bytes += node->children[i]->name_len_bytes + 1;
 	char **list = malloc((node->n_children + 1) * sizeof(*list) + text_bytes);
@@ -263,6 +327,22 @@ int xenstore_directory(struct xenstore *store, const char *path, char ***names)
 	return 0;
 }
 
+int xenstore_directory(struct xenstore *store, const char *path, char ***names)
+{
+	const struct xs_view view = host_view(store);
+	const struct xs_node *node;
+	struct xs_path resolved;
+	int rc = host_path(&resolved, path, false);
+
+	xenstore_lock(store);
+	if (rc == 0)
+		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_CHILDREN, &node);
+	if (rc == 0)
+		rc = copy_names(node, names);
+	xenstore_unlock(store);
+	return rc;
+}
+
 int xenstore_remove(struct xenstore *store, const char *path)
 {
 	const struct xs_view view = host_view(store);
@@ -270,9 +350,11 @@ int xenstore_remove(struct xenstore *store, const char *path)
 	struct xs_path resolved;
 	int rc = host_path(&resolved, path, false);
 
+	xenstore_lock(store);
 	if (rc == 0)
 		rc = xs_op_remove(&view, &resolved, &change);
 	host_changed(store, &change);
+	xenstore_unlock(store);
 	return rc;
 }
 
@@ -291,10 +373,12 @@ int xenstore_set_permissions(struct xenstore *store, const char *path, const cha
 		return ENOMEM;
 	for (size_t i = 0; i < n_perms && rc == 0; i++)
 		rc = xs_perm_parse(perms[i], &parsed->entry[i]);
+	xenstore_lock(store);
 	if (rc == 0)
 		rc = xs_op_set_perms(&view, &resolved, parsed, &change);
 	xs_perms_unref(parsed);
 	host_changed(store, &change);
+	xenstore_unlock(store);
 	return rc;
 }
 
@@ -305,33 +389,41 @@ struct xenstore_watch *xenstore_watch(struct xenstore *store, const char *path, 
 
 	if (host_path(&resolved, path, true) != 0)
 		return NULL;
+	xenstore_lock(store);
 	watch = xs_watch_new(store, &resolved, "");
-	if (!watch)
-		return NULL;
-	watch->fn = fn;
-	watch->opaque = opaque;
-	xs_watch_link(watch, &store->host_watches);
-	xs_store_enter(store);
-	xs_watch_deliver(store, watch, watch->path);
-	xs_store_leave(store);
+	if (watch) {
+		watch->fn = fn;
+		watch->opaque = opaque;
+		xs_watch_link(watch, &store->host_watches);
+		xs_store_enter(store);
+		xs_watch_deliver(store, watch, watch->path);
+		xs_store_leave(store);
+	}
+	xenstore_unlock(store);
 	return watch;
 }
 
 void xenstore_unwatch(struct xenstore *store, struct xenstore_watch *watch)
 {
-	if (watch)
-		xs_watch_free(store, watch);
+	if (!watch)
+		return;
+	xenstore_lock(store);
+	xs_watch_free(store, watch);
+	xenstore_unlock(store);
 }
 
 void xenstore_fire_special(struct xenstore *store, const char *name)
 {
 	struct xs_perms **perms = xs_store_special(store, name);
-	struct xs_audience audience = { .node = perms ? *perms : NULL };
+	struct xs_audience audience;
 	struct xs_path resolved;
 
 	if (xs_path_resolve(&resolved, name, 0, NULL, true) != 0 || !xs_path_is_special(&resolved))
 		return;
+	xenstore_lock(store);
+	audience = (struct xs_audience){ .node = perms ? *perms : NULL };
 	xs_store_enter(store);
 	xs_watch_fire(store, resolved.s, resolved.len_bytes, &audience);
 	xs_store_leave(store);
+	xenstore_unlock(store);
 }

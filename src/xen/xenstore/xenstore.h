@@ -10,7 +10,12 @@
  *                                       \               /
  *                                   tree, transactions, watches
  *
- * All calls come from one thread. Nothing here aborts on what a client sent: errors go to the client as XS_ERROR
+ * The store belongs to the main thread: whatever it calls back, it calls there. It has a lock, so that the thread of a
+ * vCPU may visit, when the main thread has nothing to do with it. The host's own access takes the lock by itself; who uses
+ * a connection holds it around each call, and from xs_conn_pending() to xs_conn_sent() without a break. Order: before all
+ * other locks, since callbacks come under it.
+ *
+ * Nothing here aborts on what a client sent: errors go to the client as XS_ERROR
  * with Xen's names (EINVAL, ENOENT, EACCES, EEXIST, EAGAIN, ENOSPC, E2BIG, EBUSY, EISDIR, ENOMEM, ENOSYS, EROFS,
  * EISCONN, ENOTCONN). Quotas bound everything an unprivileged client can make grow.
  *
@@ -48,6 +53,19 @@ struct xs_conn;
 /* NULL when memory is out. quota is copied; NULL stands for XENSTORE_QUOTA_DEFAULT. The tree has only "/", "n0". */
 struct xenstore *xenstore_new(const struct xenstore_quota *quota);
 void xenstore_free(struct xenstore *store); /* every connection must be gone */
+
+/* The main thread's; nests. While it waits no other thread gets the lock again. */
+void xenstore_lock(struct xenstore *store);
+void xenstore_unlock(struct xenstore *store);
+
+/*
+ * Another thread's turn with the store; it waits for nobody. FALSE: the main thread has the store, or wants it. Between
+ * the two nothing is called back: it waits for the main thread, which visit_end() returns FALSE for; it has to be made
+ * to call xenstore_settle() then.
+ */
+bool xenstore_visit(struct xenstore *store);
+bool xenstore_visit_end(struct xenstore *store);
+void xenstore_settle(struct xenstore *store);
 
 /*
  * The host's own access, with the rights of domain 0 and outside any transaction. Paths are absolute. Values are

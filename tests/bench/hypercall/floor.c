@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * What no VMM can save: a guest that makes one hypercall after the other, and a VMM that does nothing but let it go on.
- * Prints "bench floor MEDIAN MIN N" as the guest of main.c does.
+ * What no VMM can save. floor: a guest that makes one hypercall after the other, and a VMM that does nothing but let it go
+ * on. floor_wake: two threads that wake each other by eventfds, there and back, as a guest and its back end do.
+ * Prints "bench NAME MEDIAN MIN N" as the guest of main.c does.
  */
 #include <cpuid.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <linux/kvm.h>
 
@@ -21,6 +25,15 @@
 #define MSR       0x40000000
 #define PAGE      4096
 #define RESULT    ((uint64_t)-38)
+
+struct caller {
+	int fd; /* a vCPU's */
+	struct kvm_run *run;
+};
+
+struct wakers {
+	int there_fd, back_fd;
+};
 
 static _Noreturn void fail(const char *what)
 {
@@ -92,12 +105,13 @@ static int make_vcpu(int kvm_fd, struct kvm_run **run)
 	return fd;
 }
 
-static uint64_t batch_ns(int fd, struct kvm_run *run, unsigned int n)
+static void calls(void *opaque, unsigned int n)
 {
-	uint64_t start_ns = now_ns();
+	const struct caller *caller = opaque;
+	struct kvm_run *run = caller->run;
 
 	for (unsigned int i = 0; i < n; i++) {
-		if (ioctl(fd, KVM_RUN, 0) != 0)
+		if (ioctl(caller->fd, KVM_RUN, 0) != 0)
 			fail("KVM_RUN");
 		if (run->exit_reason != KVM_EXIT_XEN) {
 			fprintf(stderr, "floor: exit %u\n", run->exit_reason);
@@ -105,25 +119,69 @@ static uint64_t batch_ns(int fd, struct kvm_run *run, unsigned int n)
 		}
 		run->xen.u.hcall.result = RESULT;
 	}
+}
+
+static void pass_on(int from_fd, int to_fd)
+{
+	uint64_t count = 1;
+
+	if (read(from_fd, &count, sizeof(count)) != sizeof(count) || write(to_fd, &count, sizeof(count)) != sizeof(count))
+		fail("eventfd");
+}
+
+static void *back_end(void *opaque)
+{
+	const struct wakers *wakers = opaque;
+
+	for (;;)
+		pass_on(wakers->there_fd, wakers->back_fd);
+	return NULL;
+}
+
+/* Each takes up the count that the one before has left, so the last one leaves it too. */
+static void wakes(void *opaque, unsigned int n)
+{
+	const struct wakers *wakers = opaque;
+
+	for (unsigned int i = 0; i < n; i++)
+		pass_on(wakers->back_fd, wakers->there_fd);
+}
+
+static uint64_t batch_ns(void (*run)(void *opaque, unsigned int n), void *opaque, unsigned int n)
+{
+	uint64_t start_ns = now_ns();
+
+	run(opaque, n);
 	return now_ns() - start_ns;
+}
+
+static void measure(const char *name, void (*run)(void *opaque, unsigned int n), void *opaque)
+{
+	uint64_t results_ns[N_BATCHES];
+	unsigned int n = 1;
+
+	while (batch_ns(run, opaque, n) < BATCH_NS)
+		n *= 2;
+	for (unsigned int i = 0; i < N_BATCHES; i++)
+		results_ns[i] = batch_ns(run, opaque, n) / n;
+	qsort(results_ns, N_BATCHES, sizeof(results_ns[0]), compare);
+	uint64_t median_ns = (results_ns[N_BATCHES / 2 - 1] + results_ns[N_BATCHES / 2]) / 2;
+	printf("bench %s %" PRIu64 " %" PRIu64 " %u\n", name, median_ns, results_ns[0], n);
 }
 
 int main(void)
 {
-	struct kvm_run *run;
-	uint64_t results_ns[N_BATCHES];
-	unsigned int n = 1;
+	struct caller caller;
+	struct wakers wakers = { .there_fd = eventfd(0, EFD_CLOEXEC), .back_fd = eventfd(1, EFD_CLOEXEC) };
+	pthread_t thread;
 	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (kvm_fd < 0)
 		fail("/dev/kvm");
-	int fd = make_vcpu(kvm_fd, &run);
-	while (batch_ns(fd, run, n) < BATCH_NS)
-		n *= 2;
-	for (unsigned int i = 0; i < N_BATCHES; i++)
-		results_ns[i] = batch_ns(fd, run, n) / n;
-	qsort(results_ns, N_BATCHES, sizeof(results_ns[0]), compare);
-	uint64_t median_ns = (results_ns[N_BATCHES / 2 - 1] + results_ns[N_BATCHES / 2]) / 2;
-	printf("bench floor %" PRIu64 " %" PRIu64 " %u\n", median_ns, results_ns[0], n);
+	caller.fd = make_vcpu(kvm_fd, &caller.run);
+	measure("floor", calls, &caller);
+	if (wakers.there_fd < 0 || wakers.back_fd < 0 || pthread_create(&thread, NULL, back_end, &wakers) != 0)
+		fail("eventfd");
+	measure("floor_wake", wakes, &wakers);
 	return 0;
 }

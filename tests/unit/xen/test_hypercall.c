@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Hypercalls through their dispatch, in both word sizes: arguments, errnos, and that no input does harm. */
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -185,6 +187,70 @@ static void test_vcpus_and_timers(void)
 	fake_tear_down();
 }
 
+struct server {
+	unsigned int calls;
+	bool leaves_work;
+};
+
+static bool serve(void *opaque)
+{
+	struct server *server = opaque;
+
+	/* It may do anything, so the domain's lock is free. */
+	g_assert_cmpint(pthread_mutex_trylock(&fake.vm.xen->lock), ==, 0);
+	pthread_mutex_unlock(&fake.vm.xen->lock);
+	server->calls++;
+	return !server->leaves_work;
+}
+
+static bool main_thread_is_woken(const struct evtchn_backend *backend)
+{
+	uint64_t count;
+
+	return read(backend->from_guest_fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static int64_t send_to(uint32_t port)
+{
+	*(struct evtchn_send *)fake_at(ARG) = (struct evtchn_send){ .port = port };
+	return fake_call(true, __HYPERVISOR_event_channel_op, EVTCHNOP_send, ARG, 0);
+}
+
+/* A send on the xenstore's port is served by who sends; the main thread is woken for what is left. */
+static void test_serve(void)
+{
+	struct server server = { 0 };
+
+	fake_set_up(false);
+	const uint32_t port = fake.vm.xen->xenstore_port;
+	const struct evtchn_backend *backend = evtchn_kvm_backend(fake.vm.xen->events_kvm, port);
+	g_assert_nonnull(backend);
+	/* Nobody serves yet: as any back end. */
+	g_assert_cmpint(send_to(port), ==, 0);
+	g_assert_true(main_thread_is_woken(backend));
+	evtchn_kvm_serve(fake.vm.xen->events_kvm, port, serve, &server);
+	g_assert_cmpint(send_to(port), ==, 0);
+	g_assert_cmpuint(server.calls, ==, 1);
+	g_assert_false(main_thread_is_woken(backend));
+	server.leaves_work = true;
+	g_assert_cmpint(send_to(port), ==, 0);
+	g_assert_cmpuint(server.calls, ==, 2);
+	g_assert_true(main_thread_is_woken(backend));
+	/* The console's is KVM's to send on; it comes to us from a multicall, and is not lost. */
+	const struct evtchn_backend *console = evtchn_kvm_backend(fake.vm.xen->events_kvm, fake.vm.xen->console_port);
+	g_assert_cmpint(send_to(fake.vm.xen->console_port), ==, 0);
+	g_assert_true(main_thread_is_woken(console));
+	*(struct evtchn_bind_vcpu *)fake_at(ARG) = (struct evtchn_bind_vcpu){ .port = port, .vcpu = 1 };
+	g_assert_cmpint(fake_call(true, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_vcpu, ARG, 0), ==, 0);
+	g_assert_cmpint(send_to(port), ==, 0);
+	g_assert_cmpuint(server.calls, ==, 3);
+	*(struct evtchn_close *)fake_at(ARG) = (struct evtchn_close){ .port = port };
+	g_assert_cmpint(fake_call(true, __HYPERVISOR_event_channel_op, EVTCHNOP_close, ARG, 0), ==, 0);
+	g_assert_cmpint(send_to(port), ==, -XEN_EINVAL);
+	g_assert_cmpuint(server.calls, ==, 3);
+	fake_tear_down();
+}
+
 /* Every operation, with arguments from anywhere: no crash, no sanitizer's complaint, and an end. */
 static void test_random(void)
 {
@@ -230,6 +296,7 @@ int main(int argc, char **argv)
 			g_test_add_data_func(path, GINT_TO_POINTER(word), tests[i].fn);
 		}
 	g_test_add_func("/xen/hypercall/vcpus_and_timers", test_vcpus_and_timers);
+	g_test_add_func("/xen/hypercall/serve", test_serve);
 	g_test_add_func("/xen/hypercall/random", test_random);
 	return g_test_run();
 }
