@@ -11,12 +11,14 @@
 
 #include <xen/io/xs_wire.h>
 
+#include "transport.h"
 #include "xen/xenstore/xenstore.h"
 
 /* A payload with NULs inside: P("path\0value"). The literal's own last NUL does not count. */
 #define P(literal) literal, sizeof(literal) - 1
 
 struct client {
+	struct transport *transport; /* NULL: none, but conn */
 	struct xs_conn *conn;
 	uint32_t next_req_id;
 	GByteArray *received; /* not yet taken apart */
