@@ -32,14 +32,21 @@ struct io_op {
 	struct io_op *next;
 };
 
-/* Tells of each write to an eventfd, which is never read: its counter has room for 2^64. */
+/*
+ * Tells of each change of a descriptor to readable, or to writable: of each write to an eventfd, which is never read (its
+ * counter has room for 2^64), of what comes for a socket. Once when the watch begins, if it is so already.
+ */
 struct io_watch {
-	int fd;
+	int fd; /* one watch of each at a time */
+	bool for_writing;
 	void (*ready)(struct io_watch *watch);
 	void (*gone)(struct io_watch *watch); /* after unwatch(): it is not looked at any more */
 	bool leaving;
 	struct io_watch *next;
 };
+
+/* Of an eventfd: as if it had been written once more; others have their turn before. */
+void io_watch_repeat(const struct io_watch *watch);
 
 struct io_engine;
 struct io_engine_ops {

@@ -18,7 +18,7 @@ struct sync_engine {
 static int watch(struct io_engine *engine, struct io_watch *watch)
 {
 	struct sync_engine *sync = (struct sync_engine *)engine;
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = watch };
+	struct epoll_event event = { .events = (watch->for_writing ? EPOLLOUT : EPOLLIN) | EPOLLET, .data.ptr = watch };
 
 	watch->leaving = false;
 	return epoll_ctl(sync->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0 ? 0 : errno;

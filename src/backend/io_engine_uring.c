@@ -44,7 +44,7 @@ static void arm(struct uring_engine *uring, struct io_watch *watch)
 {
 	struct io_uring_sqe *sqe = next_sqe(uring);
 
-	io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);
+	io_uring_prep_poll_multishot(sqe, watch->fd, watch->for_writing ? POLLOUT : POLLIN);
 	io_uring_sqe_set_data64(sqe, (uintptr_t)watch | IS_WATCH);
 }
 

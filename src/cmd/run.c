@@ -19,6 +19,7 @@
 #include "cmd/cmd.h"
 #include "config/guest_config.h"
 #include "config/guest_file.h"
+#include "config/net_option.h"
 #include "config/vm_config.h"
 #include "control/folders.h"
 #include "shim/boot_plan.h"
@@ -146,6 +147,22 @@ static int print_all(const char *text)
 	return DOM1_STATUS_USAGE;
 }
 
+static void print_devices(const struct vm_config *config)
+{
+	for (guint i = 0; i < config->disks->len; i++) {
+		const struct disk_config *disk = config->disks->pdata[i];
+
+		printf("disk %s: %s%s\n", disk->vdev, disk->target, disk->readonly ? " (read-only)" : "");
+	}
+	for (guint i = 0; i < config->vifs->len; i++) {
+		const struct vif_config *vif = config->vifs->pdata[i];
+		g_autofree char *where = net_where(vif);
+
+		printf("network %u: %s, %02x:%02x:%02x:%02x:%02x:%02x\n", i, where, vif->mac[0], vif->mac[1], vif->mac[2], vif->mac[3],
+		       vif->mac[4], vif->mac[5]);
+	}
+}
+
 static int dry_run(const struct run *run)
 {
 	static const char *const types[] = { [MEMORY_MAP_RAM] = "RAM", [MEMORY_MAP_RESERVED] = "reserved",
@@ -163,11 +180,7 @@ static int dry_run(const struct run *run)
 		printf("shim's command line: %s\n", run->shim_command_line);
 	}
 	printf("guest's command line: %s\n", config->guest_command_line);
-	for (guint i = 0; i < config->disks->len; i++) {
-		const struct disk_config *disk = config->disks->pdata[i];
-
-		printf("disk %s: %s%s\n", disk->vdev, disk->target, disk->readonly ? " (read-only)" : "");
-	}
+	print_devices(config);
 	printf("vcpus: %u", config->n_vcpus);
 	if (config->max_vcpus > config->n_vcpus)
 		printf(", up to %u by dom1 vcpu-set", config->max_vcpus);
@@ -388,7 +401,8 @@ static bool prepare(struct run *run, GError **error)
 		return true;
 	run->setup.kvm_fd = kvm_open(NULL, error);
 	if (run->setup.kvm_fd < 0 || !run_folder_take(&run->folder, run->config.name, error) ||
-	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error))
+	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error) ||
+	    !nics_open(&run->setup.nics, &run->setup.n_nics, run->config.vifs, run->config.max_vcpus, error))
 		return false;
 	bool opened = open_files(run, error);
 	settle_output_files(run, !opened);
@@ -428,6 +442,7 @@ static void release(struct run *run)
 	g_free(run->socket_path);
 	run_folder_release(&run->folder);
 	block_files_close(run->setup.disks, run->setup.n_disks);
+	nics_close(run->setup.nics, run->setup.n_nics);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
 	symbols_free(run->symbols);

@@ -105,9 +105,6 @@ static gboolean refuse(const struct config_origin *origin, const char *what, con
 /* What is understood and not there yet is refused: a guest without its disk would be no help to anybody. */
 static gboolean check_offered(const struct guest_config *config, GPtrArray *warnings, GError **error)
 {
-	if (config->vifs->len > 0)
-		return refuse(&((struct vif_config *)config->vifs->pdata[0])->origin, "vif",
-			      "dom1 has no network yet; leave it out", error);
 	if (config->p9s->len > 0)
 		return refuse(&((struct p9_config *)config->p9s->pdata[0])->origin, "p9",
 			      "dom1 shares no folders yet; leave it out", error);
@@ -149,6 +146,7 @@ static char *number_word(const struct config_number *number)
 static void take(struct guest_file *file, const struct guest_config *config)
 {
 	file->disks = g_ptr_array_ref(config->disks);
+	file->vifs = g_ptr_array_ref(config->vifs);
 	file->name = g_strdup(config->name.value);
 	file->uuid = g_strdup(config->uuid.value);
 	file->kernel = g_strdup(config->kernel.value);
@@ -181,6 +179,8 @@ gboolean guest_file_read(struct guest_file *file, const char *path, GPtrArray *w
 		/* The configuration's own copy of the name goes with it. */
 		for (guint i = 0; i < file->disks->len; i++)
 			((struct disk_config *)file->disks->pdata[i])->origin.file = path;
+		for (guint i = 0; i < file->vifs->len; i++)
+			((struct vif_config *)file->vifs->pdata[i])->origin.file = path;
 	} else {
 		guest_file_clear(file);
 	}
@@ -197,6 +197,7 @@ void guest_file_clear(struct guest_file *file)
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);
 	g_clear_pointer(&file->disks, g_ptr_array_unref);
+	g_clear_pointer(&file->vifs, g_ptr_array_unref);
 }
 
 /* Writing */
@@ -233,6 +234,8 @@ GBytes *guest_file_dump(const struct vm_config *config, GError **error)
 		guest->max_event_channels = (struct config_number){ config->max_event_channels, origin };
 	g_ptr_array_unref(guest->disks);
 	guest->disks = g_ptr_array_ref(config->disks);
+	g_ptr_array_unref(guest->vifs);
+	guest->vifs = g_ptr_array_ref(config->vifs);
 	say_action(&guest->on_poweroff, config->on_poweroff, &origin);
 	say_action(&guest->on_reboot, config->on_reboot, &origin);
 	say_action(&guest->on_crash, config->on_crash, &origin);

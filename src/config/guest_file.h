@@ -14,7 +14,8 @@ struct guest_file {
 	char *name, *uuid, *kernel, *initrd, *append, *type, *memory, *vcpus;
 	char *max_vcpus, *max_event_channels, *max_grant_frames;
 	char *shim, *shim_append, *on_poweroff, *on_reboot, *on_crash;
-	GPtrArray *disks; /* of struct disk_config *; never NULL after a success */
+	/* Of struct disk_config *, of struct vif_config *; never NULL after a success. */
+	GPtrArray *disks, *vifs;
 };
 
 /*

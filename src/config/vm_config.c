@@ -4,6 +4,7 @@
 #include "config/disk_option.h"
 #include "config/guest_config.h"
 #include "config/guest_file.h"
+#include "config/net_option.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@
 struct words {
 	char *type, *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
-	char **disks;
+	char **disks, **nets;
 };
 
 static void words_clear(struct words *words)
@@ -45,6 +46,7 @@ static void words_clear(struct words *words)
 	g_free(words->timeout);
 	g_free(words->trace);
 	g_strfreev(words->disks);
+	g_strfreev(words->nets);
 }
 
 static gboolean usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -241,6 +243,7 @@ static gboolean read_guest_file(struct vm_config *config, struct words *words, c
 	adopt(&words->on_reboot, &file.on_reboot);
 	adopt(&words->on_crash, &file.on_crash);
 	g_ptr_array_extend_and_steal(config->disks, g_steal_pointer(&file.disks));
+	g_ptr_array_extend_and_steal(config->vifs, g_steal_pointer(&file.vifs));
 	guest_file_clear(&file);
 	return TRUE;
 }
@@ -285,7 +288,9 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       parse_policy("--on-poweroff", words->on_poweroff, &config->on_poweroff, error) &&
 	       parse_policy("--on-reboot", words->on_reboot, &config->on_reboot, error) &&
 	       parse_policy("--on-crash", words->on_crash, &config->on_crash, error) &&
-	       disk_options_parse(config->disks, words->disks, config->warnings, error) && disks_settle(config->disks, error);
+	       disk_options_parse(config->disks, words->disks, config->warnings, error) && disks_settle(config->disks, error) &&
+	       net_options_parse(config->vifs, words->nets, config->warnings, error) &&
+	       nets_settle(config->vifs, config->name, config->warnings, error);
 }
 
 static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
@@ -302,6 +307,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 	*config = (struct vm_config){
 		.warnings = g_ptr_array_new_with_free_func(g_free),
 		.disks = g_ptr_array_new_with_free_func((GDestroyNotify)disk_config_free),
+		.vifs = g_ptr_array_new_with_free_func((GDestroyNotify)vif_config_free),
 	};
 	/* FILENAME for every text: it is taken as it is, byte for byte; STRING would want it to be in the locale's code. */
 	const GOptionEntry entries[] = {
@@ -316,6 +322,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "max-event-channels", 0, 0, G_OPTION_ARG_FILENAME, &words.max_event_channels, "event channels the guest may have (default: all there are)", "N" },
 		{ "max-grant-frames", 0, 0, G_OPTION_ARG_FILENAME, &words.max_grant_frames, "pages of the guest's grant table, 1 to 64 (default 64)", "N" },
 		{ "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.disks, "PATH[,ro][,vdev=xvdX][,format=raw][,cache=][,discard=][,serial=][,on-error=]: a PV disk; any number", "DISK" },
+		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
 		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
@@ -371,6 +378,8 @@ void vm_config_clear(struct vm_config *config)
 		g_ptr_array_free(config->warnings, TRUE);
 	if (config->disks)
 		g_ptr_array_unref(config->disks);
+	if (config->vifs)
+		g_ptr_array_unref(config->vifs);
 	g_free(config->kernel_path);
 	g_free(config->initrd_path);
 	g_free(config->guest_command_line);

@@ -41,6 +41,7 @@ struct vm_config {
 	enum console_kind console;
 	char *console_path;
 	GPtrArray *disks; /* of struct disk_config *, each with its vdev; never NULL */
+	GPtrArray *vifs;  /* of struct vif_config *, each with its kind and MAC; never NULL */
 	char *console_log_path;
 	char *shim_log_path;
 	char *report_path;

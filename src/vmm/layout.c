@@ -42,7 +42,7 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
 	layout->low_window_end_gpa = layout->low_ram_top_gpa + LAYOUT_LOW_WINDOW_BYTES;
 	layout->high_ram_top_gpa = LAYOUT_4GIB + (ram_bytes - layout->low_ram_top_gpa);
 	layout->overlay_gpa = layout->high_ram_top_gpa;
-	layout->overlay_end_gpa = layout->overlay_gpa + LAYOUT_OVERLAY_BYTES;
+	layout->overlay_end_gpa = (layout->overlay_gpa + 2 * LAYOUT_SECTION_BYTES - 1) / LAYOUT_SECTION_BYTES * LAYOUT_SECTION_BYTES;
 
 	add_entry(layout, 0, LAYOUT_EBDA_GPA, MEMORY_MAP_RAM);
 	add_entry(layout, LAYOUT_EBDA_GPA, LAYOUT_LOW_HOLE_END, MEMORY_MAP_RESERVED);

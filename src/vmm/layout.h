@@ -14,7 +14,8 @@
  *   4 GiB             the rest of the RAM, up to high_ram_top
  *   overlay_base      window for the pages the hypervisor owns and the guest places: shared_info, grant frames. The
  *                     shim takes the first gfn that is neither in the memory map nor below 4 GiB or its last page, so
- *                     the window begins right there, is in no memory map, and needs no memslot change at run time
+ *                     the window begins right there, is in no memory map, and needs no memslot change at run time. A
+ *                     PVH Linux takes the last gfns of the first section of its own, 128 MiB aligned, that is free
  *
  * Source: measured contract of the shim; docs/architecture.md.
  */
@@ -37,7 +38,7 @@
 #define LAYOUT_LOW_RAM_MAX     UINT64_C(0xe0000000)
 #define LAYOUT_LOW_RAM_MIN     (UINT64_C(32) << 20)
 #define LAYOUT_LOW_WINDOW_BYTES (UINT64_C(2) << 20) /* with the special pages */
-#define LAYOUT_OVERLAY_BYTES   (UINT64_C(2) << 20)
+#define LAYOUT_SECTION_BYTES   (UINT64_C(128) << 20) /* of Linux: SECTION_SIZE_BITS of x86-64 */
 #define LAYOUT_TSS_GPA         UINT64_C(0xfffbd000) /* three pages that KVM on Intel wants for itself */
 #define LAYOUT_IDENTITY_GPA    UINT64_C(0xfffbc000)
 

@@ -210,6 +210,14 @@ static bool fill_store(struct machine *machine, GError **error)
 	return rc == 0;
 }
 
+static bool start_devices(struct machine *machine, GError **error)
+{
+	if (machine->setup->n_disks == 0 && machine->setup->n_nics == 0)
+		return true;
+	machine->io = io_thread_new(true, error);
+	return machine->io && machine_start_disks(machine, error) && machine_start_nets(machine, error);
+}
+
 static bool start_backends(struct machine *machine, GError **error)
 {
 	struct xen_domain *xen = machine->vm.xen;
@@ -228,7 +236,7 @@ static bool start_backends(struct machine *machine, GError **error)
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 		return false;
 	}
-	return machine_start_disks(machine, error);
+	return start_devices(machine, error);
 }
 
 static bool start_vm(struct machine *machine, GError **error)
@@ -316,7 +324,9 @@ static void stop_vm(struct machine *machine)
 			      machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
+	machine_stop_nets(machine);
 	machine_stop_disks(machine);
+	g_clear_pointer(&machine->io, io_thread_free);
 	xenstore_socket_free(machine->xenstore_socket);
 	machine->xenstore_socket = NULL;
 	console_free(machine->console);
@@ -393,13 +403,15 @@ static void close_other_files(const struct machine_setup *setup)
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, plan_file(setup->plan), INT_MAX,
 	};
-	const size_t n_kept = G_N_ELEMENTS(fixed) + setup->n_disks;
-	g_autofree int *kept = g_new(int, n_kept);
+	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->n_disks + setup->n_nics * NET_LINK_FDS_MAX);
+	size_t n_kept = G_N_ELEMENTS(fixed);
 	int last = STDERR_FILENO;
 
 	memcpy(kept, fixed, sizeof(fixed));
 	for (size_t i = 0; i < setup->n_disks; i++)
-		kept[G_N_ELEMENTS(fixed) + i] = setup->disks[i].fd;
+		kept[n_kept++] = setup->disks[i].fd;
+	for (size_t i = 0; i < setup->n_nics; i++)
+		n_kept += net_link_fds(&setup->nics[i].link, kept + n_kept);
 	qsort(kept, n_kept, sizeof(kept[0]), compare_fds);
 	for (size_t i = 0; i < n_kept; i++) {
 		if (kept[i] <= last)

@@ -12,6 +12,7 @@
 
 #include "backend/block_file.h"
 #include "backend/console.h"
+#include "backend/nic.h"
 #include "config/vm_config.h"
 #include "shim/boot_plan.h"
 #include "vmm/layout.h"
@@ -31,6 +32,8 @@ struct machine_setup {
 	struct console_files console;
 	struct block_file *disks; /* n_disks of them, locked; borrowed */
 	size_t n_disks;
+	struct nic *nics; /* n_nics of them; borrowed */
+	size_t n_nics;
 	bool console_patient; /* its reader is worth waiting for when the domain has ended */
 	bool sample_memory;
 

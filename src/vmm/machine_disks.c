@@ -14,11 +14,6 @@ bool machine_start_disks(struct machine *machine, GError **error)
 	const struct machine_setup *setup = machine->setup;
 	struct xen_domain *xen = machine->vm.xen;
 
-	if (setup->n_disks == 0)
-		return true;
-	machine->io = io_thread_new(true, error);
-	if (!machine->io)
-		return false;
 	machine->block_env = (struct block_env){
 		.store = machine->store,
 		.memory = machine->vm.memory,
@@ -49,5 +44,4 @@ void machine_stop_disks(struct machine *machine)
 	for (size_t i = 0; machine->disks && i < machine->setup->n_disks; i++)
 		block_device_free(machine->disks[i]);
 	g_clear_pointer(&machine->disks, g_free);
-	g_clear_pointer(&machine->io, io_thread_free);
 }

@@ -5,6 +5,7 @@
 #include <glib.h>
 
 #include "backend/block.h"
+#include "backend/net.h"
 #include "control/ops.h"
 #include "control/server.h"
 #include "control/xenstore_socket.h"
@@ -30,16 +31,20 @@ struct machine {
 	struct xenstore_ring *store_ring;
 	struct xenstore_socket *xenstore_socket;
 	struct console *console;
-	struct io_thread *io; /* NULL: there is no disk */
+	struct io_thread *io; /* NULL: there is no device that needs it */
 	struct block_env block_env;
 	struct block_device **disks; /* as many as setup->n_disks */
+	struct net_env net_env;
+	struct net_device **nets; /* as many as setup->n_nics */
 };
 
 extern const struct control_ops MACHINE_CONTROL_OPS; /* opaque: the struct machine */
 
-/* Disks and the thread that serves them, before the first vCPU runs and after the last. DOM1_STATUS_HOST. */
+/* Devices, in the I/O thread: before the first vCPU runs and after the last. DOM1_STATUS_HOST. */
 bool machine_start_disks(struct machine *machine, GError **error);
 void machine_stop_disks(struct machine *machine);
+bool machine_start_nets(struct machine *machine, GError **error);
+void machine_stop_nets(struct machine *machine);
 
 /* Tells the control clients how this start of the domain ended. */
 void machine_control_tell_end(struct machine *machine);

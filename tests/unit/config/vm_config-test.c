@@ -558,6 +558,55 @@ static void test_disks(void)
 	expect_refusal(WORDS("--kernel=k", "--disk=a,vdev=nvme0"), "--disk");
 }
 
+static const struct vif_config *vif_of(const struct vm_config *config, guint n)
+{
+	g_assert_cmpuint(n, <, config->vifs->len);
+	return config->vifs->pdata[n];
+}
+
+static void test_nets(void)
+{
+	static const uint8_t given[] = { 0, 0x16, 0x3e, 1, 2, 3 };
+	struct vm_config config, again, other;
+
+	parse_ok(&config, WORDS("--kernel=k", "--name=a", "--net=user,hostfwd=tcp::2222-:22,hostfwd=udp:127.0.0.1:5-:6",
+				"--net=tap,ifname=tap7,mac=00:16:3e:01:02:03", "--net=bridge=br0", "--net", "socket:/x/y", "--net="));
+	g_assert_cmpuint(config.vifs->len, ==, 5);
+	g_assert_cmpint(vif_of(&config, 0)->kind, ==, VIF_USER);
+	g_assert_cmpint(vif_of(&config, 4)->kind, ==, VIF_USER);
+	g_assert_true(memcmp(vif_of(&config, 1)->mac, given, 6) == 0);
+	/* Always the same for the same name and place; never the same for two; in Xen's range. */
+	parse_ok(&again, WORDS("--kernel=other", "--name=a", "--net=tap", "--net=tap", "--net=tap", "--net=tap", "--net=tap"));
+	parse_ok(&other, WORDS("--kernel=k", "--name=b", "--net=user"));
+	for (guint i = 0; i < 5; i++) {
+		g_assert_true(memcmp(vif_of(&again, i)->mac, given, 3) == 0);
+		g_assert_cmpuint(vif_of(&again, i)->mac[3], <, 0x80);
+		g_assert_true(i == 1 || memcmp(vif_of(&again, i)->mac, vif_of(&config, i)->mac, 6) == 0);
+		for (guint j = 0; j < i; j++)
+			g_assert_true(memcmp(vif_of(&again, i)->mac, vif_of(&again, j)->mac, 6) != 0);
+	}
+	g_assert_true(memcmp(vif_of(&other, 0)->mac, vif_of(&again, 0)->mac, 6) != 0);
+	vm_config_clear(&config);
+	vm_config_clear(&again);
+	vm_config_clear(&other);
+
+	parse_ok(&config, WORDS("--kernel=k", "--net=none"));
+	g_assert_cmpuint(config.vifs->len, ==, 0);
+	vm_config_clear(&config);
+	expect_refusal(WORDS("--kernel=k", "--net=tap", "--net=none"), "none");
+	expect_refusal(WORDS("--kernel=k", "--net=none", "--net=tap"), "none");
+	expect_refusal(WORDS("--kernel=k", "--net=wire"), "--net");
+	expect_refusal(WORDS("--kernel=k", "--net=tap,rate=1MB/s"), "rate");
+	expect_refusal(WORDS("--kernel=k", "--net=tap,mac=00:16:3e:01:02:03", "--net=tap,mac=00:16:3e:01:02:03"), "mac");
+	static const char *const bad[] = { "tcp", "tcp::1", "tcp::1-2", "tcp::0-:1", "tcp::1-:65536", "tcp:1-:2", "sctp::1-:2",
+					   "tcp:host:1-:2", "tcp::1-10.0.2.15:2", "tcp::1-:2-:3", "udp::-:", "tcp::x-:1" };
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *word = g_strconcat("--net=user,hostfwd=", bad[i], NULL);
+
+		expect_refusal(WORDS("--kernel=k", word), "hostfwd");
+	}
+}
+
 /* A version is two numbers and a dot: no blanks, no signs. */
 static void test_xen_version_junk(void)
 {
@@ -760,6 +809,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm_config/refusals", test_refusals);
 	g_test_add_func("/vm_config/dump", test_dump);
 	g_test_add_func("/vm_config/disks", test_disks);
+	g_test_add_func("/vm_config/nets", test_nets);
 	g_test_add_func("/vm_config/xen-version-junk", test_xen_version_junk);
 	g_test_add_func("/vm_config/refusals-with-newlines", test_refusals_with_newlines);
 	g_test_add_func("/vm_config/refusals-name-the-option-for-any-bytes",

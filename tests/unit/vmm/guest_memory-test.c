@@ -218,7 +218,7 @@ static void test_slots(void)
 		/* They hold each entry of the map and the windows, and as they are disjoint, the sum says: no more. */
 		for (size_t j = 0; j < layout->n_map + 2; j++) {
 			uint64_t window_gpa = j == layout->n_map ? layout->overlay_gpa : layout->special_end_gpa;
-			uint64_t window_bytes = j == layout->n_map ? LAYOUT_OVERLAY_BYTES :
+			uint64_t window_bytes = j == layout->n_map ? layout->overlay_end_gpa - layout->overlay_gpa :
 							     layout->low_window_end_gpa - layout->special_end_gpa;
 			uint64_t gpa = j < layout->n_map ? layout->map[j].gpa : window_gpa;
 			uint64_t len_bytes = j < layout->n_map ? layout->map[j].len_bytes : window_bytes;
