@@ -11,7 +11,7 @@ import pathlib
 import statistics
 import sys
 
-from bench_common import Metric, comparison, finish, table
+from bench_common import Metric, comparison, finish, spread, table
 
 BEGIN = "<!-- scripts/bench --docs writes from here -->"
 
@@ -26,6 +26,11 @@ PHASE_GOALS = {"first_entry": 1 / 20, "banner": 1 / 5, "built": 0.6, "init": 0.8
 RETURNS_GOAL = 1 / 6
 PRIVATE_GOAL_KIB = 4096
 VCPU_GOAL_KIB = 64
+FLOORS = [
+    ("dom1", "dom1"),
+    ("floor-libraries", "`boot-floor` with the libraries that dom1 is linked with"),
+    ("floor", "`boot-floor`, static: what KVM and exec take"),
+]
 # boot-runs.sh compares a boot with one vCPU to one with this many.
 VCPUS = 4
 
@@ -220,11 +225,24 @@ def host_text(results, metrics):
             f"{len(n.dom1)} timed runs of each in turn; runs that failed and were repeated: {host['failures']}.")
 
 
+def floor_table(results):
+    """exec to the first guest instruction, of programs that do less and less, and of QEMU's."""
+    peer = results.values("qemu", "first_entry")
+    rows = []
+    for series, title in FLOORS:
+        own = results.values(series, "first_entry")
+        ratios = [a / b for a, b in zip(own, peer)]
+        rows.append([title, spread(ms(own), 0), spread(ratios, 2)])
+    return table(["", "ms", "of QEMU's"], rows)
+
+
 def report(results, metrics):
     return "\n\n".join([
         host_text(results, metrics),
         "### dom1 with a warm cache, QEMU with the same bzImage",
         comparison(metrics, "boot"),
+        "### exec to first guest instruction, and the least it can be",
+        floor_table(results),
         "### dom1 with a cold cache",
         comparison(metrics, "boot-cold"),
         "### QEMU with the unpacked kernel",

@@ -7,6 +7,14 @@ import statistics
 END = "<!-- to here -->"
 
 
+def spread(values, digits):
+    """The median, and the smallest and largest where these differ."""
+    text = f"{statistics.median(values):.{digits}f}"
+    if min(values) != max(values):
+        text += f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    return text
+
+
 class Metric:
     """One line of the comparison. Ratios are taken run by run: what was measured in turn saw the same busy host.
 
@@ -49,14 +57,6 @@ class Metric:
             entry["reached"] = self.is_reached()
         return entry
 
-    def spread(self, values):
-        if not values:
-            return "not there"
-        text = f"{statistics.median(values):.{self.digits}f}"
-        if min(values) != max(values):
-            text += f" ({min(values):.{self.digits}f} to {max(values):.{self.digits}f})"
-        return text
-
     def goal_text(self):
         if self.is_reached() is None:
             return ""
@@ -66,12 +66,9 @@ class Metric:
         return f"{self.dom1_goal} {self.unit}: {word}"
 
     def row(self):
-        ratio = ""
-        if self.ratios:
-            ratio = f"{self.ratio():.2f}"
-            if min(self.ratios) != max(self.ratios):
-                ratio += f" ({min(self.ratios):.2f} to {max(self.ratios):.2f})"
-        return [self.title, self.unit, self.spread(self.dom1), self.spread(self.peer), ratio, self.goal_text()]
+        own, peer = (spread(values, self.digits) if values else "not there" for values in (self.dom1, self.peer))
+        ratio = spread(self.ratios, 2) if self.ratios else ""
+        return [self.title, self.unit, own, peer, ratio, self.goal_text()]
 
 
 def table(header, rows):

@@ -39,7 +39,7 @@ struct boot_image {
 	const char *name; /* for messages: the path as the person gave it */
 	const uint8_t *bytes;
 	size_t len_bytes; /* 0 and NULL: not given (initrd) */
-	bool has_file;    /* file_fd begins with these bytes and never changes: it may be mapped instead of copied */
+	bool has_file;    /* file_fd begins with these bytes: they may be read from there while the guest runs */
 	int file_fd;
 };
 
@@ -70,7 +70,7 @@ struct boot_segment {
 	uint64_t gpa;
 	const uint8_t *bytes; /* in an input image, or owned by the plan */
 	size_t len_bytes;
-	bool has_file; /* bytes can be mapped from the start of file_fd; the plan does not own it */
+	bool has_file; /* bytes can be read from the start of file_fd; the plan does not own it */
 	int file_fd;
 	uint64_t mem_bytes;
 	const char *what; /* "shim", "kernel", "initrd", "multiboot information", ... for --dry-run and messages */

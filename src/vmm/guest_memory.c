@@ -2,21 +2,31 @@
 #include "vmm/guest_memory.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "vmm/error.h"
-
-#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 
 struct guest_memory {
 	struct layout layout;
 	uint8_t *reservation; /* as mmap gave it */
 	size_t reservation_bytes;
 	uint8_t *base; /* host address of guest-physical 0, aligned to a huge page */
-	uint64_t file_gpa; /* what is mapped from a file; empty: both 0 */
-	uint64_t file_end_gpa;
+
+	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
+	_Atomic bool is_deferred;
+	pthread_mutex_t deferred_lock; /* of is_deferred's end */
+	pthread_cond_t supplied;
 };
+
+void guest_memory_advise(void *hva, size_t len_bytes)
+{
+	/* Wishes: a kernel without them boots guests as well, only slower, or with guests in our core dumps. */
+	(void)madvise(hva, len_bytes, MADV_HUGEPAGE);
+	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
+}
 
 static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa)
 {
@@ -29,9 +39,7 @@ static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t en
 	if (mmap(hva, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
 	    MAP_FAILED)
 		return false;
-	/* Both are wishes: a kernel without them boots guests as well, only slower, or with guests in our core dumps. */
-	(void)madvise(hva, len_bytes, MADV_HUGEPAGE);
-	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
+	guest_memory_advise(hva, len_bytes);
 	return true;
 }
 
@@ -40,12 +48,15 @@ struct guest_memory *guest_memory_new(const struct layout *layout, GError **erro
 	struct guest_memory *memory = g_new0(struct guest_memory, 1);
 
 	memory->layout = *layout;
-	memory->reservation_bytes = layout->overlay_end_gpa + HUGE_PAGE_BYTES;
+	pthread_mutex_init(&memory->deferred_lock, NULL);
+	pthread_cond_init(&memory->supplied, NULL);
+	memory->reservation_bytes = layout->overlay_end_gpa + 2 * GUEST_MEMORY_HUGE_BYTES;
 	void *reservation = mmap(NULL, memory->reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reservation == MAP_FAILED)
 		goto fail;
 	memory->reservation = reservation;
-	memory->base = (uint8_t *)(((uintptr_t)reservation + HUGE_PAGE_BYTES - 1) & ~(HUGE_PAGE_BYTES - 1));
+	/* On both sides something of the reservation is left, which nothing can be mapped to. */
+	memory->base = (uint8_t *)(((uintptr_t)reservation + GUEST_MEMORY_HUGE_BYTES) & ~(GUEST_MEMORY_HUGE_BYTES - 1));
 
 	if (!map_ram(memory, 0, layout->special_end_gpa) ||
 	    !map_ram(memory, LAYOUT_4GIB, layout->high_ram_top_gpa))
@@ -65,6 +76,8 @@ void guest_memory_free(struct guest_memory *memory)
 		return;
 	if (memory->reservation)
 		munmap(memory->reservation, memory->reservation_bytes);
+	pthread_cond_destroy(&memory->supplied);
+	pthread_mutex_destroy(&memory->deferred_lock);
 	g_free(memory);
 }
 
@@ -98,6 +111,58 @@ static bool inside(uint64_t gpa, uint64_t len_bytes, uint64_t start, uint64_t en
 	return gpa >= start && gpa < end && len_bytes <= end - gpa;
 }
 
+bool guest_memory_is_deferred(const struct guest_memory *memory)
+{
+	return atomic_load(&memory->is_deferred);
+}
+
+void guest_memory_await(const struct guest_memory *memory)
+{
+	/* What is waited for is no part of the memory's value. */
+	struct guest_memory *waited = (struct guest_memory *)(uintptr_t)memory;
+
+	pthread_mutex_lock(&waited->deferred_lock);
+	while (atomic_load(&waited->is_deferred))
+		pthread_cond_wait(&waited->supplied, &waited->deferred_lock);
+	pthread_mutex_unlock(&waited->deferred_lock);
+}
+
+static void await_range(const struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
+{
+	if (guest_memory_is_deferred(memory) && gpa < memory->deferred_end_gpa && gpa + len_bytes > memory->deferred_gpa)
+		guest_memory_await(memory);
+}
+
+bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
+{
+	if (memory->deferred_end_gpa != 0 || gpa % GUEST_MEMORY_HUGE_BYTES != 0 || len_bytes % GUEST_MEMORY_HUGE_BYTES != 0 ||
+	    len_bytes == 0 || !inside(gpa, len_bytes, 0, memory->layout.low_ram_top_gpa))
+		return false;
+	if (mmap(memory->base + gpa, len_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+	    MAP_FAILED)
+		return false;
+	memory->deferred_gpa = gpa;
+	memory->deferred_end_gpa = gpa + len_bytes;
+	atomic_store(&memory->is_deferred, true);
+	return true;
+}
+
+bool guest_memory_supply(struct guest_memory *memory, void *pages)
+{
+	uint8_t *hva = memory->base + memory->deferred_gpa;
+	size_t len_bytes = memory->deferred_end_gpa - memory->deferred_gpa;
+	bool supplied = pages && mremap(pages, len_bytes, len_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, hva) != MAP_FAILED;
+
+	/* Whoever waits must find something, if only memory for a domain that is at its end. */
+	if (!supplied)
+		(void)mprotect(hva, len_bytes, PROT_READ | PROT_WRITE);
+	pthread_mutex_lock(&memory->deferred_lock);
+	atomic_store(&memory->is_deferred, false);
+	pthread_cond_broadcast(&memory->supplied);
+	pthread_mutex_unlock(&memory->deferred_lock);
+	return supplied;
+}
+
 void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t len_bytes)
 {
 	const struct layout *layout = &memory->layout;
@@ -107,6 +172,7 @@ void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t 
 	if (!inside(gpa, len_bytes, 0, layout->special_end_gpa) &&
 	    !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa))
 		return NULL;
+	await_range(memory, gpa, len_bytes);
 	return memory->base + gpa;
 }
 
@@ -127,25 +193,6 @@ bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const v
 	if (!destination)
 		return false;
 	memcpy(destination, source, len_bytes);
-	return true;
-}
-
-bool guest_memory_map_file(struct guest_memory *memory, uint64_t gpa, int fd, size_t len_bytes)
-{
-	void *hva = guest_memory_span(memory, gpa, len_bytes);
-	size_t tail_bytes = -len_bytes & (LAYOUT_PAGE_BYTES - 1);
-
-	if (!hva || gpa % LAYOUT_PAGE_BYTES != 0 || memory->file_end_gpa != 0 ||
-	    !guest_memory_span(memory, gpa, len_bytes + tail_bytes))
-		return false;
-	if (mmap(hva, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED)
-		return false;
-	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
-	/* The last page may hold more of the file. */
-	if (tail_bytes != 0)
-		memset((uint8_t *)hva + len_bytes, 0, tail_bytes);
-	memory->file_gpa = gpa;
-	memory->file_end_gpa = gpa + len_bytes + tail_bytes;
 	return true;
 }
 
@@ -172,6 +219,7 @@ static int overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_
 {
 	if (!gfn_is_ram(memory, gfn) && !gfn_is_window(memory, gfn))
 		return EINVAL;
+	await_range(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
 	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
 	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, sharing | MAP_FIXED, memfd, (off_t)offset_bytes) == MAP_FAILED)
 		return errno;
@@ -190,8 +238,10 @@ int guest_memory_overlay_private(struct guest_memory *memory, uint64_t gfn, int 
 
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)
 {
-	if (gfn_is_ram(memory, gfn))
+	if (gfn_is_ram(memory, gfn)) {
+		await_range(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
 		return map_ram(memory, gfn * LAYOUT_PAGE_BYTES, (gfn + 1) * LAYOUT_PAGE_BYTES) ? 0 : errno;
+	}
 	if (!gfn_is_window(memory, gfn))
 		return EINVAL;
 	if (mmap(memory->base + gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
@@ -207,8 +257,6 @@ bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t le
 	if (len_bytes == 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
-	/* What is mapped from a file would be as in the file again, instead of zeros. */
-	if (gpa < memory->file_end_gpa && gpa + len_bytes > memory->file_gpa)
-		return map_ram(memory, gpa, gpa + len_bytes);
+	await_range(memory, gpa, len_bytes);
 	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
 }

@@ -40,7 +40,10 @@ size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory
 /* The whole reservation, for who must leave it out of an account. */
 void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end);
 
-/* NULL unless [gpa, gpa + len_bytes) lies in RAM or special pages. len_bytes > 0. Not the overlay window. */
+/* Tells the host how memory that will be a guest's is used. */
+void guest_memory_advise(void *hva, size_t len_bytes);
+
+/* NULL unless [gpa, gpa + len_bytes) lies in RAM or special pages. len_bytes > 0. Not the overlay window. May wait: below. */
 void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t len_bytes);
 
 /* FALSE, and nothing copied, where span() is NULL. */
@@ -48,10 +51,17 @@ bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *de
 bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *source, size_t len_bytes);
 
 /*
- * The same as a write of the file's first len_bytes, without copying them: pages come from the file until the guest
- * changes them. gpa is a multiple of a page. One range of this kind; the file must not change while the memory lives.
+ * Memory that comes later. The range, whole huge pages of RAM, is nothing from defer() until supply() puts pages there,
+ * memory of the caller's mapping that is moved and has its length and alignment. Meanwhile whoever asks for a span of it,
+ * or for another page in it, waits; a vCPU that touches it gets EFAULT from KVM_RUN, waits in await(), and does it again.
+ * One range, once; FALSE from defer(): that cannot be had. supply() may be called without pages, when there are none to
+ * come: then it is zeros.
  */
-bool guest_memory_map_file(struct guest_memory *memory, uint64_t gpa, int fd, size_t len_bytes);
+#define GUEST_MEMORY_HUGE_BYTES (UINT64_C(2) << 20)
+bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes);
+bool guest_memory_supply(struct guest_memory *memory, void *pages);
+bool guest_memory_is_deferred(const struct guest_memory *memory);
+void guest_memory_await(const struct guest_memory *memory);
 
 /*
  * Shows page offset_bytes of memfd at gfn, in RAM or in the overlay window; what was there is gone. 0 or a positive

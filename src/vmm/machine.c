@@ -22,6 +22,7 @@
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
+#include "vmm/memory_loader.h"
 #include "vmm/memory_sample.h"
 #include "vmm/run_folder.h"
 #include "vmm/vm.h"
@@ -138,10 +139,11 @@ static bool load_memory(struct machine *machine, GError **error)
 		const struct boot_segment *segment = &plan->segments[i];
 
 		/* Memory is fresh: what a segment wants zeroed is zero. */
-		if (segment->has_file &&
-		    guest_memory_map_file(memory, segment->gpa, segment->file_fd, segment->len_bytes))
-			continue;
-		if (segment->len_bytes > 0)
+		if (segment->has_file) {
+			machine->loader = memory_loader_new(&machine->vm, segment->gpa, segment->file_fd, segment->len_bytes, error);
+			if (!machine->loader)
+				return false;
+		} else if (segment->len_bytes > 0)
 			g_assert(guest_memory_write(memory, segment->gpa, segment->bytes, segment->len_bytes));
 	}
 	uint8_t *tables = guest_memory_span(memory, LAYOUT_ACPI_GPA, LAYOUT_ACPI_MAX_BYTES);
@@ -343,6 +345,8 @@ static void stop_vm(struct machine *machine)
 	xen_domain_free(vm->xen);
 	if (vm->vm_fd >= 0)
 		close(vm->vm_fd);
+	memory_loader_free(machine->loader);
+	machine->loader = NULL;
 	guest_memory_free(vm->memory);
 	vm->memory = NULL;
 	if (machine->stop_source)
@@ -383,7 +387,7 @@ static int compare_fds(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* The file that is mapped into the guest's memory, or -1. */
+/* The file that is read while the guest runs, or -1. */
 static int plan_file(const struct boot_plan *plan)
 {
 	for (size_t i = 0; i < plan->n_segments; i++)

@@ -26,6 +26,7 @@ struct machine {
 	struct vm vm;
 	bool running; /* between start and stop */
 	uint64_t started_ns;
+	struct memory_loader *loader; /* NULL: all was there from the start */
 	struct xenstore *store;
 	struct xenstore_watch *mark_watch;
 	struct xenstore_ring *store_ring;

@@ -10,6 +10,7 @@
 
 #include "vmm/cpuid.h"
 #include "vmm/error.h"
+#include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
 #include "vmm/power.h"
 #include "vmm/vm.h"
@@ -399,8 +400,14 @@ static void run_guest(struct vcpu *vcpu)
 		serve_calls(vcpu);
 		if (atomic_load(&vm->stopping))
 			return;
+		bool memory_comes_later = guest_memory_is_deferred(vm->memory);
+
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			handle_exit(vcpu);
+			continue;
+		}
+		if (errno == EFAULT && memory_comes_later) {
+			guest_memory_await(vm->memory);
 			continue;
 		}
 		/* The places of the hypervisor's pages are empty until the guest puts a page there. */

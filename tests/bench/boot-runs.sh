@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The runs of scripts/bench boot, in turn: in the lab, or as root on a host that can do it.
-# usage: boot-runs.sh OUT WATCH KERNEL INITRD SHIM RUNS COUNT-RUNS VCPU-RUNS
+# usage: boot-runs.sh OUT PROGRAMS KERNEL INITRD SHIM RUNS COUNT-RUNS VCPU-RUNS
 #
+# PROGRAMS is the folder of boot-watch, boot-floor and boot-floor-libraries.
 # Leaves in OUT, of each run, SERIES.NUMBER as boot-watch wrote it, and SERIES.NUMBER.counts of the traced ones.
 # Series: dom1, qemu (timed); dom1-cold (no kernel in dom1's cache), qemu-elf (the kernel unpacked beforehand);
-# dom1-count, qemu-count (traced); dom1-vcpus, qemu-vcpus (four vCPUs, for their memory).
+# floor, floor-libraries (boot-floor.c); dom1-count, qemu-count (traced); dom1-vcpus, qemu-vcpus (four vCPUs, for their
+# memory).
 set -euo pipefail
 
 out=$1
-watch=$2
+programs=$2
 kernel=$3
 initrd=$4
 shim=$5
@@ -18,7 +20,7 @@ vcpu_runs=$8
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 
 memory=512M
-# A mapping of at least so much is guest RAM; the smallest part of it is larger, everything else much smaller.
+# What lies side by side and has so much is guest RAM, everything else is much smaller.
 ram_mapping_kib=65536
 shim_options="pv-shim no-real-mode console=xen console=xen,pv"
 guest_options="console=hvc0 quiet"
@@ -53,7 +55,7 @@ watched() {
   local name=$1.$2 try
   shift 2
   for try in 1 2; do
-    if "$watch" --result "$out/$name" --log "$scratch/log" --limit "$limit_s" --mark "banner=Xen version " \
+    if "$programs/boot-watch" --result "$out/$name" --log "$scratch/log" --limit "$limit_s" --mark "banner=Xen version " \
       --mark "built=Scrubbing Free RAM" --mark "init=bench: init" "${scrub[@]}" "${watch_options[@]}" -- "$@" \
       2>"$scratch/stderr"; then
       same_shim_options "$name"
@@ -99,6 +101,14 @@ run_qemu() {
     -kernel "$shim" -append "$shim_options" -initrd "$3 $guest_options,$initrd"
 }
 
+# run_floor PROGRAM NUMBER
+run_floor() {
+  local name=${1#boot-}.$2
+  "$programs/boot-watch" --result "$out/$name" --limit "$limit_s" --tracing "$tracing" --entry --mark "end=floor" "${scrub[@]}" \
+    -- "$programs/$1" "${memory%M}"
+  tell "$name"
+}
+
 # Before anything counts: files come into the page cache, the kernel into dom1's.
 warm_up() {
   watch_options=()
@@ -108,6 +118,7 @@ warm_up() {
   cp "$scratch"/cache/dom1/kernels/*.elf "$scratch/vmlinux"
   run_qemu warm-up 2 "$scratch/vmlinux" 1
   run_qemu warm-up 3 "$kernel" 1
+  "$programs/boot-floor-libraries" "${memory%M}" >/dev/null
 }
 
 time_runs() {
@@ -120,6 +131,8 @@ time_runs() {
     mkdir "$scratch/cold"
     run_dom1 dom1-cold "$i" "$scratch/cold" 1
     run_qemu qemu-elf "$i" "$scratch/vmlinux" 1
+    run_floor boot-floor "$i"
+    run_floor boot-floor-libraries "$i"
   done
 }
 

@@ -11,7 +11,8 @@
  *                     the tracepoint is off again from then on
  *   --event NAME      trace kvm:NAME until the last mark; what was traced stays in DIR
  *   --memory KIB      at the last mark, Private_Dirty in KiB of all processes that came of COMMAND: "private" without
- *                     mappings of at least KIB, which are taken for guest RAM, "guest_ram" of those, and "processes"
+ *                     what is taken for guest RAM, "guest_ram" of that, and "processes". Guest RAM is what lies side by
+ *                     side, all of it accessible, and has at least KIB
  *   --scrub           before all this, write to all free memory. For emulated machines: there a page that an earlier
  *                     guest had code in is very slow to write for the first time, since its translation must be
  *                     dropped; without this each boot pays for the one before
@@ -424,10 +425,25 @@ static size_t find_processes(pid_t pids[MAX_PROCESSES])
 	return n;
 }
 
+/* Mappings side by side. */
+struct stretch {
+	uint64_t end, size_kib, dirty_kib;
+};
+
+static void end_stretch(struct watch *watch, struct stretch *stretch)
+{
+	if (stretch->size_kib >= watch->ram_mapping_kib)
+		watch->memory.guest_ram_kib += stretch->dirty_kib;
+	else
+		watch->memory.private_kib += stretch->dirty_kib;
+	*stretch = (struct stretch){ 0 };
+}
+
 static void add_memory(struct watch *watch, pid_t pid)
 {
-	uint64_t size_kib = 0, dirty_kib;
-	char path[64], line[512];
+	struct stretch stretch = { 0 };
+	uint64_t start, end, dirty_kib;
+	char path[64], line[512], access;
 	FILE *smaps;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
@@ -436,15 +452,15 @@ static void add_memory(struct watch *watch, pid_t pid)
 		return;
 	watch->memory.processes++;
 	while (fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "Size: %" SCNu64, &size_kib) == 1)
-			continue;
-		if (sscanf(line, "Private_Dirty: %" SCNu64, &dirty_kib) != 1)
-			continue;
-		if (size_kib >= watch->ram_mapping_kib)
-			watch->memory.guest_ram_kib += dirty_kib;
-		else
-			watch->memory.private_kib += dirty_kib;
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %c", &start, &end, &access) == 3) {
+			if (start != stretch.end || access != 'r')
+				end_stretch(watch, &stretch);
+			stretch.end = access == 'r' ? end : 0;
+			stretch.size_kib += (end - start) / 1024;
+		} else if (sscanf(line, "Private_Dirty: %" SCNu64, &dirty_kib) == 1)
+			stretch.dirty_kib += dirty_kib;
 	}
+	end_stretch(watch, &stretch);
 	fclose(smaps);
 }
 

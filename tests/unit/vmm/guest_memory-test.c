@@ -483,46 +483,86 @@ static void test_discard_refusals(void)
 	guest_memory_free(memory);
 }
 
-static bool all_zero(const uint8_t *bytes, size_t len_bytes)
+static void *fill(size_t len_bytes, uint8_t value)
 {
-	for (size_t i = 0; i < len_bytes; i++)
-		if (bytes[i] != 0)
-			return false;
-	return true;
+	uint8_t *reserved = mmap(NULL, len_bytes + GUEST_MEMORY_HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *pages = reserved + (-(uintptr_t)reserved & (GUEST_MEMORY_HUGE_BYTES - 1));
+
+	g_assert_true(reserved != MAP_FAILED);
+	munmap(reserved, (size_t)(pages - reserved));
+	munmap(pages + len_bytes, (size_t)(reserved + GUEST_MEMORY_HUGE_BYTES - pages));
+	memset(pages, value, len_bytes);
+	return pages;
 }
 
-/* A file's bytes are there as if written, its further bytes are not, it never changes, and what is discarded is zero. */
-static void test_map_file(void)
+struct asker {
+	struct guest_memory *memory;
+	uint64_t gpa;
+	unsigned int kind;
+	uint8_t seen;
+	GThread *thread;
+};
+
+/* Each way to get at a page. What was asked for before the memory came is done after it. */
+static void *ask(void *opaque)
 {
-	static const size_t sizes[] = {1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE + 77};
+	struct asker *asker = opaque;
+	uint8_t *span;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+	if (asker->kind == 1)
+		g_assert_true(guest_memory_discard(asker->memory, asker->gpa, PAGE));
+	else if (asker->kind == 2)
+		g_assert_cmpint(guest_memory_overlay_remove(asker->memory, asker->gpa / PAGE), ==, 0);
+	span = guest_memory_span(asker->memory, asker->gpa, PAGE);
+	asker->seen = span[PAGE - 1];
+	return NULL;
+}
+
+/* Memory that comes later is not there before, whole afterwards, and whoever asks in between gets what came. */
+static void test_deferred(void)
+{
+	const uint64_t huge = GUEST_MEMORY_HUGE_BYTES, start = 6 * huge;
+	const size_t len = 3 * huge;
+
+	for (unsigned int round = 0; round < 20; round++) {
 		struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
-		uint64_t top = guest_memory_layout(memory)->low_ram_top_gpa;
-		size_t len = sizes[i], pages_len = (len + PAGE - 1) / PAGE * PAGE;
-		g_autofree uint8_t *content = g_malloc(len + 100);
-		uint64_t gpa = top - pages_len;
-		int fd = memfd_create("test", MFD_CLOEXEC);
-		uint8_t *span = guest_memory_span(memory, gpa - PAGE, PAGE + pages_len), byte;
+		uint8_t *base = guest_memory_span(memory, 0, 1);
+		struct asker askers[6];
+		bool comes = round % 4 != 3;
 
-		memset(content, 0xa5, len + 100);
-		g_assert_cmpint(write(fd, content, len + 100), ==, (gssize)len + 100);
-		g_assert_false(guest_memory_map_file(memory, gpa + 1, fd, len));
-		g_assert_false(guest_memory_map_file(memory, UINT64_C(1) << 40, fd, len));
-		g_assert_true(guest_memory_map_file(memory, gpa, fd, len));
-		g_assert_false(guest_memory_map_file(memory, MIB, fd, len));
-		g_assert_true(all_zero(span, PAGE));
-		g_assert_true(memcmp(span + PAGE, content, len) == 0);
-		g_assert_true(all_zero(span + PAGE + len, pages_len - len));
+		g_assert_false(guest_memory_is_deferred(memory));
+		g_assert_false(guest_memory_defer(memory, start + PAGE, len));
+		g_assert_false(guest_memory_defer(memory, start, len + PAGE));
+		g_assert_false(guest_memory_defer(memory, start, 0));
+		g_assert_false(guest_memory_defer(memory, 30 * MIB, 2 * huge));
+		g_assert_true(guest_memory_defer(memory, start, len));
+		g_assert_false(guest_memory_defer(memory, 0, huge));
+		g_assert_true(guest_memory_is_deferred(memory));
+		g_assert_false(can_read(base + start));
+		g_assert_false(can_read(base + start + len - 1));
+		/* What is beside it does not wait. */
+		g_assert_nonnull(guest_memory_span(memory, start - PAGE, PAGE));
+		g_assert_nonnull(guest_memory_span(memory, start + len, PAGE));
 
-		span[PAGE] = 1;
-		g_assert_cmpint(pread(fd, &byte, 1, 0), ==, 1);
-		g_assert_cmpint(byte, ==, 0xa5);
-		g_assert_true(guest_memory_discard(memory, gpa - PAGE, 2 * PAGE));
-		g_assert_true(all_zero(span, 2 * PAGE));
-		g_assert_true(pages_len == PAGE || span[2 * PAGE] == 0xa5);
-		span[PAGE] = 1;
-		close(fd);
+		for (unsigned int i = 0; i < G_N_ELEMENTS(askers); i++) {
+			askers[i] = (struct asker){.memory = memory, .gpa = start + i * 64 * PAGE, .kind = i % 3};
+			askers[i].thread = g_thread_new("ask", ask, &askers[i]);
+		}
+		void *pages = fill(len, 0xa5);
+		g_assert_cmpint(guest_memory_supply(memory, comes ? pages : NULL), ==, comes);
+		if (!comes)
+			munmap(pages, len);
+		guest_memory_await(memory);
+		g_assert_false(guest_memory_is_deferred(memory));
+		for (unsigned int i = 0; i < G_N_ELEMENTS(askers); i++) {
+			g_thread_join(askers[i].thread);
+			g_assert_cmpint(askers[i].seen, ==, comes && askers[i].kind == 0 ? 0xa5 : 0);
+		}
+		const uint8_t *last = guest_memory_span(memory, start + len - PAGE, 2 * PAGE);
+
+		g_assert_cmpint(last[0], ==, comes ? 0xa5 : 0);
+		g_assert_cmpint(last[PAGE - 1], ==, comes ? 0xa5 : 0);
+		g_assert_cmpint(last[PAGE], ==, 0);
 		guest_memory_free(memory);
 	}
 }
@@ -552,7 +592,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/guest_memory/overlay-refusals", test_overlay_refusals);
 	g_test_add_func("/guest_memory/overlay-remove-refusals", test_overlay_remove_refusals);
 	g_test_add_func("/guest_memory/discard-refusals", test_discard_refusals);
-	g_test_add_func("/guest_memory/map-file", test_map_file);
+	g_test_add_func("/guest_memory/deferred", test_deferred);
 	g_test_add_func("/guest_memory/too-much", test_too_much);
 	return g_test_run();
 }
