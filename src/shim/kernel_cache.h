@@ -17,7 +17,7 @@
 
 enum {
 	KERNEL_CACHE_MAX_ENTRIES = 8,
-	KERNEL_CACHE_MAX_RANGES = 256,
+	KERNEL_CACHE_MAX_RANGES = 32,
 };
 
 /* Bytes of a packed kernel. */
