@@ -217,6 +217,8 @@ static const uint8_t *map_checked(int fd, size_t *len_bytes)
 		munmap(bytes, *len_bytes);
 		return NULL;
 	}
+	/* With each page that was looked at came its neighbours. */
+	(void)madvise(bytes, *len_bytes, MADV_DONTNEED);
 	return bytes;
 }
 

@@ -214,6 +214,19 @@ static gboolean hand_on(struct file *file, const struct kernel_image *image, con
 	return TRUE;
 }
 
+/* The entry's file is as good as the memfd, whose memory would be held for as long as the domain lives. */
+static void keep(struct kernel_cache *cache, const char *key, struct kernel_bytes *kernel)
+{
+	struct kernel_bytes entry = {.unpacked = TRUE, .fd = -1};
+
+	kernel_cache_store(cache, key, kernel->bytes, kernel->len_bytes);
+	entry.bytes = kernel_cache_map(cache, key, &entry.len_bytes, &entry.fd);
+	if (entry.bytes == NULL)
+		return;
+	kernel_bytes_clear(kernel);
+	*kernel = entry;
+}
+
 /* It is not in the cache, or none of its business. */
 static gboolean load_whole(struct file *file, const char *path, struct kernel_cache *cache, struct kernel_bytes *kernel,
 			   GError **error)
@@ -230,7 +243,7 @@ static gboolean load_whole(struct file *file, const char *path, struct kernel_ca
 		return FALSE;
 	if (cache != NULL) {
 		key = kernel_cache_key(&file->st, file->bytes + image.payload_offset_bytes, image.payload_len_bytes);
-		kernel_cache_store(cache, key, kernel->bytes, kernel->len_bytes);
+		keep(cache, key, kernel);
 	}
 	return TRUE;
 }

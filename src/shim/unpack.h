@@ -18,7 +18,7 @@
 struct kernel_bytes {
 	const uint8_t *bytes;
 	size_t len_bytes;
-	int fd; /* if there are bytes: a file that begins with them and never changes, to be mapped; -1: none. Owned */
+	int fd; /* if there are bytes: a file that begins with them; -1: none. Owned */
 	gboolean unpacked; /* FALSE: handed on as it is (an ELF already, or LZO, which libarchive lacks) */
 	gboolean cached;   /* it came from the cache */
 };

@@ -362,6 +362,26 @@ static void test_no_descriptor_leaks(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(count_files("/proc/self/fd"), ==, before);
 }
 
+/* What was unpacked and kept is the entry's from then on: no memory of ours holds it. */
+static void test_cache_is_used_at_once(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *entry = NULL;
+	struct kernel_bytes kernel;
+	struct stat st, of_entry;
+
+	(void)data;
+	write_bzimage(f, f->vmlinux);
+	for (unsigned int i = 0; i < 2; i++) {
+		g_assert_true(kernel_load(f->kernel, TRUE, &kernel, NULL));
+		g_free(entry);
+		entry = only_entry(f);
+		g_assert_cmpint(fstat(kernel.fd, &st), ==, 0);
+		g_assert_cmpint(stat(entry, &of_entry), ==, 0);
+		g_assert_true(st.st_dev == of_entry.st_dev && st.st_ino == of_entry.st_ino);
+		kernel_bytes_clear(&kernel);
+	}
+}
+
 static void test_cache_hit(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *entry = NULL;
@@ -692,6 +712,7 @@ int main(int argc, char **argv)
 #endif
 	ADD("no-descriptor-leaks", test_no_descriptor_leaks);
 	ADD("cache/hit", test_cache_hit);
+	ADD("cache/is-used-at-once", test_cache_is_used_at_once);
 	ADD("cache/stale", test_cache_stale);
 	ADD("cache/key", test_cache_key);
 	ADD("cache/corrupt", test_cache_corrupt);
