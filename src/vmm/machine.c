@@ -27,14 +27,19 @@
 #include "vmm/run_folder.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
-#include "xen/store_contents.h"
-#include "xen/xenstore/xenstore.h"
-#include "xen/xenstore_ring.h"
+
+static void stop(struct vm *vm)
+{
+	const uint64_t one = 1;
+
+	atomic_store(&vm->stopping, true);
+	ssize_t written = write(vm->stop_fd, &one, sizeof(one));
+	(void)written;
+}
 
 void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
 {
 	char detail[512] = "";
-	const uint64_t one = 1;
 
 	if (format) {
 		va_list arguments;
@@ -44,9 +49,13 @@ void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *fo
 		va_end(arguments);
 	}
 	record_end(vm->record, outcome, status, "%s", detail);
-	atomic_store(&vm->stopping, true);
-	ssize_t written = write(vm->stop_fd, &one, sizeof(one));
-	(void)written;
+	stop(vm);
+}
+
+void vm_soft_reset(struct vm *vm)
+{
+	atomic_store(&vm->soft_reset, true);
+	stop(vm);
 }
 
 static gboolean on_stop(gint fd, GIOCondition condition, gpointer opaque)
@@ -57,6 +66,11 @@ static gboolean on_stop(gint fd, GIOCondition condition, gpointer opaque)
 	machine->stop_source = 0;
 	g_main_loop_quit(machine->loop);
 	return G_SOURCE_REMOVE;
+}
+
+void machine_watch_stop(struct machine *machine)
+{
+	machine->stop_source = g_unix_fd_add(machine->vm.stop_fd, G_IO_IN, on_stop, machine);
 }
 
 void machine_record_stop(const struct machine_setup *setup, enum outcome outcome)
@@ -95,36 +109,6 @@ static gboolean on_phase(gint fd, GIOCondition condition, gpointer opaque)
 	if (machine->vm.memory)
 		memory_sample(machine->vm.record, machine->vm.memory);
 	return G_SOURCE_CONTINUE;
-}
-
-static void on_mark(void *opaque, const char *path)
-{
-	struct machine *machine = opaque;
-	void *value;
-	size_t len_bytes;
-
-	if (xenstore_read(machine->store, path, &value, &len_bytes) != 0)
-		return;
-	if (len_bytes > 0)
-		record_phase(machine->vm.record, PHASE_MARK, value);
-	free(value);
-}
-
-/*
- * The guest's balloon moves to memory/target. For a PV guest that is what the shim left it, and the shim has said so
- * by now: with all of the domain's memory as target, the balloon would ask for pages that are not there, forever.
- */
-static void write_memory_target(void *opaque)
-{
-	struct machine *machine = opaque;
-	const struct layout *layout = &machine->setup->layout;
-	uint64_t shim_pages = atomic_load(&machine->vm.xen->shim_log.shim_pages);
-	uint64_t kib = layout_ram_kib(layout) - shim_pages * (LAYOUT_PAGE_BYTES / 1024);
-
-	if (shim_pages == 0 || shim_pages * LAYOUT_PAGE_BYTES >= layout->ram_bytes)
-		return;
-	(void)xenstore_printf(machine->store, "/local/domain/1/memory/target", "%" G_GUINT64_FORMAT, kib);
-	(void)xenstore_printf(machine->store, "/local/domain/1/memory/static-max", "%" G_GUINT64_FORMAT, kib);
 }
 
 static bool load_memory(struct machine *machine, GError **error)
@@ -168,51 +152,7 @@ static bool create_vcpus(struct machine *machine, GError **error)
 			      error);
 }
 
-/*
- * vCPUs that are there but not to be used yet. Linux starts all it finds in the MADT (in the shim: all that Xen has),
- * and takes these offline as soon as it reads the xenstore, as under Xen.
- */
-static int take_spare_vcpus_offline(struct machine *machine)
-{
-	int rc = 0;
-
-	for (unsigned int i = machine->setup->config->n_vcpus; rc == 0 && i < machine->vm.n_vcpus; i++) {
-		g_autofree char *path = g_strdup_printf("/local/domain/1/cpu/%u/availability", i);
-
-		rc = xenstore_printf(machine->store, path, "offline");
-	}
-	return rc;
-}
-
-static bool fill_store(struct machine *machine, GError **error)
-{
-	const struct layout *layout = &machine->setup->layout;
-	const struct store_contents contents = {
-		.name = machine->setup->config->name,
-		.uuid = machine->uuid,
-		.memory_kib = layout->ram_bytes / 1024,
-		.n_vcpus = machine->vm.n_vcpus,
-		.console_gfn = layout->console_gpa / LAYOUT_PAGE_BYTES,
-		.xenstore_gfn = layout->xenstore_gpa / LAYOUT_PAGE_BYTES,
-		.console_port = machine->vm.xen->console_port,
-		.xenstore_port = machine->vm.xen->xenstore_port,
-	};
-	int rc;
-
-	machine->store = xenstore_new(&XENSTORE_QUOTA_DEFAULT);
-	rc = machine->store ? store_contents_write(machine->store, &contents) : ENOMEM;
-	if (rc == 0)
-		rc = take_spare_vcpus_offline(machine);
-	if (rc == 0) {
-		machine->mark_watch = xenstore_watch(machine->store, "/local/domain/1/data/mark", on_mark, machine);
-		rc = machine->mark_watch ? 0 : ENOMEM;
-	}
-	if (rc != 0)
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT, "cannot fill the xenstore: %s", g_strerror(rc));
-	return rc == 0;
-}
-
-static bool start_devices(struct machine *machine, GError **error)
+bool machine_start_devices(struct machine *machine, GError **error)
 {
 	if (machine->setup->n_disks == 0 && machine->setup->n_nics == 0)
 		return true;
@@ -220,25 +160,26 @@ static bool start_devices(struct machine *machine, GError **error)
 	return machine->io && machine_start_disks(machine, error) && machine_start_nets(machine, error);
 }
 
+void machine_stop_devices(struct machine *machine)
+{
+	machine_stop_nets(machine);
+	machine_stop_disks(machine);
+	g_clear_pointer(&machine->io, io_thread_free);
+}
+
 static bool start_backends(struct machine *machine, GError **error)
 {
 	struct xen_domain *xen = machine->vm.xen;
 
-	if (!fill_store(machine, error))
+	if (!machine_start_store(machine, error))
 		return false;
-	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
-						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record,
-						&machine->vm.trace, write_memory_target, machine);
-	if (machine->store_ring)
-		evtchn_kvm_serve(xen->events_kvm, xen->xenstore_port, xenstore_ring_serve, machine->store_ring);
-	machine->xenstore_socket = xenstore_socket_new(machine->setup->xenstore_fd, machine->store);
 	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
 				       &machine->setup->console, machine->vm.record);
-	if (!machine->store_ring || !machine->console || !machine->xenstore_socket) {
+	if (!machine->console) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 		return false;
 	}
-	return start_devices(machine, error);
+	return machine_start_devices(machine, error);
 }
 
 static bool start_vm(struct machine *machine, GError **error)
@@ -267,8 +208,7 @@ static bool start_vm(struct machine *machine, GError **error)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "eventfd: %s", g_strerror(errno));
 		return false;
 	}
-	machine->stop_source = g_unix_fd_add(vm->stop_fd, G_IO_IN, on_stop, machine);
-
+	machine_watch_stop(machine);
 	if (!load_memory(machine, error))
 		return false;
 	vm->vm_fd = kvm_create_vm(setup->kvm_fd, vm->memory, vm->xen_version, error);
@@ -278,16 +218,24 @@ static bool start_vm(struct machine *machine, GError **error)
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
 		return false;
+	return machine_start_vcpus(vm, error);
+}
+
+bool machine_start_vcpus(struct vm *vm, GError **error)
+{
+	bool was_paused = vm->paused;
+
 	/* Paused until all are there: one that runs already could ask for one whose thread cannot be told yet. */
 	vm->paused = true;
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
 		if (!vcpu_start(&vm->vcpus[i], error))
 			return false;
-	vcpu_pause_all(vm, false);
+	if (!was_paused)
+		vcpu_pause_all(vm, false);
 	return true;
 }
 
-static void stop_vcpus(struct vm *vm)
+void machine_stop_vcpus(struct vm *vm)
 {
 	atomic_store(&vm->stopping, true);
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
@@ -318,7 +266,7 @@ static void stop_vm(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
 
-	stop_vcpus(vm);
+	machine_stop_vcpus(vm);
 	if (ended_badly(vm->record))
 		evidence_collect(&vm->record->evidence, vm, machine->store);
 	if (machine->console && !machine->launcher_gone)
@@ -326,20 +274,10 @@ static void stop_vm(struct machine *machine)
 			      machine->setup->launcher_fd);
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
-	machine_stop_nets(machine);
-	machine_stop_disks(machine);
-	g_clear_pointer(&machine->io, io_thread_free);
-	xenstore_socket_free(machine->xenstore_socket);
-	machine->xenstore_socket = NULL;
+	machine_stop_devices(machine);
 	console_free(machine->console);
 	machine->console = NULL;
-	xenstore_ring_free(machine->store_ring);
-	machine->store_ring = NULL;
-	if (machine->mark_watch)
-		xenstore_unwatch(machine->store, machine->mark_watch);
-	machine->mark_watch = NULL;
-	xenstore_free(machine->store);
-	machine->store = NULL;
+	machine_stop_store(machine);
 	for (unsigned int i = 0; i < VM_MAX_VCPUS; i++)
 		vcpu_fini(&vm->vcpus[i]);
 	xen_domain_free(vm->xen);
@@ -451,7 +389,9 @@ int machine_main(const struct machine_setup *setup)
 		if (start_vm(&machine, &error)) {
 			machine.started_ns = record_now_ns(setup->record);
 			machine.running = true;
-			g_main_loop_run(machine.loop);
+			do
+				g_main_loop_run(machine.loop);
+			while (machine_soft_reset(&machine, &error));
 			machine.running = false;
 		}
 		machine_control_tell_end(&machine);

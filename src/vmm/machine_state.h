@@ -41,7 +41,25 @@ struct machine {
 
 extern const struct control_ops MACHINE_CONTROL_OPS; /* opaque: the struct machine */
 
-/* Devices, in the I/O thread: before the first vCPU runs and after the last. DOM1_STATUS_HOST. */
+/* The store with what a guest finds in it, and who is served from it. DOM1_STATUS_HOST. */
+bool machine_start_store(struct machine *machine, GError **error);
+/* As it was at the start, but for the balloon's target; the guest's connection knows nothing of before. */
+bool machine_reset_store(struct machine *machine, GError **error);
+void machine_stop_store(struct machine *machine);
+
+bool machine_start_vcpus(struct vm *vm, GError **error);
+void machine_stop_vcpus(struct vm *vm);
+
+/* From now on vm_end() and vm_soft_reset() end the main loop. */
+void machine_watch_stop(struct machine *machine);
+
+/* After the main loop: a soft reset, if it ended for one. FALSE: it did not; with error: it cannot be done. */
+bool machine_soft_reset(struct machine *machine, GError **error);
+
+/* Devices and their I/O thread: before the first vCPU runs and after the last. DOM1_STATUS_HOST. */
+bool machine_start_devices(struct machine *machine, GError **error);
+/* Everything that is in flight comes to its end. */
+void machine_stop_devices(struct machine *machine);
 bool machine_start_disks(struct machine *machine, GError **error);
 void machine_stop_disks(struct machine *machine);
 bool machine_start_nets(struct machine *machine, GError **error);

@@ -32,6 +32,7 @@ struct vm {
 	size_t vcpu_mmap_bytes;
 
 	_Atomic bool stopping;      /* no vCPU enters the guest any more */
+	_Atomic bool soft_reset;    /* stopping, and to go on afterwards */
 	int stop_fd;                /* eventfd: wakes the main thread, which then tears down */
 	pthread_mutex_t calls_lock; /* of every vCPU's calls, paused, alone; innermost */
 	bool paused;
@@ -46,3 +47,6 @@ struct vm {
  */
 void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* The domain stops, is reset but for its memory and the registers of its vCPUs, and goes on. As vm_end(). */
+void vm_soft_reset(struct vm *vm);

@@ -10,7 +10,7 @@
 #include "vmm/vm.h"
 #include "xen/shared_info.h"
 
-static bool activate_shared_info(const struct xen_domain *xen, GError **error)
+bool xen_domain_activate_shared_info(const struct xen_domain *xen, GError **error)
 {
 	/* From the first moment, wherever the guest will want to see the page: no event is lost before that. */
 	struct kvm_xen_hvm_attr attr = {
@@ -106,7 +106,7 @@ struct xen_domain *xen_domain_new(struct vm *vm, const struct xen_domain_config 
 	if (!xen->events_kvm) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 	} else if (pages_init(&xen->pages, config->max_grant_frames, error) && init_tables(xen, config, error) &&
-		   activate_shared_info(xen, error) && reserve_ports(xen, error)) {
+		   xen_domain_activate_shared_info(xen, error) && reserve_ports(xen, error)) {
 		hvm_params_init(xen);
 		return xen;
 	}

@@ -64,12 +64,22 @@ struct xen_domain {
 struct xen_domain *xen_domain_new(struct vm *vm, const struct xen_domain_config *config, GError **error);
 void xen_domain_free(struct xen_domain *xen); /* no vCPU thread is left */
 
+/* KVM keeps events in it from now on. FALSE and DOM1_STATUS_HOST. */
+bool xen_domain_activate_shared_info(const struct xen_domain *xen, GError **error);
+
 /*
  * Whether shared_info has the 64-bit layout. The kernel decides when the guest asks for a hypercall page, we do when it
  * sets HVM_PARAM_CALLBACK_IRQ: both by the mode of the calling vCPU, as Xen.
  */
 bool xen_domain_is_64bit(const struct xen_domain *xen);
 void xen_domain_latch_mode(struct xen_domain *xen, bool is_64bit);
+
+/*
+ * As Xen does for kexec in an HVM domain: the guest's memory and its vCPUs' registers stay, and so do what it has given
+ * back and the two ports it finds; everything else is as at its start. No vCPU thread runs, and no back end is connected.
+ * FALSE and DOM1_STATUS_HOST.
+ */
+bool xen_domain_soft_reset(struct xen_domain *xen, GError **error);
 
 /* The domain ends for a SHUTDOWN_* reason, or for the one it has named before. The vCPU's own thread. */
 void sched_shut_down(struct vcpu *vcpu, unsigned int reason);

@@ -41,6 +41,7 @@ void hvm_params_init(struct xen_domain *xen)
 {
 	const struct layout *layout = guest_memory_layout(xen->vm->memory);
 
+	xen->params = (struct hvm_params){ 0 };
 	xen->params.values[HVM_PARAM_STORE_PFN] = layout->xenstore_gpa / LAYOUT_PAGE_BYTES;
 	xen->params.values[HVM_PARAM_STORE_EVTCHN] = xen->xenstore_port;
 	xen->params.values[HVM_PARAM_CONSOLE_PFN] = layout->console_gpa / LAYOUT_PAGE_BYTES;

@@ -67,5 +67,5 @@ int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call);
 /* One entry of a multicall: the same without the count and the phase. */
 int64_t hypercall_run(struct vcpu *vcpu, const struct hypercall *call);
 
-/* First thing in a vCPU's thread: its vcpu_info is in shared_info until it registers another. */
+/* First thing in a vCPU's thread, or while it has none: its vcpu_info is in shared_info until it registers another. */
 void hypercall_vcpu_starts(struct vcpu *vcpu);

@@ -2,6 +2,7 @@
 #include "xen/pages.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -120,6 +121,17 @@ bool pages_show(const struct pages *pages, uint64_t gfn)
 		if (pages->gfn[i] == gfn)
 			return true;
 	return false;
+}
+
+void pages_reset(struct pages *pages, struct guest_memory *memory)
+{
+	for (unsigned int i = 0; i < n_pages(pages); i++) {
+		if (pages->gfn[i] != PAGES_NOWHERE)
+			(void)guest_memory_overlay_remove(memory, pages->gfn[i]);
+		pages->gfn[i] = PAGES_NOWHERE;
+	}
+	pages->used_grant_frames = 0;
+	memset(pages->hva, 0, pages_bytes(pages));
 }
 
 int pages_remove(struct pages *pages, struct guest_memory *memory, uint64_t gfn)

@@ -47,5 +47,8 @@ int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, u
 /* Whether one of them is shown there. */
 bool pages_show(const struct pages *pages, uint64_t gfn);
 
+/* All are shown nowhere, and zero. */
+void pages_reset(struct pages *pages, struct guest_memory *memory);
+
 /* The page shown at gfn is shown nowhere. ENOENT: there is none. */
 int pages_remove(struct pages *pages, struct guest_memory *memory, uint64_t gfn);

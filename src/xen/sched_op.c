@@ -32,6 +32,11 @@ void sched_shut_down(struct vcpu *vcpu, unsigned int reason)
 	struct vm *vm = vcpu->vm;
 
 	reason = settle_reason(vm->xen, reason);
+	/* To the guest it is a call that returns 0. The shim has no use for it. */
+	if (reason == SHUTDOWN_soft_reset && !vm->has_shim) {
+		vm_soft_reset(vm);
+		return;
+	}
 	record_phase(vm->record, PHASE_SHUTDOWN, NULL);
 	/* vm_end() keeps this vCPU from entering the guest again: for the guest the call does not return. */
 	switch (reason) {
@@ -48,7 +53,7 @@ void sched_shut_down(struct vcpu *vcpu, unsigned int reason)
 		vm_end(vm, OUTCOME_CRASH, 0, "the guest's watchdog expired");
 		break;
 	case SHUTDOWN_soft_reset:
-		vm_end(vm, OUTCOME_CRASH, 0, "the guest asked for a soft reset (kexec), which dom1 does not offer");
+		vm_end(vm, OUTCOME_CRASH, 0, "the shim asked for a soft reset, which only a guest without it can have");
 		break;
 	default:
 		vm_end(vm, OUTCOME_CRASH, 0, "the guest shut down for the unknown reason %u", reason);
@@ -124,7 +129,8 @@ static int64_t watchdog(struct xen_domain *xen, struct vcpu *vcpu, const struct 
 static const struct hypercall_op OPS[] = {
 	HYPERCALL_OP(SCHEDOP_, yield, yield, "KVM answers it"),
 	HYPERCALL_OP(SCHEDOP_, block, block, NULL),
-	HYPERCALL_OP(SCHEDOP_, shutdown, shut_down, "suspend returns 1, cancelled; soft_reset ends the domain as a crash"),
+	HYPERCALL_OP(SCHEDOP_, shutdown, shut_down,
+		     "suspend returns 1, cancelled; soft_reset returns 0 when it is done (a crash under the shim)"),
 	HYPERCALL_OP(SCHEDOP_, poll, yield, "KVM answers it; its timeout counts from now on"),
 	HYPERCALL_OP(SCHEDOP_, remote_shutdown, remote_shutdown, "`-EPERM` or `-ESRCH`, as Xen"),
 	HYPERCALL_OP(SCHEDOP_, shutdown_code, shutdown_code, NULL),

@@ -134,6 +134,16 @@ void timers_set_period(struct xen_domain *xen, unsigned int vcpu, uint64_t perio
 	arm(&xen->timers);
 }
 
+void timers_stop_all(struct xen_domain *xen)
+{
+	struct timers *timers = &xen->timers;
+
+	memset(timers->singleshot_ns, 0, sizeof(timers->singleshot_ns));
+	memset(timers->periodic_ns, 0, sizeof(timers->periodic_ns));
+	memset(timers->watchdog_ns, 0, sizeof(timers->watchdog_ns));
+	arm(timers);
+}
+
 int timers_watchdog(struct xen_domain *xen, uint32_t id, uint32_t timeout_s)
 {
 	uint64_t *watchdogs = xen->timers.watchdog_ns;

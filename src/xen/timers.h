@@ -37,5 +37,7 @@ void timers_set_singleshot(struct xen_domain *xen, unsigned int vcpu, uint64_t d
 /* 0 stops it. */
 void timers_set_period(struct xen_domain *xen, unsigned int vcpu, uint64_t period_ns);
 
+void timers_stop_all(struct xen_domain *xen);
+
 /* Xen's answer to SCHEDOP_watchdog: the id of a new one, 0, or a negative errno. */
 int timers_watchdog(struct xen_domain *xen, uint32_t id, uint32_t timeout_s);

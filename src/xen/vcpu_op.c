@@ -34,6 +34,12 @@ static struct vcpu *find_target(struct vcpu *vcpu, const struct hypercall *call)
 	return &vcpu->vm->vcpus[(uint32_t)call->arguments[1]];
 }
 
+/* As Xen, hvm_hlt(): who halts with interrupts off is down, and waits for INIT or VCPUOP_up. Linux parks CPUs so. */
+static bool is_parked(const struct vcpu *vcpu, const struct kvm_mp_state *mp_state)
+{
+	return mp_state->mp_state == KVM_MP_STATE_HALTED && !vcpu->run->if_flag;
+}
+
 static int64_t get_is_up(struct vcpu *target, void *argument)
 {
 	struct kvm_mp_state mp_state = { 0 };
@@ -41,7 +47,8 @@ static int64_t get_is_up(struct vcpu *target, void *argument)
 	(void)argument;
 	if (ioctl(target->fd, KVM_GET_MP_STATE, &mp_state) != 0)
 		return -XEN_EINVAL;
-	return mp_state.mp_state != KVM_MP_STATE_UNINITIALIZED && mp_state.mp_state != KVM_MP_STATE_INIT_RECEIVED;
+	return mp_state.mp_state != KVM_MP_STATE_UNINITIALIZED && mp_state.mp_state != KVM_MP_STATE_INIT_RECEIVED &&
+	       !is_parked(target, &mp_state);
 }
 
 static int64_t is_up(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
@@ -155,10 +162,12 @@ static int64_t get_runstate(struct xen_domain *xen, struct vcpu *vcpu, const str
 
 static int64_t do_initialise(struct vcpu *target, void *argument)
 {
+	struct kvm_mp_state mp_state = { 0 };
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 
-	if (target->initialised || get_is_up(target, NULL) != 0)
+	if (ioctl(target->fd, KVM_GET_MP_STATE, &mp_state) != 0 || target->initialised || get_is_up(target, NULL) != 0 ||
+	    is_parked(target, &mp_state))
 		return -XEN_EEXIST;
 	if (ioctl(target->fd, KVM_GET_SREGS, &sregs) != 0 || !vcpu_context_translate(argument, &regs, &sregs) ||
 	    ioctl(target->fd, KVM_SET_SREGS, &sregs) != 0 || ioctl(target->fd, KVM_SET_REGS, &regs) != 0)
@@ -187,11 +196,13 @@ static int64_t set_mp_state(struct vcpu *target, uint32_t state)
 
 static int64_t do_up(struct vcpu *target, void *argument)
 {
+	struct kvm_mp_state mp_state = { 0 };
+
 	(void)argument;
 	if (get_is_up(target, NULL) == 1)
 		return 0;
 	/* One that never ran has no registers to run with. */
-	if (!target->initialised)
+	if (!target->initialised && (ioctl(target->fd, KVM_GET_MP_STATE, &mp_state) != 0 || !is_parked(target, &mp_state)))
 		return -XEN_EINVAL;
 	return set_mp_state(target, KVM_MP_STATE_RUNNABLE);
 }

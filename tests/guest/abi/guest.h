@@ -47,6 +47,7 @@ void test_multicall(void);
 void test_reservation(void);
 void test_sched_op(void);
 void test_smp(void);
+void test_soft_reset(void);
 void test_stress(void);
 void test_timers(void);
 void test_vcpu_op(void);

@@ -40,6 +40,7 @@ static const struct {
 	{ "multicall", test_multicall },
 	{ "misc", test_misc },
 	{ "smp", test_smp },
+	{ "soft_reset", test_soft_reset },
 	{ "stress", test_stress },
 	{ "end", test_end },
 	{ "fail", fail_on_purpose },

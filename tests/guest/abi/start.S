@@ -70,11 +70,15 @@ enable_paging:
 #endif
 	ret
 
-/* A vCPU that VCPUOP_initialise started, in 32-bit mode without paging: it needs no stack to be counted. */
+/*
+ * A vCPU that VCPUOP_initialise started, in 32-bit mode without paging: it needs no stack to be counted. With interrupts
+ * on, of which none comes, it is up while it halts; with interrupts off it were down.
+ */
 	.globl	vcpu_entry_32
 vcpu_entry_32:
 	lock incl vcpus_counted
-3:	hlt
+3:	sti
+	hlt
 	jmp	3b
 
 /* Copied to a page below 1 MiB, for SIPI: real mode, the count is in the last word of that page. */
@@ -94,7 +98,8 @@ vcpu_entry_16_end:
 	.globl	vcpu_entry_64
 vcpu_entry_64:
 	lock incl vcpus_counted
-5:	hlt
+5:	sti
+	hlt
 	jmp	5b
 #endif
 

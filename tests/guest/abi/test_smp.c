@@ -109,6 +109,9 @@ static void bring_up(unsigned int n_vcpus)
 
 static void start_by_sipi(unsigned int n_vcpus)
 {
+	struct vcpu_hvm_context context;
+
+	context_32(&context, vcpu_entry_32, NULL);
 	memcpy((void *)(uintptr_t)TRAMPOLINE, vcpu_entry_16, (size_t)(vcpu_entry_16_end - vcpu_entry_16));
 	SIPI_COUNT = 0;
 	*(volatile uint32_t *)LAPIC_SVR = SVR_ENABLED;
@@ -117,7 +120,13 @@ static void start_by_sipi(unsigned int n_vcpus)
 	*(volatile uint32_t *)LAPIC_ICR = SIPI_ALL;
 	wait_for_all(n_vcpus - 1, true);
 	CHECK("vCPUs that INIT and SIPI started", SIPI_COUNT, n_vcpus - 1);
-	CHECK("the last one is up", vcpu_op(VCPUOP_is_up, n_vcpus - 1, NULL), 1);
+	/* As hvm_hlt() has it: who halts with interrupts off is not coming back by itself. */
+	uint64_t end_ns = system_time_ns() + LIMIT_NS;
+	while (vcpu_op(VCPUOP_is_up, n_vcpus - 1, NULL) == 1 && system_time_ns() < end_ns)
+		(void)sched_op(SCHEDOP_yield, NULL);
+	CHECK("the last one halts with interrupts off: it is down", vcpu_op(VCPUOP_is_up, n_vcpus - 1, NULL), 0);
+	CHECK("and has its registers", vcpu_op(VCPUOP_initialise, n_vcpus - 1, &context), -XEN_EEXIST);
+	CHECK("so it can be woken", vcpu_op(VCPUOP_up, n_vcpus - 1, NULL), 0);
 }
 
 void test_smp(void)

@@ -14,7 +14,7 @@
 
 struct fake {
 	struct vm vm;
-	unsigned int ends;
+	unsigned int ends, soft_resets;
 	uint32_t outcome; /* of the last vm_end() */
 	bool long_mode;
 	uint32_t mp_state[4];

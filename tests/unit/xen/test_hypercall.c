@@ -251,6 +251,79 @@ static void test_serve(void)
 	fake_tear_down();
 }
 
+static int64_t shut_down(unsigned int reason)
+{
+	*(struct sched_shutdown *)fake_at(ARG) = (struct sched_shutdown){ .reason = reason };
+	return fake_call(true, __HYPERVISOR_sched_op, SCHEDOP_shutdown, ARG, 0);
+}
+
+static int64_t place(unsigned int space, uint64_t gfn)
+{
+	struct xen_add_to_physmap add = { .domid = DOMID_SELF, .space = space, .gpfn = gfn };
+
+	abi_layout_encode(ABI_xen_add_to_physmap, true, &add, fake_at(ARG));
+	return fake_call(true, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, ARG, 0);
+}
+
+/* The guest gets 0, and what it had set up is gone, as often as it likes; what it has given back stays with the host. */
+static void test_soft_reset(void)
+{
+	fake_set_up(false);
+	struct xen_domain *xen = fake.vm.xen;
+
+	write_reservation(true, 1, 0, 0x800);
+	g_assert_cmpint(fake_call(true, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, ARG, 0), ==, 1);
+	const uint64_t pages = reservation_pages(&xen->reservation);
+	for (unsigned int i = 0; i < 3; i++) {
+		g_autoptr(GError) error = NULL;
+
+		memset(fake_at(0x400000), 0x55, 4096);
+		g_assert_cmpint(place(XENMAPSPACE_shared_info, 0x500), ==, 0);
+		g_assert_cmpint(place(XENMAPSPACE_grant_table, 0x501), ==, 0);
+		*(struct evtchn_bind_ipi *)fake_at(ARG) = (struct evtchn_bind_ipi){ .vcpu = 1 };
+		g_assert_cmpint(fake_call(true, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, ARG, 0), ==, 0);
+		/* Both reserved ports are closed, and one has another use. */
+		for (uint32_t port = xen->xenstore_port; port <= xen->console_port; port++) {
+			*(struct evtchn_close *)fake_at(ARG) = (struct evtchn_close){ .port = port };
+			g_assert_cmpint(fake_call(true, __HYPERVISOR_event_channel_op, EVTCHNOP_close, ARG, 0), ==, 0);
+		}
+		*(struct evtchn_bind_ipi *)fake_at(ARG) = (struct evtchn_bind_ipi){ .vcpu = 0 };
+		g_assert_cmpint(fake_call(true, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, ARG, 0), ==, 0);
+		struct vcpu_info *info = fake.vm.vcpus[1].vcpu_info;
+		info->time.tsc_to_system_mul = 77;
+		info->evtchn_upcall_pending = 1;
+
+		g_assert_cmpint(shut_down(SHUTDOWN_soft_reset), ==, 0);
+		g_assert_cmpuint(fake.soft_resets, ==, i + 1);
+		g_assert_cmpuint(fake.ends, ==, 0);
+		g_assert_true(xen_domain_soft_reset(xen, &error));
+		g_assert_no_error(error);
+
+		for (uint32_t port = 1; port < EVTCHN_N_PORTS; port++)
+			g_assert_true(evtchn_is_bound(&xen->events, port) ==
+				      (port == xen->xenstore_port || port == xen->console_port));
+		g_assert_cmpint(evtchn_view(&xen->events, xen->xenstore_port).target, ==, EVTCHN_VIEW_SERVED);
+		g_assert_nonnull(evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port));
+		g_assert_nonnull(evtchn_kvm_backend(xen->events_kvm, xen->console_port));
+		for (unsigned int page = 0; page < PAGES_MAX; page++)
+			g_assert_cmpuint(xen->pages.gfn[page], ==, PAGES_NOWHERE);
+		g_assert_cmpuint(*(uint8_t *)fake_at(0x500000), ==, 0);
+		g_assert_cmpuint(*(uint8_t *)fake_at(0x400000), ==, 0x55);
+		g_assert_cmpuint(reservation_pages(&xen->reservation), ==, pages);
+		info = fake.vm.vcpus[1].vcpu_info;
+		g_assert_cmpuint(info->time.tsc_to_system_mul, ==, 77);
+		g_assert_cmpuint(info->evtchn_upcall_pending, ==, 0);
+		atomic_store(&fake.vm.stopping, false);
+	}
+	fake_tear_down();
+
+	fake_set_up(true);
+	(void)shut_down(SHUTDOWN_soft_reset);
+	g_assert_cmpuint(fake.soft_resets, ==, 0);
+	g_assert_cmpuint(fake.outcome, ==, OUTCOME_CRASH);
+	fake_tear_down();
+}
+
 /* Every operation, with arguments from anywhere: no crash, no sanitizer's complaint, and an end. */
 static void test_random(void)
 {
@@ -297,6 +370,7 @@ int main(int argc, char **argv)
 		}
 	g_test_add_func("/xen/hypercall/vcpus_and_timers", test_vcpus_and_timers);
 	g_test_add_func("/xen/hypercall/serve", test_serve);
+	g_test_add_func("/xen/hypercall/soft_reset", test_soft_reset);
 	g_test_add_func("/xen/hypercall/random", test_random);
 	return g_test_run();
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Soft reset, for a guest that starts another kernel in its place: vCPU threads end, and begin again where they were;
+ * between the two, in the main thread, everything that the old kernel had set up goes. The guest sees a hypercall that
+ * returns 0.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "vmm/error.h"
+#include "vmm/machine_state.h"
+#include "xen/domain.h"
+
+/* With a port that the guest closed, the console has lost the way by which it was told of output. */
+static bool reset_console(struct machine *machine, const struct evtchn_backend *old_port, GError **error)
+{
+	struct xen_domain *xen = machine->vm.xen;
+	const struct evtchn_backend *port = evtchn_kvm_backend(xen->events_kvm, xen->console_port);
+
+	if (port == old_port)
+		return true;
+	console_free(machine->console);
+	machine->console = console_new(machine->vm.memory, port, &machine->setup->console, machine->vm.record);
+	if (!machine->console)
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
+	return machine->console != NULL;
+}
+
+bool machine_soft_reset(struct machine *machine, GError **error)
+{
+	struct vm *vm = &machine->vm;
+	uint64_t count;
+
+	if (!atomic_load(&vm->soft_reset))
+		return false;
+	machine_stop_vcpus(vm);
+	/* Another vCPU, or a person, may have ended it meanwhile. */
+	if (atomic_load(&vm->record->outcome) != OUTCOME_NONE)
+		return false;
+	ssize_t got = read(vm->stop_fd, &count, sizeof(count));
+	(void)got;
+
+	/* What is in flight ends first: it is the old kernel's memory. */
+	machine_stop_devices(machine);
+	const struct evtchn_backend *console_port = evtchn_kvm_backend(vm->xen->events_kvm, vm->xen->console_port);
+	if (!xen_domain_soft_reset(vm->xen, error) || !reset_console(machine, console_port, error) ||
+	    !machine_reset_store(machine, error) || !machine_start_devices(machine, error))
+		return false;
+	atomic_store(&vm->soft_reset, false);
+	atomic_store(&vm->stopping, false);
+	machine_watch_stop(machine);
+	control_server_event(machine->control, "SOFT_RESET", NULL);
+	return machine_start_vcpus(vm, error);
+}
