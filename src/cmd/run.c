@@ -117,14 +117,15 @@ static bool plan_pv(struct run *run, GError **error)
 	return run->plan != NULL;
 }
 
-/* The kernel takes the shim's place: it is what starts at the PVH entry, and the initrd is its only module. */
+/* The kernel takes the shim's place: it is what starts, and the initrd is its only module. */
 static bool plan_pvh(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
 	struct boot_inputs inputs = common_inputs(run);
 
-	inputs.entry = BOOT_ENTRY_PVH;
+	inputs.alone = true;
 	inputs.shim = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
+	inputs.entry = boot_entry_of(&inputs.shim);
 	inputs.shim_command_line = config->guest_command_line;
 	run->plan = boot_plan_new(&inputs, error);
 	return run->plan != NULL;

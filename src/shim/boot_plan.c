@@ -405,7 +405,7 @@ static gboolean check_memory_map(const struct boot_inputs *inputs, GError **erro
 
 static gboolean check_inputs(const struct boot_inputs *inputs, GError **error)
 {
-	if (inputs->kernel.len_bytes == 0 && inputs->entry == BOOT_ENTRY_MULTIBOOT) {
+	if (inputs->kernel.len_bytes == 0 && inputs->entry == BOOT_ENTRY_MULTIBOOT && !inputs->alone) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE, "%s: the kernel is empty: get the file again",
 			    inputs->kernel.name != NULL ? inputs->kernel.name : "no kernel");
 		return FALSE;
@@ -416,6 +416,18 @@ static gboolean check_inputs(const struct boot_inputs *inputs, GError **error)
 	return check_command_line(inputs->shim_command_line, "the shim (--shim-append)", error) &&
 	       check_command_line(inputs->guest_command_line, "the guest (--append)", error) &&
 	       check_memory_map(inputs, error);
+}
+
+enum boot_entry boot_entry_of(const struct boot_image *kernel)
+{
+	struct elf_image elf;
+	uint32_t entry;
+
+	if (elf_open(&elf, kernel->bytes, kernel->len_bytes, kernel->name, NULL) && !elf.is_64bit &&
+	    !pvh_find_entry(&elf, kernel->name, &entry, NULL) &&
+	    multiboot_check_header(kernel->bytes, kernel->len_bytes, kernel->name, NULL))
+		return BOOT_ENTRY_MULTIBOOT;
+	return BOOT_ENTRY_PVH;
 }
 
 static gboolean open_shim(const struct boot_inputs *inputs, struct elf_image *elf, uint32_t *entry, GError **error)

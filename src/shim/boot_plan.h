@@ -53,8 +53,8 @@ enum boot_entry { BOOT_ENTRY_MULTIBOOT, BOOT_ENTRY_PVH };
 struct boot_inputs {
 	enum boot_entry entry;
 	struct boot_image shim;
-	struct boot_image kernel; /* what the shim gets as its first module: unpacked ELF, or a bzImage as it is.
-				   * PVH only: may be absent, when "shim" is a kernel that starts by itself */
+	bool alone;               /* "shim" is a kernel that starts by itself, and "kernel" is absent */
+	struct boot_image kernel; /* what the shim gets as its first module: unpacked ELF, or a bzImage as it is */
 	struct boot_image initrd;
 	const char *shim_command_line;  /* at most 1023 bytes, without a first word for the file name: the plan adds it
 					 * where it is stripped. NULL is "" */
@@ -84,6 +84,9 @@ struct boot_plan {
 	uint32_t ebx;
 	uint8_t *tables; /* bytes that the plan made and that some segments point to */
 };
+
+/* How a kernel starts by itself: PVH where it has that entry, or nothing at all. */
+enum boot_entry boot_entry_of(const struct boot_image *kernel);
 
 /*
  * Returns NULL and an error (DOM1_ERROR of src/vmm/error.h) that names the file, or the memory that would be enough:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Xen's ABI as guests of our own find it: 64-bit, PAE, two-level and no paging. Each family of hypercalls is a boot of
+# Xen's ABI as guests of our own find it: 64-bit, PAE, two-level and no paging; one is a Multiboot 1 image. Each family of hypercalls is a boot of
 # its own, so that one failure does not hide another. A check that fails on purpose must be seen. vcpus-N: so many
 # vCPUs are started by VCPUOP_initialise, and again by INIT and SIPI. ends: how the guest ends, as dom1 reports it.
 # variants: 64 pae nonpae flat fails ends vcpus-4 vcpus-32
@@ -89,6 +89,12 @@ ENDS
     done
     run_guest "$1" "smp 2"
     expect_success "smp 2"
+    if [[ $1 == flat ]]; then
+      run_guest flat "evtchn 200" --max-event-channels 200
+      expect_success "evtchn, at most 200 ports"
+      run_guest multiboot misc
+      expect_success "started by Multiboot 1: misc"
+    fi
     ;;
 esac
 ((failures == 0)) || fail "$failures of $runs guests"

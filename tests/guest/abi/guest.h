@@ -20,7 +20,7 @@
 #define BACKEND    0  /* one that there is, and is not the guest's to change */
 
 /* runtime.c */
-extern uint32_t start_info_gpa;
+extern uint32_t start_info_gpa, loader_magic;
 extern uint16_t own_domid;
 void print(const char *text);
 void print_number(long long number);

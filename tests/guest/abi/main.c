@@ -5,7 +5,8 @@
 #include <xen/arch-x86/cpuid.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
-#define WORD_MAX 32
+#define WORD_MAX        32
+#define MULTIBOOT_MAGIC 0x2badb002u
 
 uint8_t hypercall_page[PAGE_BYTES] __attribute__((aligned(4096)));
 /* Executable, as all memory here is: there is no NX bit in any page table of ours. */
@@ -119,8 +120,21 @@ static bool word_is(const char *text, const char *word)
 	return !word[i] && (!text[i] || text[i] == ' ');
 }
 
+/* Its first word names the file. Source: Multiboot specification 0.6.96, 3.3. */
+static const char *multiboot_command_line(const uint32_t *info)
+{
+	enum { FLAGS = 0, COMMAND_LINE = 4, HAS_COMMAND_LINE = 1 << 2 };
+	const char *text = info[FLAGS] & HAS_COMMAND_LINE ? (const char *)(uintptr_t)info[COMMAND_LINE] : "";
+
+	while (*text && *text != ' ')
+		text++;
+	return *text ? text + 1 : text;
+}
+
 static const char *command_line(void)
 {
+	if (loader_magic == MULTIBOOT_MAGIC)
+		return multiboot_command_line((const uint32_t *)(uintptr_t)start_info_gpa);
 	const struct hvm_start_info *info = (const void *)(uintptr_t)start_info_gpa;
 
 	return info->magic == XEN_HVM_START_MAGIC_VALUE && info->cmdline_paddr ?

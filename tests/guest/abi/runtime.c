@@ -15,7 +15,7 @@
 #define SLEEP_S5           0x34
 #define FLUSH_TRIES        1000000
 
-uint32_t start_info_gpa;
+uint32_t start_info_gpa, loader_magic;
 uint16_t own_domid;
 
 static volatile struct xencons_interface *console;

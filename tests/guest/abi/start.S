@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the guests that check the ABI begin: the PVH entry (32 bits, no paging, EBX: start info), from there into the
- * mode that the file was assembled for. GUEST_PAGING: 64 long mode, 36 PAE, 32 two levels, 0 none.
+ * Where the guests that check the ABI begin: the PVH entry (32 bits, no paging, EBX: start info) or with MULTIBOOT that of
+ * Multiboot 1 (EBX: its information), from there into the mode that the file was assembled for. GUEST_PAGING: 64 long mode, 36 PAE, 32 two levels, 0 none.
  *
  * Memory below 4 GiB is mapped at its own address. At 1 GiB lies the window: pages of 4 KiB that paging.c maps, for
  * arguments that cross pages, or lie nowhere.
@@ -15,10 +15,17 @@
 #define PAGE_LARGE   0xe7
 #define TABLE        0x67
 
+#ifdef MULTIBOOT
+/* Within the first 8 KiB of the file: the linker puts this section before all other code. */
+	.section .text.unlikely, "ax"
+	.balign 4
+	.long	0x1badb002, 3, -(0x1badb002 + 3)	/* magic; modules at pages, tell of memory; their sum is 0 */
+#else
 	.section .note.Xen, "a", @note
 	.long	4, 4, 18		/* owner's and descriptor's length, XEN_ELFNOTE_PHYS32_ENTRY */
 	.asciz	"Xen"
 	.long	_start
+#endif
 
 	.text
 	.globl	_start
@@ -27,6 +34,7 @@ _start:
 	cld
 	movl	$stack_top, %esp
 	movl	%ebx, start_info_gpa
+	movl	%eax, loader_magic
 	lgdt	gdt_pointer
 	call	enable_paging
 #if GUEST_PAGING == 64

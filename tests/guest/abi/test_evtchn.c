@@ -275,6 +275,9 @@ static void check_full_and_reset(void)
 	}
 	CHECK("when all ports are taken", rc, -XEN_ENOSPC);
 	CHECK_TRUE("no port is beyond the words' bits", highest < N_PORTS);
+	/* The domain's max_event_channels, when the test has set it. */
+	if (option_number())
+		CHECK("the highest port", highest, option_number());
 	CHECK("reset of the back end's domain", event_channel_op(EVTCHNOP_reset, &request), -XEN_EPERM);
 	request.dom = NO_DOMAIN;
 	CHECK("reset of no domain", event_channel_op(EVTCHNOP_reset, &request), -XEN_ESRCH);

@@ -319,6 +319,35 @@ static void test_pvh_structures(void)
 }
 
 /* A kernel that starts by PVH itself: its initrd is the first module, or there is none. */
+/* A kernel without a PVH entry starts by its Multiboot header, with the initrd as its only module. */
+static void test_multiboot_without_shim(void)
+{
+	static const uint8_t note[] = {4, 0, 0, 0, 4, 0, 0, 0, 18, 0, 0, 0, 'X', 'e', 'n', 0};
+	static const char cpio[5000] = "070701";
+	g_autoptr(GByteArray) image = image_shim();
+	uint8_t *at = memmem(image->data, image->len, note, sizeof(note));
+	struct fixture f;
+	struct boot_plan *plan;
+
+	fixture_init(&f, BOOT_ENTRY_PVH, 512 * MIB, 1, 5000);
+	f.inputs.shim = (struct boot_image){"KERNEL", image->data, image->len};
+	f.inputs.kernel = (struct boot_image){.name = NULL};
+	f.inputs.initrd = (struct boot_image){"INITRD", (const uint8_t *)cpio, sizeof(cpio)};
+	f.inputs.alone = true;
+	/* With both, the entry is PVH's. */
+	g_assert_cmpint(boot_entry_of(&f.inputs.shim), ==, BOOT_ENTRY_PVH);
+	g_assert_nonnull(at);
+	at[12] = 'Y';
+	f.inputs.entry = boot_entry_of(&f.inputs.shim);
+	g_assert_cmpint(f.inputs.entry, ==, BOOT_ENTRY_MULTIBOOT);
+	plan = plan_of(&f.inputs);
+	g_assert_cmphex(plan->eip, ==, IMAGE_SHIM_GPA);
+	g_assert_cmphex(plan->eax, ==, 0x2badb002);
+	g_assert_cmpuint(peek(plan, plan->ebx + 20, 4), ==, 1);
+	boot_plan_free(plan);
+	fixture_clear(&f);
+}
+
 static void test_pvh_without_shim(void)
 {
 	g_autoptr(GByteArray) vmlinux = image_vmlinux(EM_X86_64, 0, 1);
@@ -342,6 +371,7 @@ static void test_pvh_without_shim(void)
 	g_assert_cmpuint(peek(plan, plan->ebx + 16, 8), ==, 0);
 	boot_plan_free(plan);
 
+	g_assert_cmpint(boot_entry_of(&f.inputs.shim), ==, BOOT_ENTRY_PVH);
 	f.inputs.entry = BOOT_ENTRY_MULTIBOOT;
 	assert_refused(&f.inputs, DOM1_STATUS_FILE, "no kernel");
 	f.inputs.kernel = (struct boot_image){"KERNEL", big_bytes(), 1};
@@ -625,6 +655,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/shim/boot-plan/multiboot-structures", test_multiboot_structures);
+	g_test_add_func("/shim/boot-plan/multiboot-without-shim", test_multiboot_without_shim);
 	g_test_add_func("/shim/boot-plan/pvh-structures", test_pvh_structures);
 	g_test_add_func("/shim/boot-plan/pvh-without-shim", test_pvh_without_shim);
 	g_test_add_data_func("/shim/boot-plan/sizes/multiboot", GINT_TO_POINTER(0), test_sizes);
