@@ -13,6 +13,8 @@
  *   balloon    bytes                      {"target_kib"}
  *   vcpu-set   vcpus
  *   trigger    type ("nmi" | "debug"), vcpu (default: 0 for an NMI, all for the debug interrupt)
+ *
+ * Other events: SHUTDOWN (with the outcome), RESTART, SOFT_RESET (the guest starts another kernel in its own place).
  */
 #pragma once
 

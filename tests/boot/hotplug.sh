@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# vCPUs are plugged in and out of a running Linux: those above --vcpus are offline at start.
+# vCPUs are plugged in and out of a running Linux: those above --vcpus are offline at start. A PVH guest
+# hears an NMI and VIRQ_DEBUG from outside; dom1 console talks to either.
 # variants: pvh-old pvh-new pv-old pv-new
-# long: pvh-old pvh-new pv-old pv-new
+# long: pvh-new pv-old pv-new
 # limit: 300
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -24,6 +25,11 @@ while ! xenstore read control/end >/dev/null 2>&1; do
   fi
   sleep 0.2
 done
+# What the second column of /proc/interrupts counts on vCPU 0.
+echo "nmi $(sed -n 's/^ *NMI: *\([0-9]*\) .*/\1/p' /proc/interrupts)"
+echo "debug $(sed -n 's/^ *[0-9]*: *\([0-9]*\) .*debug0$/\1/p' /proc/interrupts)"
+read -r line
+echo "heard $line"
 GUEST
 next_run
 name=hotplug-$$
@@ -46,7 +52,7 @@ online_becomes() {
 
 online_becomes 0
 [[ $(dom1 xenstore "$name" read cpu/1/availability) == offline ]] || fail "vCPU 1 is not offline at start"
-for round in 1 2 3; do
+for _ in 1 2 3; do
   dom1 vcpu-set "$name" 2
   online_becomes 0-1
   dom1 vcpu-set "$name" 1
@@ -61,10 +67,30 @@ for n in 0 3; do
   expect_status 2
   expect_one_line "$out/refused" "dom1: vcpu-set: .*may have 1 to 2"
 done
+# Under the shim both are the shim's.
+if [[ $type == pvh ]]; then
+  dom1 trigger "$name" nmi 0
+  dom1 trigger "$name" debug 0
+fi
+# A second console; a third one is told that there is one.
+mkfifo "$scratch/keys"
+dom1 console "$name" <"$scratch/keys" >"$out/console" 2>"$out/console.err" &
+exec {keys}>"$scratch/keys"
 dom1 xenstore "$name" write control/end 1
+wait_for "$out/console" "^debug "
+status=0
+dom1 console "$name" </dev/null >"$out/third" 2>&1 || status=$?
+((status != 0)) || [[ ! -s $out/third ]] || fail "a third console shows something"
+printf 'hello %s\n' "$nonce" >&"$keys"
 finish
 expect_status 0
 expect "$run/console" "online 0 sum $((nonce + 1))"
 expect "$run/console" "online 0-1 sum $((nonce + 2))"
+expect "$run/console" "heard hello $nonce"
+expect "$out/console" "heard hello $nonce"
+if [[ $type == pvh ]]; then
+  expect "$run/console" "nmi [1-9][0-9]*"
+  expect "$run/console" "debug [1-9][0-9]*"
+fi
 (($(lines "$run/console" | grep -cx "work on 1: $((nonce * 2))") >= 3)) || fail "a plugged-in vCPU did not work each time"
 refuse "$run/console" "WARNING|BUG|Call Trace"
