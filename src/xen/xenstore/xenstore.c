@@ -288,16 +288,22 @@ static int copy_value(const struct xs_node *node, void **value, size_t *len_byte
 	return 0;
 }
 
-int xenstore_read(struct xenstore *store, const char *path, void **value, size_t *len_bytes)
+/* Under the lock, which keeps the node. */
+static int host_lookup(struct xenstore *store, const char *path, unsigned int touch, const struct xs_node **node)
 {
 	const struct xs_view view = host_view(store);
-	const struct xs_node *node;
 	struct xs_path resolved;
 	int rc = host_path(&resolved, path, false);
 
+	return rc == 0 ? xs_op_lookup(&view, &resolved, touch, node) : rc;
+}
+
+int xenstore_read(struct xenstore *store, const char *path, void **value, size_t *len_bytes)
+{
+	const struct xs_node *node;
+
 	xenstore_lock(store);
-	if (rc == 0)
-		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_VALUE, &node);
+	int rc = host_lookup(store, path, XS_TOUCH_VALUE, &node);
 	if (rc == 0)
 		rc = copy_value(node, value, len_bytes);
 	xenstore_unlock(store);
@@ -329,14 +335,10 @@ static int copy_names(const struct xs_node *node, char ***names)
 
 int xenstore_directory(struct xenstore *store, const char *path, char ***names)
 {
-	const struct xs_view view = host_view(store);
 	const struct xs_node *node;
-	struct xs_path resolved;
-	int rc = host_path(&resolved, path, false);
 
 	xenstore_lock(store);
-	if (rc == 0)
-		rc = xs_op_lookup(&view, &resolved, XS_TOUCH_CHILDREN, &node);
+	int rc = host_lookup(store, path, XS_TOUCH_CHILDREN, &node);
 	if (rc == 0)
 		rc = copy_names(node, names);
 	xenstore_unlock(store);
