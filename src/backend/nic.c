@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,6 +28,19 @@ static gboolean init_stream(struct nic *nic, int fd, int listen_fd, gboolean tru
 	return TRUE;
 }
 
+/* A socket left by somebody who is gone is removed; whatever else has this path stays. */
+static bool make_room(const char *path)
+{
+	struct stat status;
+
+	if (lstat(path, &status) != 0)
+		return errno == ENOENT;
+	if (S_ISSOCK(status.st_mode))
+		return unlink(path) == 0;
+	errno = ENOTSOCK;
+	return false;
+}
+
 /* Connects; where nobody listens, listens: the second of two joins the first. */
 static gboolean open_socket(struct nic *nic, const char *path, GError **error)
 {
@@ -41,14 +55,12 @@ static gboolean open_socket(struct nic *nic, const char *path, GError **error)
 		return socket_error(path, "connect", error);
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return init_stream(nic, fd, -1, FALSE);
-	if (errno != ENOENT && errno != ECONNREFUSED) {
+	/* Refused: also by files that are no sockets. */
+	if ((errno != ENOENT && errno != ECONNREFUSED) || !make_room(path)) {
 		socket_error(path, "connect", error);
 		close(fd);
 		return FALSE;
 	}
-	/* Left by somebody who is gone. */
-	if (errno == ECONNREFUSED)
-		(void)unlink(path);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1) != 0) {
 		socket_error(path, "listen", error);
 		close(fd);

@@ -229,7 +229,10 @@ refusals() {
   refused 4 "dom1: bridge br7: there is none of this name: .*" --net bridge=br7
   refused 4 "dom1: bridge xenbr0: there is none of this name: .*" "$scratch/guest.cfg"
   refused 4 "dom1: tap lo: .*" --net tap,ifname=lo
+  echo precious >"$scratch/file"
   refused 4 "dom1: $scratch: cannot connect as network socket: .*" --net "socket:$scratch"
+  refused 4 "dom1: $scratch/file: cannot connect as network socket: .*" --net "socket:$scratch/file"
+  expect "$scratch/file" precious
   refused 2 "dom1: --net: vif: tap,rate=1MB/s: dom1 limits no rates yet: .*" --net tap,rate=1MB/s
   refused 2 "dom1: --net: vif: .*hostfwd.*" --net user,hostfwd=tcp:22
 }
