@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What the runs of scripts/bench net came to: tables, JSON, and a generated part of docs/performance.md.
+
+usage: bench-net.py FOLDER [--json FILE] [--docs FILE]
+
+FOLDER is as tests/bench/net-runs.sh left it. Status 0: all goals were reached, 1: not all.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from bench_common import Metric, comparison, finish
+
+BEGIN = "<!-- scripts/bench net --docs writes from here -->"
+
+# The most CPU time for a byte that dom1 may take of QEMU's.
+CASES = [
+    ("tap", "up", "tap: guest to host", 1 / 5),
+    ("tap", "down", "tap: host to guest", 1 / 5),
+    ("user", "up", "user: guest to host", 1 / 2),
+    ("user", "down", "user: host to guest", 1 / 2),
+]
+GIB = 1 << 30
+
+
+def read_run(path):
+    return {name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())}
+
+
+def read_runs(folder, name):
+    runs, i = [], 1
+    while (folder / f"{name}.{i}").exists():
+        runs.append(read_run(folder / f"{name}.{i}"))
+        i += 1
+    if not runs:
+        sys.exit(f"bench: there are no runs of {name} in {folder}")
+    return runs
+
+
+def cpu_s_per_gib(run):
+    return run["cpu_ns"] / 1e9 / (run["bytes"] / GIB)
+
+
+def vmm_s_per_gib(run):
+    return max(run["cpu_ns"] - run["guest_ns"], 1e6) / 1e9 / (run["bytes"] / GIB)
+
+
+def metrics_of(folder):
+    metrics = []
+    for net, direction, title, goal in CASES:
+        dom1, qemu = (read_runs(folder, f"{vmm}.{net}.{direction}") for vmm in ("dom1", "qemu"))
+        name = f"{net}_{direction}"
+        metrics.append(Metric("net", name, title, "CPU s/GiB", [cpu_s_per_gib(run) for run in dom1],
+                              [cpu_s_per_gib(run) for run in qemu], ratio_goal=goal, digits=2))
+        metrics.append(Metric("net-vmm", name, title, "CPU s/GiB", [vmm_s_per_gib(run) for run in dom1],
+                              [vmm_s_per_gib(run) for run in qemu], digits=2))
+        metrics.append(Metric("net-bytes", name, title, "MiB", [run["bytes"] / (1 << 20) for run in dom1],
+                              [run["bytes"] / (1 << 20) for run in qemu]))
+    return metrics
+
+
+def host_text(folder, metrics):
+    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
+    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
+    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}. QEMU {host['qemu']}, "
+            f"`-M {host['machine']}`, `xen-net-device`. PV guests in the shim with one vCPU and {host['guest_memory']}, "
+            f"one iperf3 stream, MTU 1500 on the tap. {len(metrics[0].dom1)} runs of {host['seconds']} s in turn.")
+
+
+def report(folder, metrics):
+    return "\n\n".join([
+        host_text(folder, metrics),
+        "### CPU time of the VMM, its guest and its helpers for a GiB",
+        comparison(metrics, "net"),
+        "### The same without the time in the guest",
+        comparison(metrics, "net-vmm"),
+        "### What came through in a run",
+        comparison(metrics, "net-bytes"),
+    ])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path)
+    arguments = parser.parse_args()
+    metrics = metrics_of(arguments.folder)
+    return finish(metrics, report(arguments.folder, metrics), arguments, BEGIN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
