@@ -33,6 +33,9 @@ struct block_device {
 	const struct block_file *file;
 	struct block_target target;
 	struct xenbus_device *bus;
+	struct io_task resize, resized_reply;
+	uint64_t new_n_sectors;
+	bool resizing;
 	struct attachment *attachment; /* NULL: the guest does not use the disk */
 	struct block_counters counters; /* of former attachments */
 	bool was_connected;
@@ -60,7 +63,7 @@ static void add_counters(struct block_counters *sum, const struct block_counters
 	const uint64_t *from = (const uint64_t *)more;
 
 	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-		to[i] += from[i];
+		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
 static void on_stopped(struct io_task *task)
@@ -78,6 +81,41 @@ static void on_broken(struct io_task *task)
 	struct attachment *attachment = CONTAINER(task, struct attachment, connection.broken_reply);
 
 	xenbus_device_fail(attachment->device->bus, attachment->connection.broken);
+}
+
+static void on_no_room(struct io_task *task)
+{
+	const struct attachment *attachment = CONTAINER(task, struct attachment, connection.no_room_reply);
+	const struct block_device *device = attachment->device;
+
+	if (!device->env->no_room || attachment->stopping)
+		return;
+	g_autofree char *why = g_strdup_printf("disk %s: %s: no room for what the guest writes", device->file->vdev,
+					       device->file->path);
+	device->env->no_room(device->env->end_opaque, why);
+}
+
+static void on_retried(struct io_task *task)
+{
+	CONTAINER(task, struct attachment, connection.retried_reply)->connection.retrying = false;
+}
+
+static char *describe_failure(const struct block_device *device, enum io_kind kind, int error)
+{
+	static const char *const verbs[] = { "read", "written", "flushed", "discarded" };
+
+	return g_strdup_printf("disk %s: %s could not be %s: %s", device->file->vdev, device->file->path, verbs[kind],
+			       g_strerror(error));
+}
+
+static void on_first_failure(struct io_task *task)
+{
+	const struct attachment *attachment = CONTAINER(task, struct attachment, connection.failed_reply);
+	const struct block_device *device = attachment->device;
+	g_autofree char *why = describe_failure(device, attachment->connection.failed_kind, attachment->connection.failure);
+
+	if (device->env->warn && !device->file->stop_on_error)
+		device->env->warn(device->env->end_opaque, why);
 }
 
 static void detach(void *opaque)
@@ -200,6 +238,9 @@ static const char *attach(void *opaque)
 	attachment->connection.target = &device->target;
 	attachment->connection.broken_reply.run = on_broken;
 	attachment->connection.stopped_reply.run = on_stopped;
+	attachment->connection.no_room_reply.run = on_no_room;
+	attachment->connection.retried_reply.run = on_retried;
+	attachment->connection.failed_reply.run = on_first_failure;
 	device->attachment = attachment;
 
 	const char *why = open_queues(attachment);
@@ -214,19 +255,44 @@ static const char *attach(void *opaque)
 	return NULL;
 }
 
-static const struct xenbus_device_ops OPS = { attach, detach };
+static void gone(void *opaque)
+{
+	struct block_device *device = opaque;
+
+	device->env->gone(device->env->end_opaque, device);
+}
+
+static const struct xenbus_device_ops OPS = { attach, detach, gone };
+
+/* Another size: first the data path knows it, then the guest. */
+
+static void resize(struct io_task *task)
+{
+	struct block_device *device = CONTAINER(task, struct block_device, resize);
+
+	device->target.limits.n_sectors = device->new_n_sectors;
+	io_thread_reply(device->env->io, &device->resized_reply);
+}
+
+static void on_resized(struct io_task *task)
+{
+	struct block_device *device = CONTAINER(task, struct block_device, resized_reply);
+
+	device->resizing = false;
+	if (xenbus_write_ours(device->bus, "sectors", "%" G_GUINT64_FORMAT, device->new_n_sectors) == 0)
+		(void)xenbus_device_announce(device->bus);
+}
 
 /* The I/O thread's. */
 static void on_failed(void *opaque, enum io_kind kind, int error)
 {
-	static const char *const verbs[] = { "read", "written", "flushed", "discarded" };
 	const struct block_device *device = opaque;
 	const struct block_env *env = device->env;
 
 	if (!device->file->stop_on_error || !env->end)
 		return;
-	g_autofree char *why = g_strdup_printf("disk %s: %s could not be %s: %s (on-error=stop)", device->file->vdev,
-					       device->file->path, verbs[kind], g_strerror(error));
+	g_autofree char *what = describe_failure(device, kind, error);
+	g_autofree char *why = g_strconcat(what, " (on-error=stop)", NULL);
 	env->end(env->end_opaque, why);
 }
 
@@ -262,8 +328,6 @@ static int write_nodes(struct block_device *device)
 		rc = xenbus_write_ours(bus, "dev", "%s", file->vdev);
 	if (rc == 0)
 		rc = xenbus_write_ours(bus, "mode", "%s", limits->read_only ? "r" : "w");
-	if (rc == 0 && file->serial)
-		rc = xenbus_write_ours(bus, "serial", "%s", file->serial);
 	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(numbers); i++)
 		if (numbers[i].wanted)
 			rc = xenbus_write_ours(bus, numbers[i].key, "%" G_GUINT64_FORMAT, numbers[i].value);
@@ -280,6 +344,10 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 		.fd = file->fd,
 		.at_once = file->at_once,
 		.ignore_flush = file->ignore_flush,
+		.keep_for_room = file->pause_without_room,
+		.overlay = file->overlay,
+		.overlay_fd = file->overlay_fd,
+		.overlay_at_once = file->overlay_at_once,
 		.limits = { .n_sectors = file->n_sectors, .read_only = file->read_only, .discard = file->discard },
 		.memory = env->memory,
 		.grants = env->grants,
@@ -288,6 +356,8 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 		.failed = on_failed,
 		.opaque = device,
 	};
+	device->resize.run = resize;
+	device->resized_reply.run = on_resized;
 	device->bus = xenbus_device_new(env->store, "vbd", file->number, &OPS, device);
 	if (!device->bus || write_nodes(device) != 0 || xenbus_device_start(device->bus) != 0) {
 		block_device_free(device);
@@ -302,13 +372,43 @@ void block_device_free(struct block_device *device)
 		return;
 	if (device->attachment)
 		detach(device);
-	while (device->attachment)
+	while (device->attachment || device->resizing)
 		io_thread_wait_reply(device->env->io);
 	xenbus_device_free(device->bus);
 	g_free(device);
 }
 
+void block_device_leave(struct block_device *device)
+{
+	xenbus_device_leave(device->bus);
+}
+
+bool block_device_resize(struct block_device *device, uint64_t n_sectors)
+{
+	if (device->resizing)
+		return false;
+	device->resizing = true;
+	device->new_n_sectors = n_sectors;
+	io_thread_post(device->env->io, &device->resize);
+	return true;
+}
+
+bool block_device_is_connected(const struct block_device *device)
+{
+	return xenbus_device_is_connected(device->bus);
+}
+
+void block_device_retry(struct block_device *device)
+{
+	if (device->attachment && !device->attachment->stopping)
+		block_connection_retry(&device->attachment->connection);
+}
+
 struct block_counters block_device_counters(const struct block_device *device)
 {
-	return device->counters;
+	struct block_counters counters = device->counters;
+
+	if (device->attachment)
+		add_counters(&counters, &device->attachment->connection.counters);
+	return counters;
 }

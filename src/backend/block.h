@@ -34,12 +34,29 @@ struct block_env {
 	struct record *record;   /* NULL: nobody wants to know when a disk is connected */
 	/* The policy of the disk is to end the domain, and its file has failed. Any thread. */
 	void (*end)(void *opaque, const char *why);
-	void *end_opaque;
+	/* After block_device_leave(): the guest has let go of it; to be freed by this, or later. The main thread. */
+	void (*gone)(void *opaque, struct block_device *device);
+	/* The same for on-error=enospc-pause: requests are kept until block_device_retry(). The main thread. May be NULL. */
+	void (*no_room)(void *opaque, const char *why);
+	/* The first failure of the host's file since the guest connected, which the guest saw as an error. The main thread. */
+	void (*warn)(void *opaque, const char *why);
+	void *end_opaque; /* of all of them */
 };
 
 /* The device in state InitWait. env and file are borrowed. NULL when memory is out. */
 struct block_device *block_device_new(const struct block_env *env, const struct block_file *file);
 /* Waits for what is in flight. The guest must not run any more, or the disk be closed. */
 void block_device_free(struct block_device *device);
+
+/* There may be room now: requests that are kept are tried again. */
+void block_device_retry(struct block_device *device);
+
+/* Asks the guest to let go of the disk; env.gone() when it has. */
+void block_device_leave(struct block_device *device);
+
+/* The file has another size now. FALSE: the last change is not told yet. */
+bool block_device_resize(struct block_device *device, uint64_t n_sectors);
+
+bool block_device_is_connected(const struct block_device *device);
 
 struct block_counters block_device_counters(const struct block_device *device);

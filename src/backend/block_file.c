@@ -13,7 +13,9 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 
+#include "backend/block_overlay.h"
 #include "backend/block_request.h"
+#include "backend/block_snapshot.h"
 #include "config/guest_config.h"
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
@@ -25,9 +27,15 @@ static gboolean file_error(GError **error, const struct disk_config *disk, const
 	return FALSE;
 }
 
+/* The image itself. */
+static bool only_reads(const struct disk_config *disk)
+{
+	return disk->readonly || disk->snapshot;
+}
+
 static gboolean open_file(struct block_file *file, const struct disk_config *disk, GError **error)
 {
-	const int access = disk->readonly ? O_RDONLY : O_RDWR;
+	const int access = only_reads(disk) ? O_RDONLY : O_RDWR;
 	const int direct = disk->cache == DISK_CACHE_DIRECT ? O_DIRECT : 0;
 
 	/* O_NONBLOCK: opening a FIFO must not wait. It means nothing to what a disk may be. */
@@ -36,14 +44,14 @@ static gboolean open_file(struct block_file *file, const struct disk_config *dis
 		return TRUE;
 	if (errno == EINVAL && direct)
 		return file_error(error, disk, "its file system has no direct I/O", "leave out cache=direct");
-	if (!disk->readonly && (errno == EACCES || errno == EROFS || errno == EPERM))
-		return file_error(error, disk, g_strerror(errno), "say ro if the guest need not write to it");
+	if (!only_reads(disk) && (errno == EACCES || errno == EROFS || errno == EPERM))
+		return file_error(error, disk, g_strerror(errno), "say ro, or snapshot=on if what the guest writes is not to be kept");
 	return file_error(error, disk, g_strerror(errno), "check its path and who may use it");
 }
 
 static gboolean lock_file(const struct block_file *file, const struct disk_config *disk, GError **error)
 {
-	struct flock lock = { .l_type = file->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	struct flock lock = { .l_type = only_reads(disk) ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
 
 	if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0)
 		return TRUE;
@@ -51,8 +59,8 @@ static gboolean lock_file(const struct block_file *file, const struct disk_confi
 		return file_error(error, disk, g_strerror(errno), "its file system has no locks; copy it to one that has");
 	g_autofree char *holder = block_holder_describe(file->fd);
 	g_autofree char *reason = g_strdup_printf("it is in use by %s", holder ? holder : "another process");
-	return file_error(error, disk, reason, file->read_only ? "who writes to it has it alone; wait for its end" :
-								 "a disk that is written has one user; give both ro, or copy it");
+	return file_error(error, disk, reason, only_reads(disk) ? "who writes to it has it alone; wait for its end" :
+								 "a disk that is written has one user; give both ro or snapshot=on, or copy it");
 }
 
 static gboolean measure(struct block_file *file, const struct disk_config *disk, GError **error)
@@ -120,41 +128,121 @@ static gboolean check_direct(const struct block_file *file, const struct disk_co
 	return !refused || file_error(error, disk, "direct I/O wants more than 512-byte sectors there", "leave out cache=direct");
 }
 
-gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error)
+/* Memory: io_uring would give it to a worker thread, as it has no way to say that it would not block. */
+static bool is_memory(int fd)
 {
 	struct statfs fs;
 
+	return fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+static void init(struct block_file *file, const struct disk_config *disk)
+{
 	*file = (struct block_file){
 		.fd = -1,
+		.overlay_fd = -1,
 		.path = g_strdup(disk->target),
 		.vdev = g_strdup(disk->vdev),
-		.serial = g_strdup(disk->serial),
 		.physical_sector_bytes = BLOCK_SECTOR_BYTES,
 		.discard_granularity_bytes = 4096,
 		.read_only = disk->readonly,
 		.discard = !disk->readonly && disk->discard != DISK_DISCARD_OFF,
 		.ignore_flush = disk->cache == DISK_CACHE_UNSAFE,
 		.stop_on_error = disk->on_error == DISK_ON_ERROR_STOP,
+		.pause_without_room = disk->on_error == DISK_ON_ERROR_ENOSPC_PAUSE,
 		.cdrom = disk->cdrom,
+		.snapshot = disk->snapshot && !disk->readonly,
 	};
+}
+
+static void find_memory(struct block_file *file)
+{
+	file->at_once = is_memory(file->fd);
+	file->overlay_at_once = is_memory(file->overlay_fd);
+}
+
+gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	init(file, disk);
 	if (open_file(file, disk, error) && xl_disk_vdev_number(disk->vdev, &file->number) && measure(file, disk, error) &&
-	    lock_file(file, disk, error) && check_format(file, disk, error) && check_direct(file, disk, error)) {
-		/* Memory: io_uring would give it to a worker thread, as it has no way to say that it would not block. */
-		file->at_once = fstatfs(file->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+	    lock_file(file, disk, error) && check_format(file, disk, error) && check_direct(file, disk, error) &&
+	    (!file->snapshot || block_snapshot_open(file, disk, error))) {
+		find_memory(file);
 		return TRUE;
 	}
 	block_file_close(file);
 	return FALSE;
 }
 
+static gboolean adopt_error(GError **error, const char *what)
+{
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "the descriptor that came with the disk %s", what);
+	return FALSE;
+}
+
+static int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+gboolean block_file_adopt(struct block_file *file, const struct disk_config *disk, int *fds, unsigned int n_fds,
+			  GError **error)
+{
+	init(file, disk);
+	file->fd = n_fds > 0 ? take_fd(&fds[0]) : -1;
+	file->overlay_fd = n_fds > 1 && file->snapshot ? take_fd(&fds[1]) : -1;
+	const int flags = fcntl(file->fd, F_GETFL);
+	gboolean ok = flags >= 0 || adopt_error(error, "is missing");
+
+	ok = ok && xl_disk_vdev_number(disk->vdev, &file->number) && measure(file, disk, error);
+	if (ok && file->overlay_fd >= 0) {
+		file->ignore_flush = true;
+		file->overlay = block_overlay_new(file->n_sectors);
+		ok = file->overlay || adopt_error(error, "is too large");
+	} else if (ok && !file->read_only) {
+		/* A snapshot without an overlay is a clone. */
+		ok = (flags & O_ACCMODE) == O_RDWR || adopt_error(error, "is not open for writing");
+		file->ignore_flush |= file->snapshot;
+	}
+	if (ok)
+		find_memory(file);
+	else
+		block_file_close(file);
+	return ok;
+}
+
+static gboolean resize_error(const struct block_file *file, GError **error, const char *why)
+{
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: %s: %s", file->vdev, file->path, why);
+	return FALSE;
+}
+
+gboolean block_file_resize(struct block_file *file, uint64_t bytes, GError **error)
+{
+	const struct disk_config words = { .target = file->path, .vdev = file->vdev };
+
+	if (file->snapshot)
+		return resize_error(file, error, "a snapshot keeps its size");
+	if (bytes > 0 && bytes < file->n_sectors * BLOCK_SECTOR_BYTES)
+		return resize_error(file, error, "it would lose its end: make the file smaller yourself, and leave out the size");
+	if (bytes > INT64_MAX || (bytes > 0 && ftruncate(file->fd, (off_t)bytes) != 0))
+		return resize_error(file, error, bytes > INT64_MAX ? "too large" : g_strerror(errno));
+	return measure(file, &words, error);
+}
+
 void block_file_close(struct block_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
+	if (file->overlay_fd >= 0)
+		close(file->overlay_fd);
+	block_overlay_free(file->overlay);
 	g_free(file->path);
 	g_free(file->vdev);
-	g_free(file->serial);
-	*file = (struct block_file){ .fd = -1 };
+	*file = (struct block_file){ .fd = -1, .overlay_fd = -1 };
 }
 
 gboolean block_files_open(struct block_file **files, size_t *n_files, const GPtrArray *configs, GError **error)

@@ -13,21 +13,27 @@
 
 #include <glib.h>
 
+struct block_overlay;
 struct disk_config;
 
 struct block_file {
 	int fd;
-	char *path, *vdev, *serial; /* serial: NULL, none */
-	uint32_t number;            /* of vdev */
+	int overlay_fd;                /* of a snapshot that is no clone: what was written; else -1 */
+	struct block_overlay *overlay; /* where that is; NULL */
+	char *path, *vdev;
+	uint32_t number; /* of vdev */
 	uint64_t n_sectors;         /* of 512 bytes; what is left over at the end is not used */
 	uint32_t physical_sector_bytes;
 	uint32_t discard_granularity_bytes;
 	bool read_only;
 	bool discard;
 	bool at_once;      /* reads and writes of it never block */
-	bool ignore_flush; /* cache=unsafe */
+	bool overlay_at_once;
+	bool ignore_flush; /* cache=unsafe, and snapshots */
 	bool stop_on_error;
+	bool pause_without_room;
 	bool cdrom;
+	bool snapshot;
 };
 
 /*
@@ -36,6 +42,16 @@ struct block_file {
  */
 gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error);
 void block_file_close(struct block_file *file);
+
+/*
+ * From descriptors that somebody else has opened, locked and checked so: of the image, and of a snapshot's overlay. Those
+ * that are taken are replaced by -1. DOM1_STATUS_USAGE.
+ */
+gboolean block_file_adopt(struct block_file *file, const struct disk_config *disk, int *fds, unsigned int n_fds,
+			  GError **error);
+
+/* Makes it larger, to bytes, unless that is 0; and takes the size that it has now. DOM1_STATUS_USAGE. */
+gboolean block_file_resize(struct block_file *file, uint64_t bytes, GError **error);
 
 /* All of a domain's; on failure none is open. configs: of struct disk_config *. */
 gboolean block_files_open(struct block_file **files, size_t *n_files, const GPtrArray *configs, GError **error);

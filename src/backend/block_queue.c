@@ -7,12 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/block_overlay.h"
 #include "vmm/guest_memory.h"
 #include "xen/domid.h"
 #include "xen/grant.h"
 
 /* A file that keeps saying EAGAIN or moves single bytes is answered with an error after so many attempts. */
 #define ATTEMPTS_MAX 1024u
+
+/* From so many reads and writes in flight on, the guest is not asked for events, or not told of each answer. */
+#define ASK_NOT_FROM  4u
+#define TELL_NOT_FROM 8u
+/* And for how long at most: a part of what a request takes, within these. */
+#define PATIENCE_PART   8u
+#define PATIENCE_MIN_NS (20 * UINT64_C(1000))
+#define PATIENCE_MAX_NS (500 * UINT64_C(1000))
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
@@ -21,12 +30,18 @@ struct transfer {
 	struct io_op op;
 	struct block_queue *queue;
 	uint64_t id;
-	uint8_t operation;
+	uint8_t operation, action; /* as in struct block_request */
 	bool then_write; /* it is the flush in front of a write */
 	bool read_only;  /* how the grants are held */
 	unsigned int n_refs;
 	unsigned int attempts;
+	struct transfer *next_kept;
+	uint64_t measured_from_ns; /* 0: it is not the one that is measured */
 	uint64_t left_bytes;
+	uint64_t piece_bytes; /* of them, what the op asks for */
+	/* What was cut off the op's iovecs for this piece. */
+	size_t cut_bytes;
+	unsigned int cut_iovs;
 	uint32_t *refs;
 	struct iovec iov[];
 };
@@ -37,6 +52,12 @@ static void signal_fd(int fd)
 	ssize_t written = write(fd, &one, sizeof(one));
 
 	(void)written;
+}
+
+/* There is one writer, and the main thread may look. */
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
 /* Answers */
@@ -56,14 +77,45 @@ static void tell_if_stopped(struct block_connection *connection)
 	io_thread_reply(connection->target->io, &connection->stopped_reply);
 }
 
+static void take_requests(struct block_queue *queue);
+
+static void be_patient(struct block_queue *queue)
+{
+	uint64_t patience_ns = queue->connection->service_ns / PATIENCE_PART;
+
+	if (queue->patience.is_set)
+		return;
+	patience_ns = patience_ns < PATIENCE_MIN_NS ? PATIENCE_MIN_NS : patience_ns;
+	patience_ns = patience_ns > PATIENCE_MAX_NS ? PATIENCE_MAX_NS : patience_ns;
+	io_thread_set_timer(queue->connection->target->io, &queue->patience, io_thread_now_ns() + patience_ns);
+}
+
+static void publish(struct block_queue *queue)
+{
+	if (block_ring_publish(&queue->ring)) {
+		count(&queue->connection->counters.notifications, 1);
+		signal_fd(queue->notify_fd);
+	}
+}
+
+/* More answers will come soon, and the guest has enough to do. */
+static bool may_wait(const struct block_queue *queue)
+{
+	const unsigned int n_new = queue->ring.answered - queue->ring.published;
+
+	return !queue->connection->stopping && queue->moving >= TELL_NOT_FROM && n_new * 4 < queue->moving;
+}
+
 static void finish(struct io_task *task)
 {
 	struct block_queue *queue = CONTAINER(task, struct block_queue, finish);
 
-	if (block_ring_publish(&queue->ring)) {
-		queue->connection->counters.notifications++;
-		signal_fd(queue->notify_fd);
-	}
+	if (may_wait(queue))
+		be_patient(queue);
+	else
+		publish(queue);
+	if (!queue->asked)
+		take_requests(queue);
 	tell_if_stopped(queue->connection);
 }
 
@@ -75,7 +127,7 @@ static void answer(struct block_queue *queue, uint64_t id, uint8_t operation, in
 
 static void refuse(struct block_queue *queue, const struct block_request *request, int16_t status)
 {
-	queue->connection->counters.refused++;
+	count(&queue->connection->counters.refused, 1);
 	answer(queue, request->id, request->operation, status);
 }
 
@@ -165,17 +217,108 @@ static bool copy_indirect(const struct block_target *target, const struct block_
 
 /* Transfers */
 
+/* The op's iovecs end after so many bytes, until they are made whole again. */
+static void cut_iovecs(struct transfer *transfer, uint64_t len_bytes)
+{
+	struct io_op *op = &transfer->op;
+	unsigned int n = 0;
+
+	while (len_bytes > op->iov[n].iov_len)
+		len_bytes -= op->iov[n++].iov_len;
+	transfer->cut_bytes = op->iov[n].iov_len - len_bytes;
+	transfer->cut_iovs = op->n_iov - n - 1;
+	op->iov[n].iov_len = len_bytes;
+	op->n_iov = n + 1;
+}
+
+static void make_iovecs_whole(struct transfer *transfer)
+{
+	struct io_op *op = &transfer->op;
+
+	if (op->n_iov > 0)
+		op->iov[op->n_iov - 1].iov_len += transfer->cut_bytes;
+	op->n_iov += transfer->cut_iovs;
+	transfer->cut_bytes = 0;
+	transfer->cut_iovs = 0;
+}
+
+/* Which file has it. Of a read that lies in base and overlay by turns, the first piece; the rest goes on behind it. */
+static void aim(const struct block_target *target, struct transfer *transfer)
+{
+	struct io_op *op = &transfer->op;
+	bool in_overlay = true;
+
+	transfer->piece_bytes = transfer->left_bytes;
+	if (target->overlay && op->kind == IO_READ) {
+		/* A read that ended within a sector goes on there; both ends of the disk are whole sectors. */
+		const uint64_t sector = op->offset_bytes / BLOCK_SECTOR_BYTES, behind = op->offset_bytes % BLOCK_SECTOR_BYTES;
+		uint64_t n = block_overlay_run(target->overlay, sector, (behind + transfer->left_bytes) / BLOCK_SECTOR_BYTES, &in_overlay);
+
+		transfer->piece_bytes = n * BLOCK_SECTOR_BYTES - behind;
+		if (transfer->piece_bytes < transfer->left_bytes)
+			cut_iovecs(transfer, transfer->piece_bytes);
+	}
+	in_overlay = in_overlay && target->overlay;
+	op->fd = in_overlay ? target->overlay_fd : target->fd;
+	op->at_once = in_overlay ? target->overlay_at_once : target->at_once;
+}
+
 static void submit(struct transfer *transfer)
 {
-	struct io_engine *engine = io_thread_engine(transfer->queue->connection->target->io);
+	const struct block_target *target = transfer->queue->connection->target;
+	struct io_engine *engine = io_thread_engine(target->io);
 
+	aim(target, transfer);
 	engine->ops->submit(engine, &transfer->op);
+}
+
+/* What of it was written is in the overlay now: whole sectors, as a part of one is followed by its rest. */
+static void mark_written(const struct transfer *transfer, uint64_t len_bytes)
+{
+	const struct block_target *target = transfer->queue->connection->target;
+	const uint64_t first = transfer->op.offset_bytes / BLOCK_SECTOR_BYTES;
+
+	if (target->overlay)
+		block_overlay_mark(target->overlay, first,
+				   (transfer->op.offset_bytes + len_bytes) / BLOCK_SECTOR_BYTES - first);
+}
+
+static bool is_moving(const struct transfer *transfer)
+{
+	return transfer->action == BLKIF_OP_READ || transfer->action == BLKIF_OP_WRITE;
+}
+
+static void begin_transfer(struct transfer *transfer)
+{
+	struct block_queue *queue = transfer->queue;
+
+	queue->in_flight++;
+	if (is_moving(transfer)) {
+		queue->moving++;
+		if (!queue->connection->measuring) {
+			queue->connection->measuring = true;
+			transfer->measured_from_ns = io_thread_now_ns();
+		}
+	}
+	submit(transfer);
+}
+
+static void end_measurement(struct transfer *transfer)
+{
+	struct block_connection *connection = transfer->queue->connection;
+	const uint64_t took_ns = io_thread_now_ns() - transfer->measured_from_ns;
+
+	connection->measuring = false;
+	connection->service_ns = connection->service_ns ? (connection->service_ns * 7 + took_ns) / 8 : took_ns;
 }
 
 static void end_transfer(struct transfer *transfer, int16_t status)
 {
 	struct block_queue *queue = transfer->queue;
 
+	if (transfer->measured_from_ns)
+		end_measurement(transfer);
+	queue->moving -= is_moving(transfer);
 	/* Before the answer: the guest takes its pages back when it sees that. */
 	release_grants(transfer);
 	queue->in_flight--;
@@ -183,13 +326,40 @@ static void end_transfer(struct transfer *transfer, int16_t status)
 	free(transfer);
 }
 
+/* The guest has no answer yet, so it knows nothing of it; whoever makes room says so. */
+static void keep_transfer(struct transfer *transfer)
+{
+	struct block_connection *connection = transfer->queue->connection;
+
+	/* How long that lasts says nothing of the file. */
+	if (transfer->measured_from_ns)
+		connection->measuring = false;
+	transfer->measured_from_ns = 0;
+	transfer->next_kept = connection->kept;
+	connection->kept = transfer;
+	if (connection->told_no_room)
+		return;
+	connection->told_no_room = true;
+	io_thread_reply(connection->target->io, &connection->no_room_reply);
+}
+
 static void fail_transfer(struct transfer *transfer, int error)
 {
 	struct block_connection *connection = transfer->queue->connection;
 	const struct block_target *target = connection->target;
+
+	if (error == ENOSPC && target->keep_for_room && !connection->stopping) {
+		keep_transfer(transfer);
+		return;
+	}
 	bool unsupported = error == EOPNOTSUPP && transfer->op.kind == IO_DISCARD;
 
-	connection->counters.failed++;
+	count(&connection->counters.failed, 1);
+	if (!unsupported && !connection->failure) {
+		connection->failure = error;
+		connection->failed_kind = transfer->op.kind;
+		io_thread_reply(target->io, &connection->failed_reply);
+	}
 	if (target->failed && !unsupported)
 		target->failed(target->opaque, transfer->op.kind, error);
 	end_transfer(transfer, unsupported ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR);
@@ -218,6 +388,11 @@ static void on_done(struct io_op *op)
 	struct transfer *transfer = CONTAINER(op, struct transfer, op);
 	bool moves = op->kind == IO_READ || op->kind == IO_WRITE;
 
+	make_iovecs_whole(transfer);
+	if (op->kind == IO_WRITE && op->result > 0 && (uint64_t)op->result <= transfer->left_bytes)
+		mark_written(transfer, (uint64_t)op->result);
+	if (op->kind == IO_DISCARD && op->result >= 0)
+		mark_written(transfer, op->len_bytes);
 	if (op->result == -EINTR || op->result == -EAGAIN) {
 		if (++transfer->attempts < ATTEMPTS_MAX)
 			submit(transfer);
@@ -230,7 +405,8 @@ static void on_done(struct io_op *op)
 		submit(transfer);
 	} else if (!moves || (uint64_t)op->result == transfer->left_bytes) {
 		end_transfer(transfer, BLKIF_RSP_OKAY);
-	} else if (op->result == 0 || (uint64_t)op->result > transfer->left_bytes || ++transfer->attempts == ATTEMPTS_MAX) {
+	} else if (op->result == 0 || (uint64_t)op->result > transfer->piece_bytes ||
+		   ((uint64_t)op->result < transfer->piece_bytes && ++transfer->attempts == ATTEMPTS_MAX)) {
 		/* The file ends before the disk does: it was truncated. Zeros would look like data. */
 		fail_transfer(transfer, EIO);
 	} else {
@@ -247,11 +423,11 @@ static struct transfer *transfer_new(struct block_queue *queue, const struct blo
 	if (!transfer)
 		return NULL;
 	*transfer = (struct transfer){
-		.op = { .fd = queue->connection->target->fd, .at_once = queue->connection->target->at_once,
-			.offset_bytes = request->sector * BLOCK_SECTOR_BYTES, .iov = transfer->iov, .done = on_done },
+		.op = { .offset_bytes = request->sector * BLOCK_SECTOR_BYTES, .iov = transfer->iov, .done = on_done },
 		.queue = queue,
 		.id = request->id,
 		.operation = request->operation,
+		.action = request->action,
 		.read_only = request->action != BLKIF_OP_READ, /* a read writes to the guest's pages */
 		.refs = (uint32_t *)(void *)(transfer->iov + n),
 	};
@@ -269,7 +445,7 @@ static bool prepare(const struct block_target *target, struct transfer *transfer
 	case BLKIF_OP_DISCARD:
 		transfer->op.kind = IO_DISCARD;
 		transfer->op.len_bytes = request->n_sectors * BLOCK_SECTOR_BYTES;
-		return true;
+		return !target->overlay || block_overlay_reserve(target->overlay, request->sector, request->n_sectors, true);
 	case BLKIF_OP_FLUSH_DISKCACHE:
 		transfer->op.kind = target->ignore_flush && request->n_segments > 0 ? IO_WRITE : IO_FLUSH;
 		transfer->then_write = request->n_segments > 0;
@@ -283,8 +459,13 @@ static bool prepare(const struct block_target *target, struct transfer *transfer
 		if (!copy_indirect(target, request, indirect))
 			return false;
 	}
-	return claim_segments(target, transfer, segments, request->n_segments) &&
-	       block_range_is_good(&target->limits, request->sector, transfer->left_bytes / BLOCK_SECTOR_BYTES);
+	if (!claim_segments(target, transfer, segments, request->n_segments))
+		return false;
+	const uint64_t n_sectors = transfer->left_bytes / BLOCK_SECTOR_BYTES;
+
+	return block_range_is_good(&target->limits, request->sector, n_sectors) &&
+	       (!target->overlay || transfer->op.kind == IO_READ ||
+		block_overlay_reserve(target->overlay, request->sector, n_sectors, false));
 }
 
 static void start_request(struct block_queue *queue, const uint8_t *slot)
@@ -294,7 +475,7 @@ static void start_request(struct block_queue *queue, const uint8_t *slot)
 	struct block_request request;
 	int16_t status = block_request_decode(queue->ring.layout, slot, &target->limits, &request);
 
-	counters->requests++;
+	count(&counters->requests, 1);
 	if (status != BLKIF_RSP_OKAY) {
 		refuse(queue, &request, status);
 		return;
@@ -311,11 +492,10 @@ static void start_request(struct block_queue *queue, const uint8_t *slot)
 		refuse(queue, &request, BLKIF_RSP_ERROR);
 		return;
 	}
-	counters->segments += request.n_segments;
-	counters->iovecs += transfer->op.n_iov;
-	counters->bytes += transfer->left_bytes;
-	queue->in_flight++;
-	submit(transfer);
+	count(&counters->segments, request.n_segments);
+	count(&counters->iovecs, transfer->op.n_iov);
+	count(&counters->bytes, transfer->left_bytes);
+	begin_transfer(transfer);
 }
 
 /* The ring */
@@ -328,26 +508,34 @@ static void break_connection(struct block_connection *connection, const char *wh
 	io_thread_reply(connection->target->io, &connection->broken_reply);
 }
 
-static void on_kick(struct io_watch *watch)
+/* TRUE: there is one already. */
+static bool ask_for_event(struct block_queue *queue)
 {
-	struct block_queue *queue = CONTAINER(watch, struct block_queue, kick);
+	queue->asked = queue->moving < ASK_NOT_FROM || queue->out_of_patience;
+	if (queue->asked)
+		return block_ring_arm(&queue->ring);
+	be_patient(queue);
+	return false;
+}
+
+static void take_requests(struct block_queue *queue)
+{
 	struct block_connection *connection = queue->connection;
 	unsigned int budget = queue->ring.n_slots;
 	uint8_t slot[BLOCK_SLOT_BYTES_MAX];
 
-	connection->counters.kicks++;
 	while (!connection->stopping && !connection->broken) {
 		switch (block_ring_take(&queue->ring, slot)) {
 		case BLOCK_RING_TAKEN:
 			start_request(queue, slot);
 			/* Others have their turn: what is left comes as if the guest had sent once more. */
 			if (--budget == 0) {
-				signal_fd(watch->fd);
+				signal_fd(queue->kick.fd);
 				return;
 			}
 			break;
 		case BLOCK_RING_EMPTY:
-			if (!block_ring_arm(&queue->ring))
+			if (!ask_for_event(queue))
 				return;
 			break;
 		default:
@@ -355,6 +543,26 @@ static void on_kick(struct io_watch *watch)
 			return;
 		}
 	}
+}
+
+static void on_kick(struct io_watch *watch)
+{
+	struct block_queue *queue = CONTAINER(watch, struct block_queue, kick);
+
+	count(&queue->connection->counters.kicks, 1);
+	take_requests(queue);
+}
+
+/* Nothing has completed for some time: the guest is told, and asked for an event. */
+static void on_patience_end(struct io_timer *timer)
+{
+	struct block_queue *queue = CONTAINER(timer, struct block_queue, patience);
+
+	publish(queue);
+	queue->out_of_patience = true;
+	if (!queue->asked)
+		take_requests(queue);
+	queue->out_of_patience = false;
 }
 
 static void on_kick_gone(struct io_watch *watch)
@@ -383,15 +591,48 @@ static void start(struct io_task *task)
 	}
 }
 
+static struct transfer *take_kept(struct block_connection *connection)
+{
+	struct transfer *kept = connection->kept;
+
+	connection->kept = NULL;
+	connection->told_no_room = false;
+	return kept;
+}
+
+static void retry(struct io_task *task)
+{
+	struct block_connection *connection = CONTAINER(task, struct block_connection, retry);
+
+	for (struct transfer *transfer = take_kept(connection); transfer;) {
+		struct transfer *next = transfer->next_kept;
+
+		submit(transfer);
+		transfer = next;
+	}
+	io_thread_reply(connection->target->io, &connection->retried_reply);
+}
+
 static void stop(struct io_task *task)
 {
 	struct block_connection *connection = CONTAINER(task, struct block_connection, stop);
 	struct io_engine *engine = io_thread_engine(connection->target->io);
 
 	connection->stopping = true;
-	for (unsigned int i = 0; i < connection->n_queues; i++)
-		if (connection->queues[i].watched)
-			engine->ops->unwatch(engine, &connection->queues[i].kick);
+	for (struct transfer *transfer = take_kept(connection); transfer;) {
+		struct transfer *next = transfer->next_kept;
+
+		fail_transfer(transfer, ENOSPC);
+		transfer = next;
+	}
+	for (unsigned int i = 0; i < connection->n_queues; i++) {
+		struct block_queue *queue = &connection->queues[i];
+
+		io_thread_clear_timer(connection->target->io, &queue->patience);
+		publish(queue);
+		if (queue->watched)
+			engine->ops->unwatch(engine, &queue->kick);
+	}
 	tell_if_stopped(connection);
 }
 
@@ -404,10 +645,21 @@ void block_connection_start(struct block_connection *connection)
 		queue->finish.run = finish;
 		queue->kick.ready = on_kick;
 		queue->kick.gone = on_kick_gone;
+		queue->patience.run = on_patience_end;
 	}
 	connection->start.run = start;
 	connection->stop.run = stop;
+	connection->retry.run = retry;
 	io_thread_post(connection->target->io, &connection->start);
+}
+
+void block_connection_retry(struct block_connection *connection)
+{
+	/* One that is on its way will find everything, or who is kept later tells again. */
+	if (connection->retrying)
+		return;
+	connection->retrying = true;
+	io_thread_post(connection->target->io, &connection->retry);
 }
 
 void block_connection_stop(struct block_connection *connection)

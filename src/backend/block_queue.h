@@ -9,6 +9,10 @@
  * is published: Linux looks at that and gives up a disk whose back end forgets one. A ring whose indexes are a lie is not
  * read any more, and the main thread is told; a bad request is answered with an error, and the others go on.
  *
+ * Events in both directions are few while much is in flight. The guest is not asked to send one for a new request: the ring
+ * is looked at whenever something completes. And it is told of answers when a quarter of what is in flight has come, not
+ * of each. Neither waits longer than a part of what a request takes here, by a timer; with little in flight nothing waits.
+ *
  * A connection is made by the main thread, which hands it over by start(), and gets it back, with nothing in flight, by
  * the reply to stop(). In between only the I/O thread touches it.
  */
@@ -24,6 +28,7 @@
 
 #define BLOCK_QUEUES_MAX 8u
 
+struct block_overlay;
 struct grant_table;
 struct guest_memory;
 
@@ -32,6 +37,11 @@ struct block_target {
 	int fd;
 	bool at_once;      /* the file never blocks */
 	bool ignore_flush; /* cache=unsafe */
+	bool keep_for_room; /* what fails for lack of room is kept, until somebody says to try again */
+	/* What is written goes here, and fd is the base that is only read; NULL: there is only fd. */
+	struct block_overlay *overlay;
+	int overlay_fd;
+	bool overlay_at_once;
 	struct block_limits limits;
 	struct guest_memory *memory;
 	struct grant_table *grants;
@@ -42,12 +52,15 @@ struct block_target {
 	void *opaque;
 };
 
+/* Of uint64_t alone: they are added up as an array. */
 struct block_counters {
 	uint64_t requests, bytes, refused, failed;
-	uint64_t kicks, notifications, iovecs, segments;
+	uint64_t kicks, notifications; /* events from the guest, and to it */
+	uint64_t iovecs, segments;
 };
 
 struct block_connection;
+struct transfer;
 
 struct block_queue {
 	struct block_connection *connection;
@@ -56,6 +69,10 @@ struct block_queue {
 	int notify_fd;         /* ours */
 	struct io_task finish; /* publishes what was answered in a turn */
 	unsigned int in_flight;
+	unsigned int moving; /* of them, reads and writes: they end soon */
+	bool asked;          /* the guest will send an event for its next request */
+	struct io_timer patience; /* set while the guest was not asked, or not told, yet */
+	bool out_of_patience;
 	bool watched;
 };
 
@@ -65,14 +82,29 @@ struct block_connection {
 	unsigned int n_queues;
 	bool stopping; /* nothing is taken from the rings any more */
 	bool told_stopped;
+	/* What a read or a write takes, of late; 0: not known yet. One at a time is measured. */
+	uint64_t service_ns;
+	bool measuring;
 	const char *broken; /* why the guest's rings are not read any more; NULL */
 	struct block_counters counters;
 
-	struct io_task start, stop;
+	struct transfer *kept; /* in flight, waiting for room */
+	bool told_no_room;
+	/* The first request that failed for the host's sake; 0: none has. */
+	int failure;
+	enum io_kind failed_kind;
+
+	struct io_task start, stop, retry;
+	bool retrying;                 /* the main thread's: retry is on its way, until retried_reply */
+	struct io_task retried_reply;
+	struct io_task no_room_reply;  /* run in the main thread when something is kept */
+	struct io_task failed_reply;   /* run in the main thread when failure is set */
 	struct io_task broken_reply;  /* run in the main thread when broken is set; before stopped_reply */
 	struct io_task stopped_reply; /* run in the main thread when nothing is in flight */
 };
 
-/* Queues have their rings, kick.fd and notify_fd; the two replies have their functions. */
+/* Queues have their rings, kick.fd and notify_fd; the replies have their functions. */
 void block_connection_start(struct block_connection *connection);
 void block_connection_stop(struct block_connection *connection);
+/* What is kept is tried once more. Not after stop(). */
+void block_connection_retry(struct block_connection *connection);

@@ -45,6 +45,8 @@ struct io_watch {
 	struct io_watch *next;
 };
 
+#define IO_NO_LIMIT (-1)
+
 /* Of an eventfd: as if it had been written once more; others have their turn before. */
 void io_watch_repeat(const struct io_watch *watch);
 
@@ -54,8 +56,11 @@ struct io_engine_ops {
 	int (*watch)(struct io_engine *engine, struct io_watch *watch); /* 0 or a positive errno */
 	void (*unwatch)(struct io_engine *engine, struct io_watch *watch);
 	void (*submit)(struct io_engine *engine, struct io_op *op);
-	/* Hands over what was submitted, waits until something happened unless something has, and tells of it. */
-	void (*turn)(struct io_engine *engine);
+	/*
+	 * Hands over what was submitted, waits until something happened unless something has, and tells of it. Waits no longer
+	 * than that; IO_NO_LIMIT: as long as it takes.
+	 */
+	void (*turn)(struct io_engine *engine, int64_t timeout_ns);
 	void (*free)(struct io_engine *engine);
 };
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* System calls beside those of io_engine.c: epoll_create1, epoll_ctl, epoll_wait. */
+/* System calls beside those of io_engine.c: epoll_create1, epoll_ctl, epoll_pwait2. */
 #include "backend/io_engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 32
+#define NS_PER_S   1000000000
 
 struct sync_engine {
 	struct io_engine base;
@@ -49,12 +51,13 @@ static bool tell_left(struct sync_engine *sync)
 	return any;
 }
 
-static void turn(struct io_engine *engine)
+static void turn(struct io_engine *engine, int64_t timeout_ns)
 {
 	struct sync_engine *sync = (struct sync_engine *)engine;
 	struct epoll_event events[EVENTS_MAX];
 	bool any = io_engine_run_finished(engine) || engine->finished || sync->left;
-	int n = epoll_wait(sync->epoll_fd, events, EVENTS_MAX, any ? 0 : -1);
+	const struct timespec limit = { any ? 0 : timeout_ns / NS_PER_S, any ? 0 : timeout_ns % NS_PER_S };
+	int n = epoll_pwait2(sync->epoll_fd, events, EVENTS_MAX, any || timeout_ns != IO_NO_LIMIT ? &limit : NULL, NULL);
 
 	for (int i = 0; i < n; i++) {
 		struct io_watch *ready = events[i].data.ptr;

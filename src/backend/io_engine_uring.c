@@ -16,6 +16,7 @@
 #define SQ_ENTRIES 256u
 #define CQ_ENTRIES 1024u /* more than this wait in the kernel (IORING_FEAT_NODROP) */
 #define BATCH_MAX  64u
+#define NS_PER_S   1000000000
 
 /* user_data is the address of an op, or of a watch with the lowest bit set; 0: nobody wants to know. */
 #define IS_WATCH 1u
@@ -121,16 +122,19 @@ static void tell(struct uring_engine *uring, const struct io_uring_cqe *cqe)
 	}
 }
 
-static void turn(struct io_engine *engine)
+static void turn(struct io_engine *engine, int64_t timeout_ns)
 {
 	struct uring_engine *uring = (struct uring_engine *)engine;
 	struct io_uring_cqe batch[BATCH_MAX], *cqe;
 	unsigned int head, n = 0;
 	bool any = io_engine_run_finished(engine) || engine->finished;
+	struct __kernel_timespec limit = { timeout_ns / NS_PER_S, timeout_ns % NS_PER_S };
 
 	/* With deferred task work (DEFER_TASKRUN) only an enter that asks for completions gets them. */
 	if (any)
 		(void)io_uring_submit_and_get_events(&uring->ring);
+	else if (timeout_ns != IO_NO_LIMIT)
+		(void)io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &limit, NULL);
 	else
 		(void)io_uring_submit_and_wait(&uring->ring, 1);
 	/* Copied: what is called may fill the queues again. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -29,7 +30,8 @@ struct io_thread {
 	struct io_watch wake;
 	int reply_fd;
 	guint reply_source;
-	struct task_list deferred; /* the I/O thread's alone */
+	struct task_list deferred; /* the I/O thread's alone, and so are the timers */
+	struct io_timer *timers;
 
 	pthread_mutex_t lock; /* innermost: held for list operations only */
 	pthread_cond_t changed;
@@ -112,6 +114,36 @@ static void run_deferred(struct io_thread *io)
 	}
 }
 
+/* Few are set at a time: no order. */
+static int64_t time_to_next(const struct io_thread *io)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	if (!io->timers)
+		return IO_NO_LIMIT;
+	for (const struct io_timer *timer = io->timers; timer; timer = timer->next)
+		next_ns = timer->due_ns < next_ns ? timer->due_ns : next_ns;
+	const uint64_t now_ns = io_thread_now_ns();
+	return next_ns > now_ns ? (int64_t)(next_ns - now_ns) : 0;
+}
+
+/* One after the other: each may set and clear others. */
+static void run_timers(struct io_thread *io)
+{
+	const uint64_t now_ns = io->timers ? io_thread_now_ns() : 0;
+	struct io_timer *timer = io->timers;
+
+	while (timer) {
+		if (timer->due_ns > now_ns) {
+			timer = timer->next;
+			continue;
+		}
+		io_thread_clear_timer(io, timer);
+		timer->run(timer);
+		timer = io->timers;
+	}
+}
+
 static bool is_stopping(struct io_thread *io)
 {
 	pthread_mutex_lock(&io->lock);
@@ -141,7 +173,8 @@ static void *thread_main(void *opaque)
 	pthread_cond_signal(&io->changed);
 	pthread_mutex_unlock(&io->lock);
 	while (rc == 0 && !is_stopping(io)) {
-		io->engine->ops->turn(io->engine);
+		io->engine->ops->turn(io->engine, time_to_next(io));
+		run_timers(io);
 		while (io->deferred.first)
 			run_deferred(io);
 	}
@@ -278,4 +311,32 @@ void io_thread_defer(struct io_thread *io, struct io_task *task)
 		return;
 	task->queued = true;
 	list_add(&io->deferred, task);
+}
+
+uint64_t io_thread_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void io_thread_set_timer(struct io_thread *io, struct io_timer *timer, uint64_t due_ns)
+{
+	timer->due_ns = due_ns;
+	timer->is_set = true;
+	timer->next = io->timers;
+	io->timers = timer;
+}
+
+void io_thread_clear_timer(struct io_thread *io, struct io_timer *timer)
+{
+	struct io_timer **link = &io->timers;
+
+	if (!timer->is_set)
+		return;
+	while (*link != timer)
+		link = &(*link)->next;
+	*link = timer->next;
+	timer->is_set = false;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <glib.h>
 
@@ -19,6 +20,14 @@ struct io_task {
 	void (*run)(struct io_task *task);
 	struct io_task *next;
 	bool queued; /* of deferred ones only */
+};
+
+/* Runs once, some time later. Embedded too, and the I/O thread's alone. */
+struct io_timer {
+	void (*run)(struct io_timer *timer);
+	uint64_t due_ns; /* CLOCK_MONOTONIC */
+	bool is_set;
+	struct io_timer *next;
 };
 
 /* use_uring: unless this host forbids it. NULL and DOM1_STATUS_HOST. */
@@ -37,3 +46,6 @@ void io_thread_wait_reply(struct io_thread *io);
 struct io_engine *io_thread_engine(struct io_thread *io);
 void io_thread_reply(struct io_thread *io, struct io_task *task); /* runs in the main thread */
 void io_thread_defer(struct io_thread *io, struct io_task *task); /* runs at the end of this turn, once */
+uint64_t io_thread_now_ns(void);
+void io_thread_set_timer(struct io_thread *io, struct io_timer *timer, uint64_t due_ns); /* it is not set */
+void io_thread_clear_timer(struct io_thread *io, struct io_timer *timer);                /* fine when it is not set */

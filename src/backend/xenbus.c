@@ -124,6 +124,16 @@ static void attach(struct xenbus_device *device)
 	publish_state(device);
 }
 
+/* Folders that nobody looks into any more; the guest's watch on its side tells it. */
+static void remove_device(struct xenbus_device *device)
+{
+	xenstore_unwatch(device->store, device->watch);
+	device->watch = NULL;
+	(void)xenstore_remove(device->store, device->guests);
+	(void)xenstore_remove(device->store, device->ours);
+	device->ops->gone(device->opaque);
+}
+
 static gboolean on_due(gpointer opaque);
 
 static void make_due(struct xenbus_device *device, gint64 delay_us)
@@ -144,6 +154,9 @@ static void work(struct xenbus_device *device)
 
 		if (action == XENBUS_PUBLISH) {
 			publish_state(device);
+		} else if (action == XENBUS_GONE) {
+			remove_device(device);
+			return;
 		} else if (action == XENBUS_DETACH) {
 			device->ops->detach(device->opaque);
 		} else if (delay_us > 0) {
@@ -155,15 +168,21 @@ static void work(struct xenbus_device *device)
 	}
 }
 
-static gboolean on_due(gpointer opaque)
+static void read_state(struct xenbus_device *device)
 {
-	struct xenbus_device *device = opaque;
 	char text[4] = "";
 
-	device->work_source = 0;
 	device->fsm.frontend = XenbusStateUnknown;
 	if (xenbus_read_text(device, "state", text, sizeof(text)))
 		device->fsm.frontend = xenbus_state_parse(text, strlen(text));
+}
+
+static gboolean on_due(gpointer opaque)
+{
+	struct xenbus_device *device = opaque;
+
+	device->work_source = 0;
+	read_state(device);
 	work(device);
 	return G_SOURCE_REMOVE;
 }
@@ -237,6 +256,25 @@ void xenbus_device_fail(struct xenbus_device *device, const char *why)
 	publish_error(device, why);
 	publish_state(device);
 	work(device);
+}
+
+void xenbus_device_leave(struct xenbus_device *device)
+{
+	/* libxl's word for it: what is closed now will not come back. */
+	(void)xenbus_write_ours(device, "online", "0");
+	xenbus_fsm_leave(&device->fsm);
+	read_state(device);
+	work(device);
+}
+
+int xenbus_device_announce(struct xenbus_device *device)
+{
+	return device->fsm.state == XenbusStateConnected ? xenbus_write_ours(device, "state", "%d", (int)device->fsm.state) : 0;
+}
+
+bool xenbus_device_is_connected(const struct xenbus_device *device)
+{
+	return device->fsm.attached;
 }
 
 void xenbus_device_detached(struct xenbus_device *device)

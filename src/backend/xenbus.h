@@ -26,6 +26,11 @@ struct xenbus_device_ops {
 	const char *(*attach)(void *opaque);
 	/* Let go of them. xenbus_device_detached() when that is done, perhaps before this returns. */
 	void (*detach)(void *opaque);
+	/*
+	 * After xenbus_device_leave(): the guest has let go of the device, its nodes are removed. It may be freed here.
+	 * NULL where devices do not leave.
+	 */
+	void (*gone)(void *opaque);
 };
 
 /*
@@ -51,6 +56,12 @@ bool xenbus_has_node(const struct xenbus_device *device, const char *key);
 
 /* State InitWait; from now on the guest may connect. 0 or a positive errno. */
 int xenbus_device_start(struct xenbus_device *device);
+
+/* The device is to go: the guest is asked to close it, and gone() is called when it has, perhaps before this returns. */
+void xenbus_device_leave(struct xenbus_device *device);
+/* Of a connected device something has changed: the guest's driver is made to read our nodes again. 0 or a positive errno. */
+int xenbus_device_announce(struct xenbus_device *device);
+bool xenbus_device_is_connected(const struct xenbus_device *device);
 
 /* The guest broke the protocol: the device goes to Closing. why: one line, for "error" beside our nodes. */
 void xenbus_device_fail(struct xenbus_device *device, const char *why);

@@ -27,8 +27,12 @@ enum xenbus_action xenbus_fsm_next(struct xenbus_fsm *fsm)
 {
 	bool closing = fsm->state == XenbusStateClosing || fsm->state == XenbusStateClosed;
 
+	if (fsm->leaving && !fsm->attached && fsm->state == XenbusStateClosed)
+		return XENBUS_GONE;
+	if (fsm->leaving && !closing)
+		return publish(fsm, XenbusStateClosing);
 	/* What failed is let go of at once, whatever the front end says. */
-	if (!fsm->detaching && fsm->attached && closing)
+	if (!fsm->detaching && fsm->attached && closing && !fsm->leaving)
 		return detach(fsm);
 	switch (fsm->frontend) {
 	case XenbusStateInitialising:
@@ -36,6 +40,7 @@ enum xenbus_action xenbus_fsm_next(struct xenbus_fsm *fsm)
 			return fsm->detaching ? XENBUS_WAIT : detach(fsm);
 		if (fsm->state == XenbusStateInitWait)
 			return XENBUS_WAIT;
+		/* Nobody uses it, or a kernel that starts again has forgotten it. */
 		return publish(fsm, fsm->state == XenbusStateClosed ? XenbusStateInitWait : XenbusStateClosed);
 	case XenbusStateInitialised:
 	case XenbusStateConnected:
@@ -64,6 +69,11 @@ void xenbus_fsm_detached(struct xenbus_fsm *fsm)
 	/* The front end closed, or never said that it did: either way the rings are nobody's. */
 	if (fsm->state == XenbusStateConnected)
 		fsm->state = XenbusStateClosing;
+}
+
+void xenbus_fsm_leave(struct xenbus_fsm *fsm)
+{
+	fsm->leaving = true;
 }
 
 bool xenbus_fsm_fail(struct xenbus_fsm *fsm)

@@ -23,6 +23,7 @@ struct xenbus_fsm {
 	XenbusState frontend; /* what it said last; Unknown: nothing, or nothing sensible */
 	bool attached;        /* its rings are in use */
 	bool detaching;
+	bool leaving;   /* the device is to go: the front end is asked to close it, and nothing attaches any more */
 };
 
 enum xenbus_action {
@@ -30,12 +31,19 @@ enum xenbus_action {
 	XENBUS_PUBLISH, /* state changed: write it to the store, and ask again */
 	XENBUS_ATTACH,  /* use the rings it has published, then call xenbus_fsm_attached() and ask again */
 	XENBUS_DETACH,  /* let go of them; when that is over: xenbus_fsm_detached(), and ask again */
+	XENBUS_GONE,    /* it was leaving, and the front end has let it: nobody needs its nodes any more */
 };
 
 void xenbus_fsm_init(struct xenbus_fsm *fsm); /* InitWait, which is to be published */
 enum xenbus_action xenbus_fsm_next(struct xenbus_fsm *fsm);
 void xenbus_fsm_attached(struct xenbus_fsm *fsm, bool ok); /* state changed: publish */
 void xenbus_fsm_detached(struct xenbus_fsm *fsm);
+
+/*
+ * The device is to go. A front end that uses it is told by Closing and served until it has closed; Linux does so at once,
+ * one that is in the middle of something may take its time, or refuse. What to do next, next() says.
+ */
+void xenbus_fsm_leave(struct xenbus_fsm *fsm);
 
 /* The guest broke the protocol. TRUE: state changed, publish it; what to do next, next() says. */
 bool xenbus_fsm_fail(struct xenbus_fsm *fsm);

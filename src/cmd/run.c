@@ -17,13 +17,16 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "config/auto_append.h"
 #include "config/guest_config.h"
 #include "config/guest_file.h"
 #include "config/net_option.h"
 #include "config/vm_config.h"
 #include "control/folders.h"
 #include "shim/boot_plan.h"
+#include "shim/elf.h"
 #include "shim/find_shim.h"
+#include "shim/kernel_image.h"
 #include "shim/pv_check.h"
 #include "shim/unpack.h"
 #include "vmm/error.h"
@@ -48,6 +51,7 @@ struct run {
 	struct kernel_bytes kernel;
 	struct mapped_file shim, initrd;
 	char *shim_command_line;
+	char *guest_command_line; /* the person's, and what dom1 adds */
 	struct boot_plan *plan;
 	struct run_folder folder;
 	struct machine_setup setup;
@@ -110,7 +114,7 @@ static bool plan_pv(struct run *run, GError **error)
 	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes,
 					     run->kernel.fd >= 0, run->kernel.fd };
 	inputs.shim_command_line = run->shim_command_line;
-	inputs.guest_command_line = config->guest_command_line;
+	inputs.guest_command_line = run->guest_command_line;
 	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, run->setup.layout.ram_bytes, error))
 		return false;
 	run->plan = boot_plan_new(&inputs, error);
@@ -126,15 +130,27 @@ static bool plan_pvh(struct run *run, GError **error)
 	inputs.alone = true;
 	inputs.shim = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
 	inputs.entry = boot_entry_of(&inputs.shim);
-	inputs.shim_command_line = config->guest_command_line;
+	inputs.shim_command_line = run->guest_command_line;
 	run->plan = boot_plan_new(&inputs, error);
 	return run->plan != NULL;
+}
+
+/* A bzImage that could not be unpacked here is a Linux; another kernel says so itself. */
+static bool is_linux(const struct kernel_bytes *kernel)
+{
+	struct kernel_elf elf;
+
+	return !elf_has_magic(kernel->bytes, kernel->len_bytes) ||
+	       (kernel_elf_parse(kernel->bytes, kernel->len_bytes, "kernel", &elf, NULL) && strcmp(elf.guest_os, "linux") == 0);
 }
 
 static bool make_plan(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
 
+	run->guest_command_line = config->disks->len > 0 && !config->no_auto_append && is_linux(&run->kernel) ?
+					  auto_append_disk_words(config->guest_command_line, config->max_vcpus) :
+					  g_strdup(config->guest_command_line);
 	return layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error) &&
 	       (config->type == GUEST_PVH ? plan_pvh(run, error) : plan_pv(run, error));
 }
@@ -153,7 +169,8 @@ static void print_devices(const struct vm_config *config)
 	for (guint i = 0; i < config->disks->len; i++) {
 		const struct disk_config *disk = config->disks->pdata[i];
 
-		printf("disk %s: %s%s\n", disk->vdev, disk->target, disk->readonly ? " (read-only)" : "");
+		printf("disk %s: %s%s\n", disk->vdev, disk->target,
+		       disk->readonly ? " (read-only)" : disk->snapshot ? " (snapshot: what is written is thrown away)" : "");
 	}
 	for (guint i = 0; i < config->vifs->len; i++) {
 		const struct vif_config *vif = config->vifs->pdata[i];
@@ -180,7 +197,7 @@ static int dry_run(const struct run *run)
 		printf("shim: %s (entry %s)\n", config->shim_path, config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
 		printf("shim's command line: %s\n", run->shim_command_line);
 	}
-	printf("guest's command line: %s\n", config->guest_command_line);
+	printf("guest's command line: %s\n", run->guest_command_line);
 	print_devices(config);
 	printf("vcpus: %u", config->n_vcpus);
 	if (config->max_vcpus > config->n_vcpus)
@@ -446,6 +463,7 @@ static void release(struct run *run)
 	nics_close(run->setup.nics, run->setup.n_nics);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
+	g_free(run->guest_command_line);
 	symbols_free(run->symbols);
 	kernel_bytes_clear(&run->kernel);
 	mapped_file_close(&run->initrd);

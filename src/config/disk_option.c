@@ -47,10 +47,10 @@ static gboolean check_offered(const struct disk_config *disk, GError **error)
 		return refuse(disk, error, "dom1 has no qcow2 disks yet", "convert it: qemu-img convert -O raw IMAGE NEW");
 	if (disk->format == DISK_FORMAT_NBD || strstr(disk->target, "://"))
 		return refuse(disk, error, "dom1 has no NBD disks yet", "give a raw image, or attach it on the host with nbd-client");
-	if (disk->snapshot)
-		return refuse(disk, error, "dom1 has no snapshot=on yet", "give a copy: cp --reflink=auto IMAGE NEW");
-	if (disk->on_error == DISK_ON_ERROR_ENOSPC_PAUSE)
-		return refuse(disk, error, "dom1 has no on-error=enospc-pause yet", "use report or stop");
+	/* The block protocol has no place for it, and Linux looks nowhere else. */
+	if (disk->serial)
+		return refuse(disk, error, "a PV disk has no serial number that a guest could see", "leave it out, and find the disk by "
+			      "its vdev, or its file system by label or UUID");
 	return TRUE;
 }
 

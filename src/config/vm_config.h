@@ -52,6 +52,7 @@ struct vm_config {
 	unsigned int timeout_s; /* 0: none */
 	char *dump_dtb_path; /* NULL: none. Else what was understood goes there, and nothing is started */
 	gboolean dry_run;
+	gboolean no_auto_append; /* the guest's command line is the person's, and nothing else */
 	enum end_policy on_poweroff, on_reboot, on_crash;
 };
 

@@ -9,6 +9,7 @@
 
 #include "control/folders.h"
 #include "control/json_text.h"
+#include "control/server.h"
 #include "vmm/error.h"
 
 /* An answer may be longer than a request: a list of 4096 event channels. */
@@ -137,12 +138,34 @@ static JsonNode *take_return(const struct control_client *client, JsonObject *an
 	return NULL;
 }
 
-static bool send_line(const struct control_client *client, const char *line, GError **error)
+/* Descriptors go with the first bytes. -1 and errno, or how many bytes went. */
+static ssize_t send_with_fds(int socket_fd, const char *bytes, size_t len_bytes, const int *fds, unsigned int n_fds)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))];
+	} control = { 0 };
+	struct iovec vector = { (void *)(uintptr_t)bytes, len_bytes };
+	struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
+
+	g_assert(n_fds <= CONTROL_FDS_MAX);
+	if (n_fds > 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
+	}
+	return sendmsg(socket_fd, &message, MSG_NOSIGNAL);
+}
+
+static bool send_line(const struct control_client *client, const char *line, const int *fds, unsigned int n_fds, GError **error)
 {
 	size_t len_bytes = strlen(line), sent_bytes = 0;
 
 	while (sent_bytes < len_bytes) {
-		ssize_t sent = send(client->fd, line + sent_bytes, len_bytes - sent_bytes, MSG_NOSIGNAL);
+		ssize_t sent = send_with_fds(client->fd, line + sent_bytes, len_bytes - sent_bytes, fds, sent_bytes == 0 ? n_fds : 0);
 
 		if (sent >= 0) {
 			sent_bytes += (size_t)sent;
@@ -195,6 +218,12 @@ void control_client_free(struct control_client *client)
 
 JsonNode *control_client_call(struct control_client *client, const char *command, JsonObject *arguments, GError **error)
 {
+	return control_client_call_with_fds(client, command, arguments, NULL, 0, error);
+}
+
+JsonNode *control_client_call_with_fds(struct control_client *client, const char *command, JsonObject *arguments,
+				       const int *fds, unsigned int n_fds, GError **error)
+{
 	JsonObject *request = json_object_new();
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
 	JsonNode *result = NULL;
@@ -205,7 +234,7 @@ JsonNode *control_client_call(struct control_client *client, const char *command
 	json_node_take_object(node, request);
 	g_autofree char *text = json_to_string(node, FALSE);
 	g_autofree char *line = g_strconcat(text, "\n", NULL);
-	if (!send_line(client, line, error))
+	if (!send_line(client, line, fds, n_fds, error))
 		return NULL;
 	JsonObject *answer = read_answer(client, error);
 	if (answer) {

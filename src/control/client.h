@@ -24,6 +24,10 @@ void control_client_free(struct control_client *client);
 JsonNode *control_client_call(struct control_client *client, const char *command, JsonObject *arguments,
 			      GError **error);
 
+/* The same, and descriptors go with the request; they stay the caller's. */
+JsonNode *control_client_call_with_fds(struct control_client *client, const char *command, JsonObject *arguments,
+				       const int *fds, unsigned int n_fds, GError **error);
+
 /*
  * The next event, as the line that came, g_free(). Waits without a bound. NULL and no error: the domain has ended, or
  * at least its machine has.

@@ -209,6 +209,8 @@ static bool run_info(struct call *call, GError **error)
 	json_object_set_int_member(info, "domid", status.domid);
 	json_object_set_string_member(info, "type", status.type);
 	json_object_set_string_member(info, "state", states[status.state]);
+	if (status.pause_reason)
+		json_object_set_string_member(info, "pause_reason", status.pause_reason);
 	json_object_set_int_member(info, "vcpus", status.max_vcpus);
 	json_object_set_int_member(info, "max_vcpus", status.max_vcpus);
 	json_object_set_int_member(info, "memory_kib", (gint64)status.memory_kib);
@@ -391,6 +393,80 @@ static bool run_trigger(struct call *call, GError **error)
 	return ops->trigger(call->request->opaque, trigger, (int)vcpu, error);
 }
 
+/* Disks */
+
+static bool run_disks(struct call *call, GError **error)
+{
+	const struct control_ops *ops = call->request->ops;
+	struct control_disk disk;
+	JsonArray *list;
+
+	if (!ops->disk)
+		return not_offered(error);
+	list = json_array_new();
+	for (unsigned int i = 0; ops->disk(call->request->opaque, i, &disk); i++) {
+		JsonObject *entry = json_object_new();
+		/* A file's name may be any bytes. */
+		g_autofree char *path = g_utf8_make_valid(disk.path, -1);
+
+		json_object_set_string_member(entry, "vdev", disk.vdev);
+		json_object_set_string_member(entry, "path", path);
+		json_object_set_int_member(entry, "bytes", (gint64)disk.bytes);
+		json_object_set_boolean_member(entry, "read_only", disk.read_only);
+		json_object_set_boolean_member(entry, "snapshot", disk.snapshot);
+		json_object_set_boolean_member(entry, "connected", disk.connected);
+		json_object_set_boolean_member(entry, "leaving", disk.leaving);
+		json_object_set_int_member(entry, "requests", (gint64)disk.requests);
+		json_object_set_int_member(entry, "transferred_bytes", (gint64)disk.transferred_bytes);
+		json_object_set_int_member(entry, "failed", (gint64)disk.failed);
+		json_object_set_int_member(entry, "events_from_guest", (gint64)disk.events_from_guest);
+		json_object_set_int_member(entry, "events_to_guest", (gint64)disk.events_to_guest);
+		json_array_add_object_element(list, entry);
+	}
+	call->result = json_node_new(JSON_NODE_ARRAY);
+	json_node_take_array(call->result, list);
+	return true;
+}
+
+static bool run_disk_attach(struct call *call, GError **error)
+{
+	const struct control_request *request = call->request;
+
+	if (!request->ops->disk_attach)
+		return not_offered(error);
+	if (request->n_fds == 0)
+		return refuse(error, "disk-attach: the descriptor of the open image comes with the request");
+	return request->ops->disk_attach(request->opaque, json_object_get_string_member(call->arguments, "disk"),
+					 request->fds, request->n_fds, error);
+}
+
+static bool run_disk_detach(struct call *call, GError **error)
+{
+	const struct control_ops *ops = call->request->ops;
+
+	if (!ops->disk_detach)
+		return not_offered(error);
+	return ops->disk_detach(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), error);
+}
+
+static bool run_disk_resize(struct call *call, GError **error)
+{
+	const struct control_ops *ops = call->request->ops;
+	gint64 bytes = has_argument(call, "bytes") ? json_object_get_int_member(call->arguments, "bytes") : 0;
+	uint64_t size_bytes = (uint64_t)bytes;
+
+	if (!ops->disk_resize)
+		return not_offered(error);
+	if (bytes < 0)
+		return refuse(error, "bytes: must not be negative");
+	if (!ops->disk_resize(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), &size_bytes, error))
+		return false;
+	JsonObject *result = json_object_new();
+	json_object_set_int_member(result, "bytes", (gint64)size_bytes);
+	call->result = object_node(result);
+	return true;
+}
+
 /* "enable" of qmp_capabilities: QMP's clients may send it; there is no capability to enable. */
 static const struct command COMMANDS[] = {
 	{ "qmp_capabilities", run_capabilities, { { "enable", PARAMETER_ANY, true } } },
@@ -406,6 +482,10 @@ static const struct command COMMANDS[] = {
 	{ "sysrq", run_sysrq, { { "key", PARAMETER_STRING, false } } },
 	{ "balloon", run_balloon, { { "bytes", PARAMETER_INTEGER, false } } },
 	{ "vcpu-set", run_vcpu_set, { { "vcpus", PARAMETER_INTEGER, false } } },
+	{ "disks", run_disks, { { NULL } } },
+	{ "disk-attach", run_disk_attach, { { "disk", PARAMETER_STRING, false } } },
+	{ "disk-detach", run_disk_detach, { { "vdev", PARAMETER_STRING, false } } },
+	{ "disk-resize", run_disk_resize, { { "vdev", PARAMETER_STRING, false }, { "bytes", PARAMETER_INTEGER, true } } },
 	{ "trigger", run_trigger, { { "type", PARAMETER_STRING, false }, { "vcpu", PARAMETER_INTEGER, true } } },
 };
 

@@ -19,6 +19,7 @@ struct control_status {
 	const char *name, *uuid, *type; /* borrowed until the next turn of the loop */
 	unsigned int domid;
 	enum control_state state;
+	const char *pause_reason; /* paused by the host: why; else NULL. Borrowed like the names */
 	unsigned int max_vcpus; /* those that the guest was given, online or not */
 	uint64_t memory_kib;    /* the domain's RAM seen from outside */
 	uint64_t uptime_ns;     /* of this start of the machine */
@@ -30,6 +31,16 @@ struct control_event_channel {
 	uint32_t vcpu;
 	int64_t remote_domid, remote_port, virq; /* -1: means nothing for this kind */
 	bool pending, masked;
+};
+
+struct control_disk {
+	const char *vdev, *path; /* borrowed like the names */
+	uint64_t bytes;
+	bool read_only, snapshot;
+	bool connected; /* the guest uses it */
+	bool leaving;   /* it was asked to let go of it */
+	/* Since the start of the domain. */
+	uint64_t requests, transferred_bytes, failed, events_from_guest, events_to_guest;
 };
 
 #define CONTROL_EVERY_VCPU (-1)
@@ -47,4 +58,15 @@ struct control_ops {
 	/* FALSE: the port is free. Asked for every port from 1 to the ABI's limit. */
 	bool (*event_channel)(void *opaque, uint32_t port, struct control_event_channel *channel);
 	uint32_t n_ports;
+	/*
+	 * text: as after --disk, with a vdev. The descriptors that came with it: of the image, open and locked, and of a
+	 * snapshot's overlay; what is taken is replaced by -1.
+	 */
+	bool (*disk_attach)(void *opaque, const char *text, int *fds, unsigned int n_fds, GError **error);
+	/* Asks the guest; event DISK_DETACHED when it has let go. */
+	bool (*disk_detach)(void *opaque, const char *vdev, GError **error);
+	/* *bytes: how large the file is to be, 0: as large as it is; then how large the guest sees it. */
+	bool (*disk_resize)(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
+	/* FALSE: there are not so many. */
+	bool (*disk)(void *opaque, unsigned int index, struct control_disk *disk);
 };

@@ -152,12 +152,18 @@ static bool create_vcpus(struct machine *machine, GError **error)
 			      error);
 }
 
+bool machine_start_io(struct machine *machine, GError **error)
+{
+	if (!machine->io)
+		machine->io = io_thread_new(true, error);
+	return machine->io != NULL;
+}
+
 bool machine_start_devices(struct machine *machine, GError **error)
 {
-	if (machine->setup->n_disks == 0 && machine->setup->n_nics == 0)
+	if (machine->disks->len == 0 && machine->setup->n_nics == 0)
 		return true;
-	machine->io = io_thread_new(true, error);
-	return machine->io && machine_start_disks(machine, error) && machine_start_nets(machine, error);
+	return machine_start_io(machine, error) && machine_start_disks(machine, error) && machine_start_nets(machine, error);
 }
 
 void machine_stop_devices(struct machine *machine)
@@ -275,6 +281,7 @@ static void stop_vm(struct machine *machine)
 	if (vm->memory && machine->setup->sample_memory)
 		memory_sample(vm->record, vm->memory);
 	machine_stop_devices(machine);
+	g_clear_pointer(&machine->pause_reason, g_free);
 	console_free(machine->console);
 	machine->console = NULL;
 	machine_stop_store(machine);
@@ -322,7 +329,10 @@ static void clean_up_for_launcher(const struct machine_setup *setup)
 
 static int compare_fds(const void *a, const void *b)
 {
-	return *(const int *)a - *(const int *)b;
+	const int left = *(const int *)a, right = *(const int *)b;
+
+	/* No difference: INT_MAX and -1 are among them. */
+	return (left > right) - (left < right);
 }
 
 /* The file that is read while the guest runs, or -1. */
@@ -345,13 +355,15 @@ static void close_other_files(const struct machine_setup *setup)
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, plan_file(setup->plan), INT_MAX,
 	};
-	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->n_disks + setup->n_nics * NET_LINK_FDS_MAX);
+	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + 2 * setup->n_disks + setup->n_nics * NET_LINK_FDS_MAX);
 	size_t n_kept = G_N_ELEMENTS(fixed);
 	int last = STDERR_FILENO;
 
 	memcpy(kept, fixed, sizeof(fixed));
-	for (size_t i = 0; i < setup->n_disks; i++)
+	for (size_t i = 0; i < setup->n_disks; i++) {
 		kept[n_kept++] = setup->disks[i].fd;
+		kept[n_kept++] = setup->disks[i].overlay_fd;
+	}
 	for (size_t i = 0; i < setup->n_nics; i++)
 		n_kept += net_link_fds(&setup->nics[i].link, kept + n_kept);
 	qsort(kept, n_kept, sizeof(kept[0]), compare_fds);
@@ -384,6 +396,7 @@ int machine_main(const struct machine_setup *setup)
 		phase_source = g_unix_fd_add(setup->record->phase_fd, G_IO_IN, on_phase, &machine);
 	}
 
+	machine_take_disks(&machine);
 	machine.control = control_server_new(setup->control_fd, &MACHINE_CONTROL_OPS, &machine);
 	while (machine.supported_cpuid) {
 		if (start_vm(&machine, &error)) {
@@ -410,6 +423,7 @@ int machine_main(const struct machine_setup *setup)
 		record_end(setup->record, OUTCOME_HOST_ERROR, (uint32_t)error->code, "%s", error->message);
 
 	control_server_free(machine.control);
+	g_ptr_array_unref(machine.disks);
 	if (!machine.launcher_gone)
 		g_source_remove(launcher_source);
 	else

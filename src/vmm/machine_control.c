@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* What the control socket may do with the machine. Main thread. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <json-glib/json-glib.h>
 
@@ -20,6 +23,7 @@ static void get_status(void *opaque, struct control_status *status)
 		.type = config->type == GUEST_PVH ? "pvh" : "pv",
 		.domid = GUEST_DOMID,
 		.state = !machine->running ? CONTROL_SHUTDOWN : machine->vm.paused ? CONTROL_PAUSED : CONTROL_RUNNING,
+		.pause_reason = machine->vm.paused ? machine->pause_reason : NULL,
 		.max_vcpus = config->max_vcpus,
 		.memory_kib = machine->setup->layout.ram_bytes / 1024,
 		.uptime_ns = machine->running ? record_now_ns(machine->setup->record) - machine->started_ns : 0,
@@ -38,8 +42,43 @@ static bool set_paused(struct machine *machine, bool paused, GError **error)
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "the domain is not running");
 		return false;
 	}
+	g_clear_pointer(&machine->pause_reason, g_free);
+	if (!paused)
+		machine_retry_disks(machine);
 	vcpu_pause_all(&machine->vm, paused);
 	return true;
+}
+
+void machine_say(const struct machine *machine, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	g_autofree char *text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	/* Names of files may be in it. */
+	for (char *c = text; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	/* The terminal is raw while the domain runs. */
+	fprintf(stderr, "dom1: %s: %s%s\n", machine->setup->config->name, text, isatty(STDERR_FILENO) ? "\r" : "");
+}
+
+void machine_pause_for(struct machine *machine, const char *why)
+{
+	JsonBuilder *json;
+
+	if (!set_paused(machine, true, NULL))
+		return;
+	machine->pause_reason = g_utf8_make_valid(why, -1);
+	machine_say(machine, "paused: %s: make room, then dom1 unpause %s", why, machine->setup->config->name);
+	json = json_builder_new();
+	json_builder_begin_object(json);
+	json_builder_set_member_name(json, "reason");
+	json_builder_add_string_value(json, machine->pause_reason);
+	json_builder_end_object(json);
+	control_server_event(machine->control, "PAUSE", json_builder_get_root(json));
+	g_object_unref(json);
 }
 
 static bool pause_domain(void *opaque, GError **error)
@@ -140,6 +179,10 @@ const struct control_ops MACHINE_CONTROL_OPS = {
 	.trigger = trigger,
 	.event_channel = event_channel,
 	.n_ports = EVTCHN_N_PORTS,
+	.disk_attach = machine_attach_disk,
+	.disk_detach = machine_detach_disk,
+	.disk_resize = machine_resize_disk,
+	.disk = machine_describe_disk,
 };
 
 void machine_control_tell_end(struct machine *machine)

@@ -17,6 +17,7 @@ struct machine {
 	GMainLoop *loop;
 	struct kvm_cpuid2 *supported_cpuid;
 	struct control_server *control; /* lives through restarts */
+	GPtrArray *disks; /* of struct machine_disk; lives through restarts, too */
 	char *uuid;
 	guint stop_source;
 	bool launcher_gone;
@@ -25,6 +26,7 @@ struct machine {
 	/* Of this start of the domain. */
 	struct vm vm;
 	bool running; /* between start and stop */
+	char *pause_reason; /* NULL: somebody wanted it, or it is not paused */
 	uint64_t started_ns;
 	struct memory_loader *loader; /* NULL: all was there from the start */
 	struct xenstore *store;
@@ -34,7 +36,6 @@ struct machine {
 	struct console *console;
 	struct io_thread *io; /* NULL: there is no device that needs it */
 	struct block_env block_env;
-	struct block_device **disks; /* as many as setup->n_disks */
 	struct net_env net_env;
 	struct net_device **nets; /* as many as setup->n_nics */
 };
@@ -60,10 +61,27 @@ bool machine_soft_reset(struct machine *machine, GError **error);
 bool machine_start_devices(struct machine *machine, GError **error);
 /* Everything that is in flight comes to its end. */
 void machine_stop_devices(struct machine *machine);
+/* Once, before the first start: the disks that the launcher has opened. */
+void machine_take_disks(struct machine *machine);
+/* The thread that serves devices, when there are some; later ones find it running. DOM1_STATUS_HOST. */
+bool machine_start_io(struct machine *machine, GError **error);
 bool machine_start_disks(struct machine *machine, GError **error);
 void machine_stop_disks(struct machine *machine);
 bool machine_start_nets(struct machine *machine, GError **error);
 void machine_stop_nets(struct machine *machine);
+/* What was kept for lack of room is tried again. */
+void machine_retry_disks(struct machine *machine);
+
+/* Those of struct control_ops. */
+bool machine_attach_disk(void *opaque, const char *text, int *fds, unsigned int n_fds, GError **error);
+bool machine_detach_disk(void *opaque, const char *vdev, GError **error);
+bool machine_resize_disk(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
+bool machine_describe_disk(void *opaque, unsigned int index, struct control_disk *description);
+
+/* A line on standard error while the domain runs. */
+void machine_say(const struct machine *machine, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Pauses the domain for a reason of the host's, and says so: on standard error, as event PAUSE, in dom1 info. */
+void machine_pause_for(struct machine *machine, const char *why);
 
 /* Tells the control clients how this start of the domain ended. */
 void machine_control_tell_end(struct machine *machine);

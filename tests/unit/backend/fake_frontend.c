@@ -53,6 +53,23 @@ static void on_end(void *opaque, const char *why)
 	pthread_mutex_unlock(&fake->lock);
 }
 
+static void on_gone(void *opaque, struct block_device *device)
+{
+	struct fake *fake = opaque;
+
+	g_assert_true(device == fake->device);
+	block_device_free(device);
+	fake->device = NULL;
+}
+
+static void on_no_room(void *opaque, const char *why)
+{
+	struct fake *fake = opaque;
+
+	g_free(fake->no_room);
+	fake->no_room = g_strdup(why);
+}
+
 static void make_disk(struct fake *fake)
 {
 	int fd = g_file_open_tmp("dom1-disk-XXXXXX", &fake->path, NULL);
@@ -66,7 +83,21 @@ static void make_disk(struct fake *fake)
 	close(fd);
 }
 
-struct fake *fake_new(bool use_uring, bool read_only)
+/* As dom1 disk attach and the machine do it. */
+static void adopt(struct fake *fake, const struct disk_config *disk)
+{
+	struct block_file opened = fake->file;
+	int fds[] = { fcntl(opened.fd, F_DUPFD_CLOEXEC, 0), opened.overlay_fd < 0 ? -1 : fcntl(opened.overlay_fd, F_DUPFD_CLOEXEC, 0) };
+	GError *error = NULL;
+
+	g_assert_true(block_file_adopt(&fake->file, disk, fds, fds[1] >= 0 ? 2 : 1, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(fds[0], ==, -1);
+	g_assert_cmpint(fds[1], ==, -1);
+	block_file_close(&opened);
+}
+
+static struct fake *make(bool use_uring, const struct disk_config *words, bool is_adopted)
 {
 	struct fake *fake = g_new0(struct fake, 1);
 	struct layout layout;
@@ -85,21 +116,47 @@ struct fake *fake_new(bool use_uring, bool read_only)
 		fake->ports[i].waits = true;
 	make_disk(fake);
 
-	struct disk_config disk = { .target = fake->path, .vdev = (char *)"xvda", .readonly = read_only,
-				    .on_error = DISK_ON_ERROR_STOP };
+	struct disk_config disk = *words;
+	disk.target = fake->path;
+	disk.vdev = (char *)"xvda";
+	if (!disk.on_error)
+		disk.on_error = DISK_ON_ERROR_STOP;
 	g_assert_true(block_file_open(&fake->file, &disk, &error));
 	g_assert_no_error(error);
+	if (is_adopted)
+		adopt(fake, &disk);
 	/* /tmp may be memory: then io_uring would have nothing to do. */
 	fake->file.at_once = !use_uring && fake->file.at_once;
+	fake->file.overlay_at_once = !use_uring && fake->file.overlay_at_once;
 	fake->env = (struct block_env){ .store = fake->store, .memory = fake->memory, .grants = &fake->grants,
 					.grants_lock = &fake->lock, .io = fake->io, .ports = &PORTS, .ports_opaque = fake,
-					.max_queues = 4, .end = on_end, .end_opaque = fake };
+					.max_queues = 4, .end = on_end, .gone = on_gone, .no_room = on_no_room, .end_opaque = fake };
 	fake->device = block_device_new(&fake->env, &fake->file);
 	g_assert_nonnull(fake->device);
 	fake->next_gfn = 256;
 	fake->next_ref = 8;
 	fake->layout = &BLOCK_LAYOUT_64;
 	return fake;
+}
+
+struct fake *fake_new(bool use_uring, bool read_only)
+{
+	return make(use_uring, &(struct disk_config){ .readonly = read_only }, false);
+}
+
+struct fake *fake_new_patient(bool use_uring)
+{
+	return make(use_uring, &(struct disk_config){ .on_error = DISK_ON_ERROR_ENOSPC_PAUSE }, false);
+}
+
+struct fake *fake_new_snapshot(bool use_uring)
+{
+	return make(use_uring, &(struct disk_config){ .snapshot = TRUE }, false);
+}
+
+struct fake *fake_new_adopted(bool use_uring)
+{
+	return make(use_uring, &(struct disk_config){ .snapshot = TRUE }, true);
 }
 
 void fake_free(struct fake *fake)
@@ -113,6 +170,7 @@ void fake_free(struct fake *fake)
 	unlink(fake->path);
 	g_free(fake->path);
 	g_free(fake->ended);
+	g_free(fake->no_room);
 	grant_table_fini(&fake->grants);
 	g_free(fake->grant_frames);
 	xenstore_free(fake->store);

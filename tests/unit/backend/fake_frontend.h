@@ -36,9 +36,10 @@ struct fake {
 	unsigned int n_bound;
 	struct block_file file;
 	struct block_env env;
-	struct block_device *device;
+	struct block_device *device; /* NULL: it has left */
 	char *path;
 	char *ended; /* what env.end() was told */
+	char *no_room; /* what env.no_room() was told last */
 
 	uint32_t next_gfn, next_ref;
 	/* The queue in use. */
@@ -52,6 +53,9 @@ struct fake {
 
 /* use_uring: where the host allows it. The disk is a file of FAKE_DISK_SECTORS, sector n full of the byte n * 7. */
 struct fake *fake_new(bool use_uring, bool read_only);
+struct fake *fake_new_patient(bool use_uring);  /* on-error=enospc-pause */
+struct fake *fake_new_snapshot(bool use_uring); /* the same disk, written to an overlay or a clone */
+struct fake *fake_new_adopted(bool use_uring);  /* such a one whose files were opened by somebody else */
 void fake_free(struct fake *fake);
 
 uint8_t *fake_page(struct fake *fake, uint32_t *gfn);

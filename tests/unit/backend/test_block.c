@@ -434,6 +434,126 @@ static void test_truncated(gconstpointer engine)
 	fake_free(fake);
 }
 
+static void wait_no_room(struct fake *fake)
+{
+	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+	while (!fake->no_room) {
+		if (!g_main_context_iteration(NULL, FALSE))
+			g_usleep(200);
+		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+	}
+	g_assert_nonnull(strstr(fake->no_room, "xvda"));
+	g_clear_pointer(&fake->no_room, g_free);
+}
+
+/* What finds no room has no answer until there is some, and then the right one; other requests go on. */
+static void test_no_room(gconstpointer engine)
+{
+	struct fake *fake = fake_new_patient(GPOINTER_TO_INT(engine) == URING);
+	uint32_t ref, other;
+	uint8_t *page = fake_granted_page(fake, &ref), sector[512];
+	struct fake_request write_one = { .operation = BLKIF_OP_WRITE, .id = 5, .sector = 8, .n_segments = 1, .segment = { { ref, 0, 0 } } };
+	struct fake_request read_one = { .operation = BLKIF_OP_READ, .id = 6, .n_segments = 1 };
+	int room = fcntl(fake->file.fd, F_DUPFD_CLOEXEC, 0), full = open("/dev/full", O_RDWR | O_CLOEXEC);
+	uint64_t id;
+
+	(void)fake_granted_page(fake, &other);
+	read_one.segment[0].ref = other;
+	memset(page, 0x3c, FAKE_PAGE);
+	fake_connect(fake, 0);
+	g_assert_cmpint(dup3(full, fake->file.fd, O_CLOEXEC), >=, 0);
+	for (unsigned int round = 0; round < 3; round++) {
+		if (round == 0)
+			for (unsigned int i = 0; i < 4; i++)
+				fake_put(fake, &write_one);
+		fake_kick(fake);
+		wait_no_room(fake);
+		g_assert_cmpint(fake_do(fake, &read_one), ==, BLKIF_RSP_OKAY); /* /dev/full has zeros to read */
+		if (round < 2)
+			block_device_retry(fake->device);
+	}
+	g_assert_cmpint(dup3(room, fake->file.fd, O_CLOEXEC), >=, 0);
+	block_device_retry(fake->device);
+	for (unsigned int i = 0; i < 4; i++) {
+		g_assert_cmpint(fake_take(fake, &id, NULL), ==, BLKIF_RSP_OKAY);
+		g_assert_cmpuint(id, ==, 5);
+	}
+	read_file(fake, sector, sizeof(sector), 8 * 512);
+	g_assert_cmpuint(sector[0], ==, 0x3c);
+	/* Kept when the domain ends: it is not waited for. */
+	g_assert_cmpint(dup3(full, fake->file.fd, O_CLOEXEC), >=, 0);
+	fake_put(fake, &write_one);
+	fake_kick(fake);
+	wait_no_room(fake);
+	close(room);
+	close(full);
+	fake_free(fake);
+}
+
+/* A disk is taken away while it is used: served until the guest has closed it, then gone with its nodes. */
+static void test_leave(gconstpointer engine)
+{
+	for (int connected = 0; connected < 2; connected++) {
+		struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+		if (connected) {
+			fake_connect(fake, 0);
+			check_read_write(fake);
+		}
+		block_device_leave(fake->device);
+		if (connected) {
+			g_autofree char *online = fake_back_node(fake, "online");
+
+			g_assert_cmpstr(online, ==, "0");
+			g_assert_cmpint(fake_back_state(fake), ==, XenbusStateClosing);
+			check_read_write(fake);
+			fake_run_for(10);
+			g_assert_nonnull(fake->device);
+			for (unsigned int i = 0; i < fake->n_slots; i++)
+				fake_put(fake, &(struct fake_request){ .operation = BLKIF_OP_FLUSH_DISKCACHE });
+			fake_kick(fake);
+			fake_set_state(fake, XenbusStateClosing);
+			fake_set_state(fake, XenbusStateClosed);
+		}
+		gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+		while (fake->device) {
+			if (!g_main_context_iteration(NULL, FALSE))
+				g_usleep(200);
+			g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+		}
+		g_assert_cmpint(fake_back_state(fake), ==, 0);
+		g_assert_cmpuint(fake->n_bound, ==, 0);
+		fake_free(fake);
+	}
+}
+
+/* A file that has grown: the guest is told once more that the disk is connected, and can use all of it. */
+static void test_resize(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	uint32_t ref;
+	struct fake_request request = { .operation = BLKIF_OP_READ, .sector = FAKE_DISK_SECTORS + 8, .n_segments = 1 };
+	GError *error = NULL;
+
+	(void)fake_granted_page(fake, &ref);
+	request.segment[0].ref = ref;
+	fake_connect(fake, 0);
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_ERROR);
+	g_assert_false(block_file_resize(&fake->file, FAKE_DISK_SECTORS * 512 - 512, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_USAGE);
+	g_clear_error(&error);
+	g_assert_true(block_file_resize(&fake->file, 2 * FAKE_DISK_SECTORS * 512, &error));
+	g_assert_true(block_device_resize(fake->device, fake->file.n_sectors));
+	g_assert_false(block_device_resize(fake->device, fake->file.n_sectors));
+	g_assert_cmpint(xenstore_write(fake->store, "/local/domain/0/backend/vbd/1/51712/state", "", 0), ==, 0);
+	fake_wait_state(fake, XenbusStateConnected);
+	g_autofree char *sectors = fake_back_node(fake, "sectors");
+	g_assert_cmpstr(sectors, ==, "8192");
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	fake_free(fake);
+}
+
 static void test_locks(void)
 {
 	struct fake *fake = fake_new(false, false);
@@ -494,7 +614,8 @@ int main(int argc, char **argv)
 		{ "nodes", test_nodes }, { "transfers", test_transfers }, { "32bit", test_32bit }, { "indirect", test_indirect },
 		{ "bad-requests", test_bad_requests }, { "read-only", test_read_only }, { "lying-indexes", test_lying_indexes },
 		{ "bad-nodes", test_bad_nodes }, { "queues", test_queues }, { "state-storm", test_state_storm },
-		{ "reconnects", test_reconnects }, { "scribbler", test_scribbler }, { "truncated", test_truncated },
+		{ "reconnects", test_reconnects }, { "scribbler", test_scribbler }, { "truncated", test_truncated }, { "no-room", test_no_room },
+		{ "leave", test_leave }, { "resize", test_resize },
 	};
 
 	g_test_init(&argc, &argv, NULL);

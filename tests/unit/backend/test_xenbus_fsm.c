@@ -16,7 +16,7 @@ static char *converse(struct xenbus_fsm *fsm, int frontend, bool can_attach)
 	enum xenbus_action action;
 
 	fsm->frontend = (XenbusState)frontend;
-	while ((action = xenbus_fsm_next(fsm)) != XENBUS_WAIT) {
+	while ((action = xenbus_fsm_next(fsm)) != XENBUS_WAIT && action != XENBUS_GONE) {
 		g_assert_cmpuint(++steps, <, 8);
 		if (action == XENBUS_ATTACH)
 			xenbus_fsm_attached(fsm, can_attach);
@@ -27,6 +27,8 @@ static char *converse(struct xenbus_fsm *fsm, int frontend, bool can_attach)
 			g_string_append_c(said, (char)('0' + (int)fsm->state));
 		}
 	}
+	if (action == XENBUS_GONE)
+		g_string_append_c(said, 'x');
 	return g_string_free(said, FALSE);
 }
 
@@ -62,6 +64,47 @@ static void test_conversations(void)
 			g_test_message("%s: %s", cases[i].who, frontend[n]);
 			g_assert_cmpstr(said, ==, backend[n][0] == '-' ? "" : backend[n]);
 		}
+	}
+}
+
+/* A device that is taken away: the front end's states until then, what it says when it is asked to close, our answers. */
+static void test_leaving(void)
+{
+	static const struct {
+		const char *who, *before, *at_once, *frontend, *backend;
+	} cases[] = {
+		{ "nobody's", "1", "56x", "", "" },
+		{ "Linux", "1 3 4", "5", "6", "6x" },
+		{ "Linux, older", "1 3 4", "5", "5 6", "- 6x" },
+		{ "refuses, and goes on", "1 3 4", "5", "4 4 5 6", "- - - 6x" },
+		{ "its folder is gone", "1 3 4", "5", "0", "6x" },
+		{ "a crash kernel meanwhile", "1 3 4", "5", "1", "6x" },
+		{ "closed already", "1 3 4 5 6", "x", "", "" },
+		{ "in the middle of connecting", "1 3", "5", "4 6", "- 6x" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_auto(GStrv) before = g_strsplit(cases[i].before, " ", -1);
+		g_auto(GStrv) frontend = g_strsplit(cases[i].frontend, " ", -1);
+		g_auto(GStrv) backend = g_strsplit(cases[i].backend, " ", -1);
+		struct xenbus_fsm fsm;
+		int state = 0;
+
+		xenbus_fsm_init(&fsm);
+		for (size_t n = 0; before[n]; n++)
+			g_free(converse(&fsm, state = before[n][0] - '0', true));
+		g_test_message("%s", cases[i].who);
+		xenbus_fsm_leave(&fsm);
+		g_autofree char *at_once = converse(&fsm, state, true);
+		g_assert_cmpstr(at_once, ==, cases[i].at_once);
+		for (size_t n = 0; frontend[n]; n++) {
+			g_autofree char *said = converse(&fsm, frontend[n][0] - '0', true);
+
+			g_assert_cmpstr(said, ==, backend[n][0] == '-' ? "" : backend[n]);
+		}
+		/* At the end of all of them nothing is in use, and it stays so. */
+		g_assert_false(fsm.attached);
+		g_assert_cmpint(xenbus_fsm_next(&fsm), ==, XENBUS_GONE);
 	}
 }
 
@@ -116,6 +159,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/backend/xenbus_fsm/conversations", test_conversations);
+	g_test_add_func("/backend/xenbus_fsm/leaving", test_leaving);
 	g_test_add_func("/backend/xenbus_fsm/failure", test_failure);
 	g_test_add_func("/backend/xenbus_fsm/every-order", test_every_order);
 	g_test_add_func("/backend/xenbus_fsm/parse", test_parse);
