@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A console nobody reads stops only the vCPU that writes to it: the other one goes on.
+# long: yes
 # limit: 180
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The examples of README.md do what it says: their commands are taken out of it and run, in its order, as they are.
+# long: yes
 # limit: 400
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Memory: above 4 GiB by both entries, and the smallest that boots Linux.
 # variants: high-multiboot high-pvh small
+# long: high-multiboot
 # limit: 120
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
