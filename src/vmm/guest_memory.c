@@ -17,6 +17,7 @@ struct guest_memory {
 
 	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
 	_Atomic bool is_deferred;
+	_Atomic bool has_holes; /* pages of RAM were given back to the host */
 	pthread_mutex_t deferred_lock; /* of is_deferred's end */
 	pthread_cond_t supplied;
 };
@@ -250,6 +251,19 @@ int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)
 	return 0;
 }
 
+/* khugepaged makes whole huge pages of those with holes: what the guest has given up would come back, as zeros. */
+static void keep_holes(struct guest_memory *memory)
+{
+	const struct layout *layout = &memory->layout;
+
+	if (atomic_exchange(&memory->has_holes, true))
+		return;
+	guest_memory_await(memory);
+	(void)madvise(memory->base, layout->low_ram_top_gpa, MADV_NOHUGEPAGE);
+	if (layout->high_ram_top_gpa > LAYOUT_4GIB)
+		(void)madvise(memory->base + LAYOUT_4GIB, layout->high_ram_top_gpa - LAYOUT_4GIB, MADV_NOHUGEPAGE);
+}
+
 bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
 {
 	const struct layout *layout = &memory->layout;
@@ -258,5 +272,6 @@ bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t le
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
 	await_range(memory, gpa, len_bytes);
+	keep_holes(memory);
 	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
 }

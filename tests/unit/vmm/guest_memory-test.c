@@ -5,6 +5,8 @@
  * asked of the kernel, which does not crash over it.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -483,6 +485,44 @@ static void test_discard_refusals(void)
 	guest_memory_free(memory);
 }
 
+/* Whether the mapping of an address has a flag, as /proc/self/smaps names it. */
+static bool has_flag(const void *address, const char *flag)
+{
+	g_autofree char *smaps = NULL;
+	g_auto(GStrv) lines = NULL;
+	bool is_it = false;
+
+	g_assert_true(g_file_get_contents("/proc/self/smaps", &smaps, NULL, NULL));
+	lines = g_strsplit(smaps, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		uint64_t start, end;
+
+		if (sscanf(*line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+			is_it = start <= (uintptr_t)address && (uintptr_t)address < end;
+		else if (is_it && g_str_has_prefix(*line, "VmFlags:"))
+			return strstr(*line, flag) != NULL;
+	}
+	g_assert_not_reached();
+}
+
+/* The host may make huge pages of RAM until the first page is given back: it would fill the hole. */
+static void test_holes_stay(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const uint8_t *low = guest_memory_span(memory, 0, 1), *high = guest_memory_span(memory, LAYOUT_4GIB, 1);
+
+	if (!has_flag(low, " hg")) {
+		g_test_skip("this host has no huge pages");
+		guest_memory_free(memory);
+		return;
+	}
+	g_assert_true(has_flag(high, " hg"));
+	g_assert_true(guest_memory_discard(memory, 5 * PAGE, PAGE));
+	g_assert_true(has_flag(low, " nh"));
+	g_assert_true(has_flag(high, " nh"));
+	guest_memory_free(memory);
+}
+
 static void *fill(size_t len_bytes, uint8_t value)
 {
 	uint8_t *reserved = mmap(NULL, len_bytes + GUEST_MEMORY_HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -592,6 +632,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/guest_memory/overlay-refusals", test_overlay_refusals);
 	g_test_add_func("/guest_memory/overlay-remove-refusals", test_overlay_remove_refusals);
 	g_test_add_func("/guest_memory/discard-refusals", test_discard_refusals);
+	g_test_add_func("/guest_memory/holes-stay", test_holes_stay);
 	g_test_add_func("/guest_memory/deferred", test_deferred);
 	g_test_add_func("/guest_memory/too-much", test_too_much);
 	return g_test_run();
