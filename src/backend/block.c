@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "backend/block.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,21 +10,18 @@
 
 #include "backend/block_file.h"
 #include "backend/xenbus.h"
-#include "vmm/guest_memory.h"
 #include "vmm/record.h"
-#include "xen/domid.h"
-#include "xen/grant.h"
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+static_assert(RING_CLAIMS_PAGES_MAX >= BLOCK_QUEUES_MAX * BLOCK_RING_PAGES_MAX, "a ring-ref would be refused");
+static_assert(RING_CLAIMS_PORTS_MAX >= BLOCK_QUEUES_MAX, "an event channel would be refused");
 
 /* One use of the rings: from the front end's Initialised to its Closed. */
 struct attachment {
 	struct block_connection connection;
 	struct block_device *device;
-	struct backend_port ports[BLOCK_QUEUES_MAX];
-	unsigned int n_ports;
-	uint32_t refs[BLOCK_QUEUES_MAX * BLOCK_RING_PAGES_MAX]; /* of the rings' pages, held */
-	unsigned int n_refs;
+	struct ring_claims claims;
 	unsigned int ring_pages; /* of each queue */
 	bool stopping;
 };
@@ -45,14 +43,7 @@ struct block_device {
 
 static void free_attachment(struct attachment *attachment)
 {
-	const struct block_env *env = attachment->device->env;
-
-	for (unsigned int i = 0; i < attachment->n_ports; i++)
-		env->ports->unbind(env->ports_opaque, &attachment->ports[i]);
-	pthread_mutex_lock(env->grants_lock);
-	for (unsigned int i = 0; i < attachment->n_refs; i++)
-		grant_release(env->grants, attachment->refs[i], false);
-	pthread_mutex_unlock(env->grants_lock);
+	ring_claims_release(&attachment->claims);
 	attachment->device->attachment = NULL;
 	free(attachment);
 }
@@ -147,32 +138,13 @@ static const char *read_layout(const struct block_device *device, const struct b
 	return NULL;
 }
 
-/* A ring page, held for as long as the ring is used. */
-static uint8_t *claim_ring_page(struct attachment *attachment, uint32_t ref)
-{
-	const struct block_env *env = attachment->device->env;
-	struct grant_page page;
-
-	pthread_mutex_lock(env->grants_lock);
-	int16_t status = grant_acquire(env->grants, ref, BACKEND_DOMID, false, true, &page);
-	pthread_mutex_unlock(env->grants_lock);
-	if (status != GNTST_okay)
-		return NULL;
-	attachment->refs[attachment->n_refs++] = ref;
-	if (page.gfn > UINT64_MAX / BLOCK_PAGE_BYTES - 1)
-		return NULL;
-	return guest_memory_span(env->memory, page.gfn * BLOCK_PAGE_BYTES, BLOCK_PAGE_BYTES);
-}
-
 /* folder: "" or "queue-N/". */
 static const char *open_queue(struct attachment *attachment, unsigned int number, const char *folder,
 			      const struct block_layout *layout, bool numbered_refs)
 {
-	const struct block_env *env = attachment->device->env;
-	struct xenbus_device *bus = attachment->device->bus;
+	const struct xenbus_device *bus = attachment->device->bus;
 	struct block_queue *queue = &attachment->connection.queues[number];
-	struct backend_port *port = &attachment->ports[number];
-	uint32_t ref, port_number;
+	const char *why;
 	char key[48];
 
 	queue->ring.layout = layout;
@@ -181,19 +153,15 @@ static const char *open_queue(struct attachment *attachment, unsigned int number
 			g_snprintf(key, sizeof(key), "%sring-ref%u", folder, i);
 		else
 			g_snprintf(key, sizeof(key), "%sring-ref", folder);
-		if (!xenbus_read_number(bus, key, &ref))
-			return "a ring-ref is missing, or not a number";
-		queue->ring.pages[i] = claim_ring_page(attachment, ref);
+		queue->ring.pages[i] = ring_claims_page(&attachment->claims, bus, key, &why);
 		if (!queue->ring.pages[i])
-			return "a ring-ref is not a grant of a page of RAM to domain 0";
+			return why;
 	}
 	block_ring_init(&queue->ring, attachment->ring_pages);
 	g_snprintf(key, sizeof(key), "%sevent-channel", folder);
-	if (!xenbus_read_number(bus, key, &port_number))
-		return "an event-channel is missing, or not a number";
-	if (!env->ports->bind(env->ports_opaque, port_number, port))
-		return "an event-channel does not wait for domain 0";
-	attachment->n_ports++;
+	const struct backend_port *port = ring_claims_port(&attachment->claims, bus, key, &why);
+	if (!port)
+		return why;
 	queue->kick.fd = port->from_guest_fd;
 	queue->notify_fd = port->to_guest_fd;
 	return NULL;
@@ -235,6 +203,7 @@ static const char *attach(void *opaque)
 	if (!attachment)
 		return "the host is out of memory";
 	attachment->device = device;
+	attachment->claims.access = &device->env->access;
 	attachment->connection.target = &device->target;
 	attachment->connection.broken_reply.run = on_broken;
 	attachment->connection.stopped_reply.run = on_stopped;
@@ -349,9 +318,7 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 		.overlay_fd = file->overlay_fd,
 		.overlay_at_once = file->overlay_at_once,
 		.limits = { .n_sectors = file->n_sectors, .read_only = file->read_only, .discard = file->discard },
-		.memory = env->memory,
-		.grants = env->grants,
-		.grants_lock = env->grants_lock,
+		.access = &env->access,
 		.io = env->io,
 		.failed = on_failed,
 		.opaque = device,

@@ -7,14 +7,13 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
 
-#include "backend/backend_port.h"
 #include "backend/block_queue.h"
+#include "backend/ring_claims.h"
 
 struct block_device;
 struct block_file;
@@ -24,12 +23,8 @@ struct xenstore;
 /* What all disks of a domain share. Borrowed. */
 struct block_env {
 	struct xenstore *store;
-	struct guest_memory *memory;
-	struct grant_table *grants;
-	pthread_mutex_t *grants_lock;
+	struct ring_access access;
 	struct io_thread *io;
-	const struct backend_port_ops *ports;
-	void *ports_opaque;
 	unsigned int max_queues; /* as many as vCPUs, up to BLOCK_QUEUES_MAX */
 	struct record *record;   /* NULL: nobody wants to know when a disk is connected */
 	/* The policy of the disk is to end the domain, and its file has failed. Any thread. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backend/block_overlay.h"
+#include "backend/ring_claims.h"
 #include "vmm/guest_memory.h"
 #include "xen/domid.h"
 #include "xen/grant.h"
@@ -139,10 +140,10 @@ static void release_grants(struct transfer *transfer)
 
 	if (transfer->n_refs == 0)
 		return;
-	pthread_mutex_lock(target->grants_lock);
+	pthread_mutex_lock(target->access->grants_lock);
 	for (unsigned int i = 0; i < transfer->n_refs; i++)
-		grant_release(target->grants, transfer->refs[i], transfer->read_only);
-	pthread_mutex_unlock(target->grants_lock);
+		grant_release(target->access->grants, transfer->refs[i], transfer->read_only);
+	pthread_mutex_unlock(target->access->grants_lock);
 	transfer->n_refs = 0;
 }
 
@@ -151,12 +152,12 @@ static uint8_t *claim_page(const struct block_target *target, struct transfer *t
 {
 	struct grant_page page;
 
-	if (grant_acquire(target->grants, ref, BACKEND_DOMID, transfer->read_only, true, &page) != GNTST_okay)
+	if (grant_acquire(target->access->grants, ref, BACKEND_DOMID, transfer->read_only, true, &page) != GNTST_okay)
 		return NULL;
 	transfer->refs[transfer->n_refs++] = ref;
 	if (page.gfn > UINT64_MAX / BLOCK_PAGE_BYTES - 1)
 		return NULL;
-	return guest_memory_span(target->memory, page.gfn * BLOCK_PAGE_BYTES, BLOCK_PAGE_BYTES);
+	return guest_memory_span(target->access->memory, page.gfn * BLOCK_PAGE_BYTES, BLOCK_PAGE_BYTES);
 }
 
 /* Pages that lie side by side become one piece: fewer iovecs are most of what is saved with O_DIRECT. */
@@ -176,7 +177,7 @@ static bool claim_segments(const struct block_target *target, struct transfer *t
 {
 	bool ok = true;
 
-	pthread_mutex_lock(target->grants_lock);
+	pthread_mutex_lock(target->access->grants_lock);
 	for (unsigned int i = 0; ok && i < n_segments; i++) {
 		struct block_segment segment;
 		uint8_t *page = NULL;
@@ -187,31 +188,32 @@ static bool claim_segments(const struct block_target *target, struct transfer *t
 		if (ok)
 			add_piece(transfer, page + segment.offset_bytes, segment.len_bytes);
 	}
-	pthread_mutex_unlock(target->grants_lock);
+	pthread_mutex_unlock(target->access->grants_lock);
 	return ok;
 }
 
 /* Segments in granted pages, copied once: what such a page holds later, itself perhaps, does not matter. */
 static bool copy_indirect(const struct block_target *target, const struct block_request *request, uint8_t *segments)
 {
+	const struct ring_access *access = target->access;
 	const unsigned int per_page = BLOCK_PAGE_BYTES / BLOCK_SEGMENT_BYTES;
 	bool ok = true;
 
-	pthread_mutex_lock(target->grants_lock);
+	pthread_mutex_lock(access->grants_lock);
 	for (unsigned int done = 0; ok && done < request->n_segments; done += per_page) {
 		const uint32_t ref = request->indirect_ref[done / per_page];
 		unsigned int n = request->n_segments - done < per_page ? request->n_segments - done : per_page;
 		struct grant_page page;
 
-		ok = grant_acquire(target->grants, ref, BACKEND_DOMID, true, true, &page) == GNTST_okay;
+		ok = grant_acquire(access->grants, ref, BACKEND_DOMID, true, true, &page) == GNTST_okay;
 		if (!ok)
 			break;
 		ok = page.gfn <= UINT64_MAX / BLOCK_PAGE_BYTES - 1 &&
-		     guest_memory_read(target->memory, page.gfn * BLOCK_PAGE_BYTES, segments + (size_t)done * BLOCK_SEGMENT_BYTES,
+		     guest_memory_read(access->memory, page.gfn * BLOCK_PAGE_BYTES, segments + (size_t)done * BLOCK_SEGMENT_BYTES,
 				       (size_t)n * BLOCK_SEGMENT_BYTES);
-		grant_release(target->grants, ref, true);
+		grant_release(access->grants, ref, true);
 	}
-	pthread_mutex_unlock(target->grants_lock);
+	pthread_mutex_unlock(access->grants_lock);
 	return ok;
 }
 

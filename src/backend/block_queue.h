@@ -18,7 +18,6 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,8 +28,7 @@
 #define BLOCK_QUEUES_MAX 8u
 
 struct block_overlay;
-struct grant_table;
-struct guest_memory;
+struct ring_access;
 
 /* What does not change while a connection lives. */
 struct block_target {
@@ -43,9 +41,7 @@ struct block_target {
 	int overlay_fd;
 	bool overlay_at_once;
 	struct block_limits limits;
-	struct guest_memory *memory;
-	struct grant_table *grants;
-	pthread_mutex_t *grants_lock;
+	const struct ring_access *access;
 	struct io_thread *io;
 	/* The host's file failed; may be NULL. The I/O thread calls it. */
 	void (*failed)(void *opaque, enum io_kind kind, int error);

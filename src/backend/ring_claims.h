@@ -12,7 +12,8 @@
 
 #include "backend/backend_port.h"
 
-#define RING_CLAIMS_PAGES_MAX 16u
+/* The most that any device takes: a disk of 8 queues with rings of 16 pages; an interface of 8 with two channels each. */
+#define RING_CLAIMS_PAGES_MAX 128u
 #define RING_CLAIMS_PORTS_MAX 16u
 
 struct grant_table;

@@ -54,13 +54,11 @@ static void tell_disk_event(const struct machine *machine, const char *event, co
 }
 
 /* The launcher has the same description open to the end, so closing ours would not give up the lock. */
-static void let_go_of_file(struct machine_disk *disk)
+static void let_go_of_lock(const struct machine_disk *disk)
 {
 	struct flock unlock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
 	(void)fcntl(disk->file->fd, F_OFD_SETLK, &unlock);
-	if (disk->file == &disk->own)
-		block_file_close(&disk->own);
 }
 
 static void disk_free(void *opaque)
@@ -83,7 +81,7 @@ static void on_gone(void *opaque, struct block_device *device)
 			continue;
 		g_autofree char *vdev = g_strdup(disk->file->vdev);
 		block_device_free(device);
-		let_go_of_file(disk);
+		let_go_of_lock(disk);
 		g_ptr_array_remove_index(machine->disks, i);
 		tell_disk_event(machine, "DISK_DETACHED", vdev);
 		return;
@@ -96,12 +94,8 @@ static void set_up_env(struct machine *machine)
 
 	machine->block_env = (struct block_env){
 		.store = machine->store,
-		.memory = machine->vm.memory,
-		.grants = &xen->grants,
-		.grants_lock = &xen->lock,
+		.access = { machine->vm.memory, &xen->grants, &xen->lock, &BACKEND_PORT_XEN, xen },
 		.io = machine->io,
-		.ports = &BACKEND_PORT_XEN,
-		.ports_opaque = xen,
 		.max_queues = MIN(machine->vm.n_vcpus, BLOCK_QUEUES_MAX),
 		.record = machine->vm.record,
 		.end = end_domain,
@@ -156,7 +150,7 @@ void machine_stop_disks(struct machine *machine)
 		block_device_free(g_steal_pointer(&disk->device));
 		/* A guest that ended has let go of everything. */
 		if (leaving) {
-			let_go_of_file(disk);
+			let_go_of_lock(disk);
 			g_ptr_array_remove_index(machine->disks, i);
 		} else {
 			i++;

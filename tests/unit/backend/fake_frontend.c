@@ -128,9 +128,8 @@ static struct fake *make(bool use_uring, const struct disk_config *words, bool i
 	/* /tmp may be memory: then io_uring would have nothing to do. */
 	fake->file.at_once = !use_uring && fake->file.at_once;
 	fake->file.overlay_at_once = !use_uring && fake->file.overlay_at_once;
-	fake->env = (struct block_env){ .store = fake->store, .memory = fake->memory, .grants = &fake->grants,
-					.grants_lock = &fake->lock, .io = fake->io, .ports = &PORTS, .ports_opaque = fake,
-					.max_queues = 4, .end = on_end, .gone = on_gone, .no_room = on_no_room, .end_opaque = fake };
+	fake->env = (struct block_env){ .store = fake->store, .io = fake->io,
+					.access = { fake->memory, &fake->grants, &fake->lock, &PORTS, fake }, .max_queues = 4, .end = on_end, .gone = on_gone, .no_room = on_no_room, .end_opaque = fake };
 	fake->device = block_device_new(&fake->env, &fake->file);
 	g_assert_nonnull(fake->device);
 	fake->next_gfn = 256;
