@@ -8,33 +8,18 @@
 
 static const struct config_origin OPTION = { "--disk", 0, 0 };
 
-static gboolean is_option(const struct disk_config *disk)
-{
-	return disk->origin.file && strcmp(disk->origin.file, OPTION.file) == 0;
-}
-
 static gboolean refuse(const struct disk_config *disk, GError **error, const char *what, const char *remedy)
 {
-	GError *own = NULL;
-
-	config_fail(&own, &disk->origin, "disk: %.60s: %s: %s", disk->target, what, remedy);
-	if (is_option(disk))
-		own->code = DOM1_STATUS_USAGE;
-	g_propagate_error(error, own);
-	return FALSE;
+	return config_fail(error, &disk->origin, "disk: %.60s: %s: %s", disk->target, what, remedy);
 }
 
 gboolean disk_options_parse(GPtrArray *disks, char **texts, GPtrArray *warnings, GError **error)
 {
 	for (; texts && *texts; texts++) {
-		GError *own = NULL;
-		struct disk_config *disk = xl_disk_parse(*texts, &OPTION, warnings, &own);
+		struct disk_config *disk = xl_disk_parse(*texts, &OPTION, warnings, error);
 
-		if (!disk) {
-			own->code = DOM1_STATUS_USAGE;
-			g_propagate_error(error, own);
+		if (!disk)
 			return FALSE;
-		}
 		g_ptr_array_add(disks, disk);
 	}
 	return TRUE;

@@ -85,6 +85,11 @@ static char *message_new(const struct config_origin *origin, const char *format,
 	return g_string_free(g_steal_pointer(&message), FALSE);
 }
 
+gboolean config_is_option(const struct config_origin *origin)
+{
+	return origin->file && g_str_has_prefix(origin->file, "--");
+}
+
 gboolean config_fail(GError **error, const struct config_origin *origin, const char *format, ...)
 {
 	va_list arguments;
@@ -92,7 +97,7 @@ gboolean config_fail(GError **error, const struct config_origin *origin, const c
 	va_start(arguments, format);
 	g_autofree char *message = message_new(origin, format, arguments);
 	va_end(arguments);
-	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_FILE, message);
+	g_set_error_literal(error, DOM1_ERROR, config_is_option(origin) ? DOM1_STATUS_USAGE : DOM1_STATUS_FILE, message);
 	return FALSE;
 }
 

@@ -7,7 +7,7 @@
  * Paths are as written: a relative one counts from the current folder, like those on the command line.
  *
  * Errors carry DOM1_STATUS_FILE and are one line, "FILE:LINE:COLUMN: what: why, what to do"; a device tree has no
- * lines, and neither has an option: there it is "FILE: what: ...". Warnings are lines of the same shape. What a file
+ * lines, and neither has an option: there it is "FILE: what: ...". An option's, "--disk: ...", carry DOM1_STATUS_USAGE. Warnings are lines of the same shape. What a file
  * holds is quoted in them with control characters replaced.
  */
 #pragma once
@@ -178,6 +178,8 @@ gboolean guest_config_set_number(struct guest_config *config, const struct confi
 gboolean guest_config_check(struct guest_config *config, GPtrArray *warnings, GError **error);
 
 /* Always FALSE. */
+/* TRUE: an option's name stands for the file's. */
+gboolean config_is_option(const struct config_origin *origin);
 gboolean config_fail(GError **error, const struct config_origin *origin, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /* warnings: of char *, freed by the array (g_free); NULL: nobody asks. */
 void config_warn(GPtrArray *warnings, const struct config_origin *origin, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -8,20 +8,9 @@
 
 static const struct config_origin OPTION = { "--net", 0, 0 };
 
-static gboolean is_option(const struct vif_config *vif)
-{
-	return vif->origin.file && strcmp(vif->origin.file, OPTION.file) == 0;
-}
-
 static gboolean refuse(const struct vif_config *vif, GError **error, const char *what, const char *remedy)
 {
-	GError *own = NULL;
-
-	config_fail(&own, &vif->origin, "vif: %.60s: %s: %s", vif->raw, what, remedy);
-	if (is_option(vif))
-		own->code = DOM1_STATUS_USAGE;
-	g_propagate_error(error, own);
-	return FALSE;
+	return config_fail(error, &vif->origin, "vif: %.60s: %s: %s", vif->raw, what, remedy);
 }
 
 gboolean net_options_parse(GPtrArray *vifs, char **texts, GPtrArray *warnings, GError **error)
@@ -29,14 +18,10 @@ gboolean net_options_parse(GPtrArray *vifs, char **texts, GPtrArray *warnings, G
 	gboolean has_none = FALSE;
 
 	for (char **text = texts; text && *text; text++) {
-		GError *own = NULL;
-		struct vif_config *vif = xl_vif_parse(*text, &OPTION, warnings, &own);
+		struct vif_config *vif = xl_vif_parse(*text, &OPTION, warnings, error);
 
-		if (!vif) {
-			own->code = DOM1_STATUS_USAGE;
-			g_propagate_error(error, own);
+		if (!vif)
 			return FALSE;
-		}
 		has_none = has_none || vif->kind == VIF_NONE;
 		g_ptr_array_add(vifs, vif);
 		if (has_none && text != texts)
@@ -134,7 +119,7 @@ static void choose_kind(struct vif_config *vif)
 {
 	if (vif->kind != VIF_DEFAULT)
 		return;
-	vif->kind = is_option(vif) ? VIF_USER : VIF_BRIDGE;
+	vif->kind = config_is_option(&vif->origin) ? VIF_USER : VIF_BRIDGE;
 	if (vif->kind == VIF_BRIDGE)
 		vif->bridge = g_strdup("xenbr0");
 }

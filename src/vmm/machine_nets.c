@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The machine's network interfaces: back ends in state InitWait before the first vCPU runs. */
-#include <stdio.h>
-
 #include "backend/nic.h"
 #include "vmm/error.h"
 #include "vmm/machine_state.h"
@@ -9,9 +7,7 @@
 
 static void warn(void *opaque, const char *line)
 {
-	const struct machine *machine = opaque;
-
-	fprintf(stderr, "dom1: %s: %s\n", machine->setup->config->name, line);
+	machine_say(opaque, "%s", line);
 }
 
 bool machine_start_nets(struct machine *machine, GError **error)

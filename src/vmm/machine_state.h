@@ -78,7 +78,7 @@ bool machine_detach_disk(void *opaque, const char *vdev, GError **error);
 bool machine_resize_disk(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
 bool machine_describe_disk(void *opaque, unsigned int index, struct control_disk *description);
 
-/* A line on standard error while the domain runs. */
+/* A line on standard error while the domain runs. Any thread. */
 void machine_say(const struct machine *machine, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Pauses the domain for a reason of the host's, and says so: on standard error, as event PAUSE, in dom1 info. */
 void machine_pause_for(struct machine *machine, const char *why);

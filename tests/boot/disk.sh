@@ -4,8 +4,8 @@
 # variants: pv-old pv-new pvh-old pvh-new locks refused
 # long: pv-old pv-new pvh-new locks
 # limit: 500
-# shellcheck source=tests/boot/lib/test.sh
-source "$(dirname "$0")/lib/test.sh"
+# shellcheck source=tests/boot/lib/refused.sh
+source "$(dirname "$0")/lib/refused.sh"
 
 # add_to_guest KERNEL: the block driver of that kernel, and the tools of ext4 with their libraries.
 add_to_guest() {
@@ -64,32 +64,6 @@ GUEST
   expect_status 0
 }
 
-# run_guest OPTION...: of $type and $kernel, to its end.
-run_guest() {
-  if [[ $type == pv ]]; then
-    boot --kernel "$guests/vmlinuz-$kernel" "$@"
-    return
-  fi
-  next_run
-  status=0
-  dom1 run --type pvh --kernel "$guests/vmlinuz-$kernel" --initrd "$scratch/initrd" --timeout 280 \
-    --append "console=hvc0 quiet dom1.nonce=$nonce" --report "$run/report.json" "$@" </dev/null >"$run/console" \
-    2>"$run/stderr" || status=$?
-}
-
-# refused STATUS REGEX OPTION...
-refused() {
-  local wanted=$1 regex=$2
-  shift 2
-  next_run
-  status=0
-  guest_options "$@"
-  "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" || status=$?
-  expect_status "$wanted"
-  expect_one_line "$run/stderr" "$regex"
-  [[ ! -s $run/console ]] || fail "something was started"
-}
-
 refusals() {
   guest_shell
   cd "$scratch"
@@ -99,18 +73,18 @@ refusals() {
   : >empty
   mkdir folder
   printf 'disk = [ "%s/raw,qcow2,xvda" ]\n' "$scratch" >guest.cfg
-  refused 4 "dom1: missing: cannot use it as disk xvda: No such file or directory: check .*" --disk missing
-  refused 4 "dom1: empty: cannot use it as disk xvda: it has less than one sector: .*" --disk empty
-  refused 4 "dom1: folder: cannot use it as disk xvda: .*" --disk folder,ro
-  refused 4 "dom1: raw2: .* begins like a qcow2 image, .* format=raw .*" --disk raw2
-  refused 4 "dom1: raw: .* in use by another disk of this domain: .*" --disk raw --disk raw
-  refused 4 "dom1: raw: .* in use by another disk of this domain: .*" --disk raw,ro --disk raw
-  refused 2 "dom1: --disk: disk: raw: dom1 has no qcow2 disks yet: .*" --disk raw,format=qcow2
-  refused 2 "dom1: --disk: disk: raw: dom1 has no NBD disks yet: .*" --disk raw,format=nbd
-  refused 4 "dom1: raw2: .* begins like a qcow2 image, .*" --disk raw2,snapshot=on
-  refused 2 "dom1: --disk: disk: raw: another disk has this vdev: .*" --disk raw,vdev=xvdb --disk raw2,vdev=d1
-  refused 2 "dom1: --disk: disk: .*speed.*" --disk raw,speed=high
-  refused 4 "dom1: guest.cfg:1:[0-9]+: disk: .*/raw: dom1 has no qcow2 disks yet: .*" guest.cfg
+  refused 4 "missing: cannot use it as disk xvda: No such file or directory: check .*" --disk missing
+  refused 4 "empty: cannot use it as disk xvda: it has less than one sector: .*" --disk empty
+  refused 4 "folder: cannot use it as disk xvda: .*" --disk folder,ro
+  refused 4 "raw2: .* begins like a qcow2 image, .* format=raw .*" --disk raw2
+  refused 4 "raw: .* in use by another disk of this domain: .*" --disk raw --disk raw
+  refused 4 "raw: .* in use by another disk of this domain: .*" --disk raw,ro --disk raw
+  refused 2 "--disk: disk: raw: dom1 has no qcow2 disks yet: .*" --disk raw,format=qcow2
+  refused 2 "--disk: disk: raw: dom1 has no NBD disks yet: .*" --disk raw,format=nbd
+  refused 4 "raw2: .* begins like a qcow2 image, .*" --disk raw2,snapshot=on
+  refused 2 "--disk: disk: raw: another disk has this vdev: .*" --disk raw,vdev=xvdb --disk raw2,vdev=d1
+  refused 2 "--disk: disk: .*speed.*" --disk raw,speed=high
+  refused 4 "guest.cfg:1:[0-9]+: disk: .*/raw: dom1 has no qcow2 disks yet: .*" guest.cfg
   cd - >/dev/null
 }
 
@@ -174,7 +148,7 @@ cp "$scratch/source" "$scratch/written"
 dd if=/dev/zero of="$scratch/written" bs=512 seek=3 count=1000 conv=notrunc status=none
 written=$(sha256sum <"$scratch/written" | cut -d ' ' -f 1)
 
-run_guest --vcpus 2 --disk "$scratch/source,snapshot=on,vdev=xvde" \
+boot --vcpus 2 --disk "$scratch/source,snapshot=on,vdev=xvde" \
   --disk "$scratch/root" --disk "$scratch/source,ro,vdev=xvdc" --disk "format=raw,vdev=xvdd,target=$scratch/target"
 expect_status 0
 console=$run/console

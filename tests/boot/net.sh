@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A guest and its host talk over a network interface: ping, and 64 MiB by TCP each way with the right sum. Over a tap with
 # offloads and large frames, over passt with DHCP and a forwarded port, and between two guests joined by a socket.
-# variants: tap-pvh-new-1-1500-4 tap-pv-old-1-1500-64 tap-pv-new-2-1500-64 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
+# variants: tap-pvh-new-1-1500-4 tap-pv-old-1-1500-8 tap-pv-new-2-1500-8 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
 # limit: 600
-# long: tap-pv-old-1-1500-64 tap-pv-new-2-1500-64 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
-# shellcheck source=tests/boot/lib/test.sh
-source "$(dirname "$0")/lib/test.sh"
+# long: tap-pv-old-1-1500-8 tap-pv-new-2-1500-8 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
+# shellcheck source=tests/boot/lib/refused.sh
+source "$(dirname "$0")/lib/refused.sh"
 
 # add_to_guest KERNEL: the network driver of that kernel.
 add_to_guest() {
@@ -13,19 +13,6 @@ add_to_guest() {
   mkdir -p "$tree"
   cp "$guests/modules-$1/xen-netfront.ko" "$tree/"
   (cd "$tree" && echo xen-netfront.ko | cpio -o -H newc -R 0:0 --quiet | gzip -1) >>"$scratch/initrd"
-}
-
-# start_guest OPTION...: of $type and $kernel.
-start_guest() {
-  if [[ $type == pv ]]; then
-    start --kernel "$guests/vmlinuz-$kernel" "$@"
-    return
-  fi
-  next_run
-  dom1 run --type pvh --kernel "$guests/vmlinuz-$kernel" --initrd "$scratch/initrd" --timeout 280 \
-    --append "console=hvc0 quiet dom1.nonce=$nonce" --report "$run/report.json" --name "test-$$-$runs" "$@" <&0 \
-    >"$run/console" 2>"$run/stderr" &
-  pid=$!
 }
 
 # wait_interface NAME: on the host.
@@ -68,7 +55,7 @@ GUEST
   mkdir "$scratch/www"
   head -c "${mib}M" /dev/urandom >"$scratch/www/data"
   open_keys
-  start_guest --vcpus "$queues" --memory 512M --net tap,ifname=tap0,mac=00:16:3e:01:02:03 \
+  start --vcpus "$queues" --memory 512M --net tap,ifname=tap0,mac=00:16:3e:01:02:03 \
     --append "console=hvc0 quiet dom1.nonce=$nonce mtu=$mtu mib=$mib" <"$scratch/keys"
   wait_interface tap0
   ip link set tap0 mtu "$mtu"
@@ -137,7 +124,7 @@ GUEST
   open_keys
   mkfifo "$scratch/silence"
   exec {silence}<>"$scratch/silence"
-  start_guest --vcpus 2 --net user,hostfwd=tcp:127.0.0.1:2222-:22 <"$scratch/keys"
+  start --vcpus 2 --net user,hostfwd=tcp:127.0.0.1:2222-:22 <"$scratch/keys"
   busybox httpd -f -p 127.0.0.1:8000 -h "$scratch/www" &
   server=$!
   busybox nc -l -p 8001 >"$scratch/up" <&"$silence" &
@@ -191,11 +178,11 @@ fi
 GUEST
   add_to_guest new
   open_keys
-  start_guest --net "socket:$scratch/wire" --append "console=hvc0 quiet dom1.nonce=$nonce me=1" <"$scratch/keys"
+  start --net "socket:$scratch/wire" --append "console=hvc0 quiet dom1.nonce=$nonce me=1" <"$scratch/keys"
   first=$pid
   local first_run=$run
   wait_for "$run/console" "^listening"
-  start_guest --net "socket:$scratch/wire" --append "console=hvc0 quiet dom1.nonce=$nonce me=2" </dev/null
+  start --net "socket:$scratch/wire" --append "console=hvc0 quiet dom1.nonce=$nonce me=2" </dev/null
   finish
   expect_status 0
   expect "$run/console" "whole frames"
@@ -209,32 +196,19 @@ GUEST
   [[ ! -e $scratch/wire ]] || fail "the socket is left behind"
 }
 
-# refused STATUS REGEX OPTION...
-refused() {
-  local wanted=$1 regex=$2
-  shift 2
-  next_run
-  status=0
-  guest_options "$@"
-  "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" || status=$?
-  expect_status "$wanted"
-  expect_one_line "$run/stderr" "$regex"
-  [[ ! -s $run/console ]] || fail "something was started"
-}
-
 refusals() {
   guest_shell
   mkdir "$scratch/empty"
   printf 'vif = [ "mac=00:16:3e:01:02:03" ]\n' >"$scratch/guest.cfg"
-  refused 4 "dom1: bridge br7: there is none of this name: .*" --net bridge=br7
-  refused 4 "dom1: bridge xenbr0: there is none of this name: .*" "$scratch/guest.cfg"
-  refused 4 "dom1: tap lo: .*" --net tap,ifname=lo
+  refused 4 "bridge br7: there is none of this name: .*" --net bridge=br7
+  refused 4 "bridge xenbr0: there is none of this name: .*" "$scratch/guest.cfg"
+  refused 4 "tap lo: .*" --net tap,ifname=lo
   echo precious >"$scratch/file"
-  refused 4 "dom1: $scratch: cannot connect as network socket: .*" --net "socket:$scratch"
-  refused 4 "dom1: $scratch/file: cannot connect as network socket: .*" --net "socket:$scratch/file"
+  refused 4 "$scratch: cannot connect as network socket: .*" --net "socket:$scratch"
+  refused 4 "$scratch/file: cannot connect as network socket: .*" --net "socket:$scratch/file"
   expect "$scratch/file" precious
-  refused 2 "dom1: --net: vif: tap,rate=1MB/s: dom1 limits no rates yet: .*" --net tap,rate=1MB/s
-  refused 2 "dom1: --net: vif: .*hostfwd.*" --net user,hostfwd=tcp:22
+  refused 2 "--net: vif: tap,rate=1MB/s: dom1 limits no rates yet: .*" --net tap,rate=1MB/s
+  refused 2 "--net: vif: .*hostfwd.*" --net user,hostfwd=tcp:22
 }
 
 case $1 in

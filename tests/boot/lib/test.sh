@@ -44,11 +44,13 @@ next_run() {
   mkdir "$run"
 }
 
-# guest_options [OPTION...]: sets $command to a usual dom1 run of the old kernel; OPTIONs win.
+# guest_options [OPTION...]: sets $command to a usual dom1 run; OPTIONs win. A test may set $type to pvh and $kernel to new.
 guest_options() {
-  command=(dom1 run --kernel "$guests/vmlinuz-old" --initrd "$scratch/initrd" --shim "$guests/xen-shim"
+  local shim=(--shim "$guests/xen-shim" --shim-log "$run/shim.log")
+  [[ ${type-pv} == pv ]] || shim=(--type "$type")
+  command=(dom1 run --kernel "$guests/vmlinuz-${kernel-old}" --initrd "$scratch/initrd" "${shim[@]}"
     --append "console=hvc0 quiet dom1.nonce=$nonce" --name "test-$$-$runs" --memory 512M
-    --report "$run/report.json" --shim-log "$run/shim.log" --timeout 300 "$@")
+    --report "$run/report.json" --timeout 300 "$@")
   printf '%q ' "${command[@]}" >"$run/command"
 }
 

@@ -12,43 +12,12 @@
 
 #include "xen/xenstore/xenstore.h"
 
-#define FRONT "/local/domain/1/device/vif/0/"
-#define BACK  "/local/domain/0/backend/vif/1/0/"
-
 enum { REQ_PROD, REQ_EVENT, RSP_PROD, RSP_EVENT };
 
 static uint32_t *shared_index(uint8_t *ring, unsigned int index)
 {
 	return (uint32_t *)(void *)ring + index;
 }
-
-static bool bind_port(void *opaque, uint32_t number, struct backend_port *port)
-{
-	struct fake *fake = opaque;
-
-	if (number >= FAKE_PORTS || !fake->ports[number].waits)
-		return false;
-	struct fake_port *own = &fake->ports[number];
-	own->waits = false;
-	own->from_guest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	own->to_guest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	fake->n_bound++;
-	*port = (struct backend_port){ (const void *)own, own->from_guest_fd, own->to_guest_fd };
-	return true;
-}
-
-static void unbind_port(void *opaque, struct backend_port *port)
-{
-	struct fake *fake = opaque;
-	struct fake_port *own = (struct fake_port *)(uintptr_t)port->backend;
-
-	close(own->from_guest_fd);
-	close(own->to_guest_fd);
-	*own = (struct fake_port){ .waits = true };
-	fake->n_bound--;
-}
-
-static const struct backend_port_ops PORTS = { bind_port, unbind_port };
 
 static void on_warn(void *opaque, const char *line)
 {
@@ -91,24 +60,12 @@ static void make_link(struct fake *fake, bool stream)
 struct fake *fake_new(bool use_uring, bool stream)
 {
 	struct fake *fake = g_new0(struct fake, 1);
-	struct layout layout;
-	GError *error = NULL;
 
 	the_fake = fake;
-	g_assert_true(layout_init(&layout, 64 << 20, LAYOUT_LOW_RAM_DEFAULT, &error));
-	fake->memory = guest_memory_new(&layout, &error);
-	fake->store = xenstore_new(NULL);
-	fake->grant_frames = g_malloc0(FAKE_FRAMES * FAKE_PAGE);
-	g_assert_true(grant_table_init(&fake->grants, fake->grant_frames, NULL, FAKE_FRAMES, 1));
-	g_assert_true(grant_table_grow(&fake->grants, FAKE_FRAMES));
-	pthread_mutex_init(&fake->lock, NULL);
-	fake->io = io_thread_new(use_uring, &error);
-	g_assert_no_error(error);
-	for (unsigned int i = 1; i < FAKE_PORTS; i++)
-		fake->ports[i].waits = true;
+	fake_guest_init(&fake->guest, use_uring, "vif", 0);
 	make_link(fake, stream);
-	fake->env = (struct net_env){ .store = fake->store, .io = fake->io, .max_queues = 4, .warn = on_warn, .warn_opaque = fake,
-				      .access = { fake->memory, &fake->grants, &fake->lock, &PORTS, fake } };
+	fake->env = (struct net_env){ .store = fake->guest.store, .io = fake->guest.io, .max_queues = 4, .warn = on_warn,
+				      .warn_opaque = fake, .access = fake->guest.access };
 	fake->device = net_device_new(&fake->env, &fake->nic);
 	g_assert_nonnull(fake->device);
 	fake_recycle(fake);
@@ -117,8 +74,7 @@ struct fake *fake_new(bool use_uring, bool stream)
 
 void fake_recycle(struct fake *fake)
 {
-	fake->next_gfn = 256;
-	fake->next_ref = 8;
+	fake_guest_recycle(&fake->guest);
 	fake->next_port = 1;
 	memset(fake->queues, 0, sizeof(fake->queues));
 }
@@ -126,107 +82,12 @@ void fake_recycle(struct fake *fake)
 void fake_free(struct fake *fake)
 {
 	net_device_free(fake->device);
-	g_assert_cmpuint(fake->n_bound, ==, 0);
-	for (uint32_t ref = 0; ref < FAKE_ENTRIES; ref++)
-		g_assert_cmpuint(fake_grant_flags(fake, ref) & (GTF_reading | GTF_writing), ==, 0);
-	io_thread_free(fake->io);
+	fake_guest_fini(&fake->guest);
 	net_link_fini(&fake->nic.link);
 	for (unsigned int i = 0; i < FAKE_QUEUES; i++)
 		if (fake->host_fd[i] > 0)
 			close(fake->host_fd[i]);
-	grant_table_fini(&fake->grants);
-	g_free(fake->grant_frames);
-	xenstore_free(fake->store);
-	guest_memory_free(fake->memory);
 	g_free(fake);
-}
-
-uint8_t *fake_page(struct fake *fake, uint32_t *gfn)
-{
-	*gfn = fake->next_gfn++;
-	return guest_memory_span(fake->memory, (uint64_t)*gfn * FAKE_PAGE, FAKE_PAGE);
-}
-
-uint32_t fake_grant(struct fake *fake, uint32_t gfn, uint16_t flags)
-{
-	uint32_t ref = fake->next_ref++;
-	grant_entry_v1_t *entry = (grant_entry_v1_t *)fake->grant_frames + ref;
-
-	g_assert_cmpuint(ref, <, FAKE_ENTRIES);
-	entry->frame = gfn;
-	entry->domid = 0;
-	__atomic_store_n(&entry->flags, flags, __ATOMIC_SEQ_CST);
-	return ref;
-}
-
-uint8_t *fake_granted_page(struct fake *fake, uint32_t *ref)
-{
-	uint32_t gfn;
-	uint8_t *page = fake_page(fake, &gfn);
-
-	*ref = fake_grant(fake, gfn, GTF_permit_access);
-	return page;
-}
-
-uint16_t fake_grant_flags(const struct fake *fake, uint32_t ref)
-{
-	return __atomic_load_n(&((grant_entry_v1_t *)fake->grant_frames + ref)->flags, __ATOMIC_SEQ_CST);
-}
-
-void fake_write(struct fake *fake, const char *key, const char *format, ...)
-{
-	g_autofree char *path = g_strconcat(FRONT, key, NULL);
-	va_list arguments;
-
-	va_start(arguments, format);
-	g_autofree char *value = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	g_assert_cmpint(xenstore_write(fake->store, path, value, strlen(value)), ==, 0);
-}
-
-void fake_set_state(struct fake *fake, int state)
-{
-	fake_write(fake, "state", "%d", state);
-}
-
-char *fake_back_node(const struct fake *fake, const char *key)
-{
-	g_autofree char *path = g_strconcat(BACK, key, NULL);
-	size_t len_bytes;
-	void *value;
-
-	if (xenstore_read(fake->store, path, &value, &len_bytes) != 0)
-		return NULL;
-	char *copy = g_strdup(value);
-	free(value);
-	return copy;
-}
-
-int fake_back_state(const struct fake *fake)
-{
-	g_autofree char *text = fake_back_node(fake, "state");
-
-	return text ? atoi(text) : 0;
-}
-
-void fake_wait_state(struct fake *fake, int state)
-{
-	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-
-	while (fake_back_state(fake) != state) {
-		if (!g_main_context_iteration(NULL, FALSE))
-			g_usleep(200);
-		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
-	}
-}
-
-void fake_run_for(unsigned int ms)
-{
-	gint64 until_us = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
-
-	while (g_get_monotonic_time() < until_us)
-		if (!g_main_context_iteration(NULL, FALSE))
-			g_usleep(200);
 }
 
 static uint8_t *make_ring(struct fake *fake, uint32_t *ref)
@@ -287,7 +148,7 @@ void fake_disconnect(struct fake *fake)
 	fake_wait_state(fake, XenbusStateClosing);
 	fake_set_state(fake, XenbusStateClosed);
 	fake_wait_state(fake, XenbusStateClosed);
-	g_assert_cmpint(xenstore_remove(fake->store, FRONT "event-channel"), >=, 0);
+	g_assert_cmpint(xenstore_remove(fake->guest.store, "/local/domain/1/device/vif/0/event-channel"), >=, 0);
 	fake_set_state(fake, XenbusStateInitialising);
 	fake_wait_state(fake, XenbusStateInitWait);
 }
@@ -320,8 +181,8 @@ void fake_put_extra(struct fake_queue *queue, uint8_t type, uint8_t flags, uint8
 
 static void kick_port(struct fake *fake, uint32_t port)
 {
-	if (fake->ports[port].from_guest_fd)
-		g_assert_cmpint(eventfd_write(fake->ports[port].from_guest_fd, 1), ==, 0);
+	if (fake->guest.ports[port].from_guest_fd)
+		g_assert_cmpint(eventfd_write(fake->guest.ports[port].from_guest_fd, 1), ==, 0);
 }
 
 void fake_kick(struct fake *fake, struct fake_queue *queue)

@@ -93,7 +93,7 @@ static void test_transfers(gconstpointer engine)
 		for (unsigned int i = 0; i < fake->n_slots; i++)
 			check_read_write(fake);
 		fake_disconnect(fake);
-		fake->next_ref = 8;
+		fake->guest.next_ref = 8;
 	}
 	fake_free(fake);
 }
@@ -244,9 +244,9 @@ static void test_lying_indexes(gconstpointer engine)
 		fake_set_state(fake, XenbusStateConnected);
 		fake_run_for(20);
 		g_assert_cmpint(fake_back_state(fake), ==, XenbusStateClosing);
-		g_assert_cmpuint(fake->n_bound, ==, 0);
+		g_assert_cmpuint(fake->guest.n_bound, ==, 0);
 		fake_disconnect(fake);
-		fake->next_ref = 8;
+		fake->guest.next_ref = 8;
 	}
 	fake_connect(fake, 0);
 	check_read_write(fake);
@@ -273,7 +273,7 @@ static void test_bad_nodes(gconstpointer engine)
 		fake_write(fake, bad[i][0], "%s", bad[i][1]);
 		fake_set_state(fake, XenbusStateInitialised);
 		fake_wait_state(fake, XenbusStateClosing);
-		g_assert_cmpuint(fake->n_bound, ==, 0);
+		g_assert_cmpuint(fake->guest.n_bound, ==, 0);
 		fake_set_state(fake, XenbusStateClosed);
 		fake_wait_state(fake, XenbusStateClosed);
 		fake_set_state(fake, XenbusStateInitialising);
@@ -281,7 +281,7 @@ static void test_bad_nodes(gconstpointer engine)
 	}
 	/* A ring whose page is granted read-only. */
 	fake_make_ring(fake, 0);
-	((grant_entry_v1_t *)fake->grant_frames)[fake->ring_ref[0]].flags = GTF_permit_access | GTF_readonly;
+	((grant_entry_v1_t *)fake->guest.grant_frames)[fake->ring_ref[0]].flags = GTF_permit_access | GTF_readonly;
 	fake_write(fake, "protocol", "x86_64-abi");
 	fake_publish_ring(fake, "");
 	fake_set_state(fake, XenbusStateInitialised);
@@ -302,7 +302,7 @@ static void test_queues(gconstpointer engine)
 	}
 	fake_set_state(fake, XenbusStateInitialised);
 	fake_wait_state(fake, XenbusStateConnected);
-	g_assert_cmpuint(fake->n_bound, ==, 4);
+	g_assert_cmpuint(fake->guest.n_bound, ==, 4);
 	/* The last one is the harness's own. */
 	check_read_write(fake);
 	fake_free(fake);
@@ -323,12 +323,12 @@ static void test_state_storm(gconstpointer engine)
 			g_main_context_iteration(NULL, FALSE);
 		if (g_rand_int_range(random, 0, 64) == 0)
 			fake_run_for(5);
-		g_assert_cmpuint(fake->n_bound, <=, 1);
+		g_assert_cmpuint(fake->guest.n_bound, <=, 1);
 	}
 	/* The whole folder is gone, as a guest may do. */
-	g_assert_cmpint(xenstore_remove(fake->store, "/local/domain/1/device/vbd/51712"), ==, 0);
+	g_assert_cmpint(xenstore_remove(fake->guest.store, "/local/domain/1/device/vbd/51712"), ==, 0);
 	fake_wait_state(fake, XenbusStateClosed);
-	g_assert_cmpuint(fake->n_bound, ==, 0);
+	g_assert_cmpuint(fake->guest.n_bound, ==, 0);
 	fake_set_state(fake, XenbusStateInitialising);
 	fake_wait_state(fake, XenbusStateInitWait);
 	fake_connect(fake, 0);
@@ -354,7 +354,7 @@ static void test_reconnects(gconstpointer engine)
 			fake_set_state(fake, XenbusStateInitialising);
 			fake_wait_state(fake, XenbusStateInitWait);
 		}
-		fake->next_ref = 8;
+		fake->guest.next_ref = 8;
 	}
 	/* Ten a second at most. */
 	g_assert_cmpint(g_get_monotonic_time() - began_us, >=, 11 * 100 * G_TIME_SPAN_MILLISECOND);
@@ -368,9 +368,9 @@ static gpointer scribble(gpointer opaque)
 	struct fake *fake = opaque;
 	GRand *random = g_rand_new_with_seed(5);
 
-	while (__atomic_load_n(&fake->next_gfn, __ATOMIC_SEQ_CST) != 0) {
+	while (__atomic_load_n(&fake->guest.next_gfn, __ATOMIC_SEQ_CST) != 0) {
 		uint8_t *ring = fake->ring[0] + 64 + g_rand_int_range(random, 0, FAKE_PAGE - 64);
-		grant_entry_v1_t *entry = (grant_entry_v1_t *)fake->grant_frames + g_rand_int_range(random, 8, 64);
+		grant_entry_v1_t *entry = (grant_entry_v1_t *)fake->guest.grant_frames + g_rand_int_range(random, 8, 64);
 
 		__atomic_store_n(ring, (uint8_t)g_rand_int(random), __ATOMIC_RELAXED);
 		__atomic_store_n(&entry->frame, g_rand_int(random) & 0x7fff, __ATOMIC_RELAXED);
@@ -405,7 +405,7 @@ static void test_scribbler(gconstpointer engine)
 		for (unsigned int i = 0; i < fake->n_slots; i++)
 			(void)fake_take(fake, NULL, NULL);
 	}
-	__atomic_store_n(&fake->next_gfn, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&fake->guest.next_gfn, 0, __ATOMIC_SEQ_CST);
 	g_thread_join(thread);
 	g_assert_cmpint(fake_back_state(fake), ==, XenbusStateConnected);
 	/* With a ring full of them in flight. */
@@ -427,10 +427,10 @@ static void test_truncated(gconstpointer engine)
 	g_assert_cmpint(truncate(fake->path, 9 * 512), ==, 0);
 	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_ERROR);
 	(void)page;
-	pthread_mutex_lock(&fake->lock);
+	pthread_mutex_lock(&fake->guest.lock);
 	g_assert_nonnull(fake->ended);
 	g_assert_nonnull(strstr(fake->ended, "xvda"));
-	pthread_mutex_unlock(&fake->lock);
+	pthread_mutex_unlock(&fake->guest.lock);
 	fake_free(fake);
 }
 
@@ -523,7 +523,7 @@ static void test_leave(gconstpointer engine)
 			g_assert_cmpint(g_get_monotonic_time(), <, until_us);
 		}
 		g_assert_cmpint(fake_back_state(fake), ==, 0);
-		g_assert_cmpuint(fake->n_bound, ==, 0);
+		g_assert_cmpuint(fake->guest.n_bound, ==, 0);
 		fake_free(fake);
 	}
 }
@@ -546,7 +546,7 @@ static void test_resize(gconstpointer engine)
 	g_assert_true(block_file_resize(&fake->file, 2 * FAKE_DISK_SECTORS * 512, &error));
 	g_assert_true(block_device_resize(fake->device, fake->file.n_sectors));
 	g_assert_false(block_device_resize(fake->device, fake->file.n_sectors));
-	g_assert_cmpint(xenstore_write(fake->store, "/local/domain/0/backend/vbd/1/51712/state", "", 0), ==, 0);
+	g_assert_cmpint(xenstore_write(fake->guest.store, "/local/domain/0/backend/vbd/1/51712/state", "", 0), ==, 0);
 	fake_wait_state(fake, XenbusStateConnected);
 	g_autofree char *sectors = fake_back_node(fake, "sectors");
 	g_assert_cmpstr(sectors, ==, "8192");

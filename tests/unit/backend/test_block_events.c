@@ -32,7 +32,7 @@ static void push(struct guest *guest, uint32_t before)
 	uint32_t event = __atomic_load_n(&guest->shared[REQ_EVENT], __ATOMIC_SEQ_CST);
 	if (fake->produced - event < fake->produced - before) {
 		guest->sent++;
-		g_assert_cmpint(eventfd_write(fake->ports[fake->port].from_guest_fd, 1), ==, 0);
+		g_assert_cmpint(eventfd_write(fake->guest.ports[fake->port].from_guest_fd, 1), ==, 0);
 	}
 }
 
@@ -59,7 +59,7 @@ static void put_some(struct guest *guest, unsigned int n)
 static void wait_for_answer(struct guest *guest)
 {
 	struct fake *fake = guest->fake;
-	struct pollfd event = { .fd = fake->ports[fake->port].to_guest_fd, .events = POLLIN };
+	struct pollfd event = { .fd = fake->guest.ports[fake->port].to_guest_fd, .events = POLLIN };
 	eventfd_t count;
 
 	__atomic_store_n(&guest->shared[RSP_EVENT], fake->consumed + 1, __ATOMIC_SEQ_CST);

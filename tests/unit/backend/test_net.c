@@ -479,7 +479,7 @@ static void expect_closing(struct fake *fake)
 	g_autofree char *why = fake_back_node(fake, "error");
 	g_assert_nonnull(why);
 	fake_disconnect(fake);
-	g_assert_cmpuint(fake->n_bound, ==, 0);
+	g_assert_cmpuint(fake->guest.n_bound, ==, 0);
 	fake_recycle(fake);
 }
 
@@ -599,11 +599,11 @@ static void test_state_storm(gconstpointer engine)
 			g_main_context_iteration(NULL, FALSE);
 		if (g_rand_int_range(random, 0, 64) == 0)
 			fake_run_for(5);
-		g_assert_cmpuint(fake->n_bound, <=, 2);
+		g_assert_cmpuint(fake->guest.n_bound, <=, 2);
 	}
-	g_assert_cmpint(xenstore_remove(fake->store, "/local/domain/1/device/vif/0"), ==, 0);
+	g_assert_cmpint(xenstore_remove(fake->guest.store, "/local/domain/1/device/vif/0"), ==, 0);
 	fake_wait_state(fake, XenbusStateClosed);
-	g_assert_cmpuint(fake->n_bound, ==, 0);
+	g_assert_cmpuint(fake->guest.n_bound, ==, 0);
 	fake_set_state(fake, XenbusStateInitialising);
 	fake_wait_state(fake, XenbusStateInitWait);
 	fake_recycle(fake);
@@ -645,7 +645,7 @@ static gpointer scribble(gpointer opaque)
 
 	while (__atomic_load_n(&fake->next_port, __ATOMIC_SEQ_CST) != 0) {
 		uint8_t *ring = (g_rand_boolean(random) ? fake->queues[0].tx : fake->queues[0].rx) + 64 + g_rand_int_range(random, 0, FAKE_PAGE - 64);
-		grant_entry_v1_t *entry = (grant_entry_v1_t *)fake->grant_frames + g_rand_int_range(random, 12, 64);
+		grant_entry_v1_t *entry = (grant_entry_v1_t *)fake->guest.grant_frames + g_rand_int_range(random, 12, 64);
 
 		__atomic_store_n(ring, (uint8_t)g_rand_int(random), __ATOMIC_RELAXED);
 		__atomic_store_n(&entry->frame, g_rand_int(random) & 0x7fff, __ATOMIC_RELAXED);

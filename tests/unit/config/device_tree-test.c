@@ -522,7 +522,7 @@ static void test_dump_memory(void)
 
 	config->memory_bytes = (struct config_number){ 1025, { "--memory", 0, 0 } };
 	g_assert_null(device_tree_dump(config, &error));
-	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_USAGE);
 	g_assert_cmpstr(error->message, ==,
 			"--memory: memory: it is not whole KiB, which a device tree counts in: round it up");
 	guest_config_free(config);
