@@ -86,13 +86,25 @@ static bool load_images(struct run *run, GError **error)
 	       kernel_load(config->kernel_path, TRUE, &run->kernel, error);
 }
 
+static struct boot_image image_of(const char *path, const struct mapped_file *file)
+{
+	return (struct boot_image){ path, file->bytes, file->len_bytes, file->bytes != NULL, file->fd };
+}
+
+static struct boot_image kernel_image_of(const struct run *run)
+{
+	const struct kernel_bytes *kernel = &run->kernel;
+
+	return (struct boot_image){ run->config.kernel_path, kernel->bytes, kernel->len_bytes, kernel->fd >= 0, kernel->fd };
+}
+
 /* What the two types of guest have in common. */
 static struct boot_inputs common_inputs(const struct run *run)
 {
 	const struct layout *layout = &run->setup.layout;
 
 	return (struct boot_inputs){
-		.initrd = { run->config.initrd_path, run->initrd.bytes, run->initrd.len_bytes },
+		.initrd = image_of(run->config.initrd_path, &run->initrd),
 		.memory_map = layout->map,
 		.n_memory_map = layout->n_map,
 		.low_ram_top_gpa = layout->low_ram_top_gpa,
@@ -110,9 +122,8 @@ static bool plan_pv(struct run *run, GError **error)
 						 config->entry == BOOT_ENTRY_MULTIBOOT ? " no-real-mode" : "",
 						 config->shim_append ? " " : "", config->shim_append ? config->shim_append : "");
 	inputs.entry = config->entry;
-	inputs.shim = (struct boot_image){ config->shim_path, run->shim.bytes, run->shim.len_bytes };
-	inputs.kernel = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes,
-					     run->kernel.fd >= 0, run->kernel.fd };
+	inputs.shim = image_of(config->shim_path, &run->shim);
+	inputs.kernel = kernel_image_of(run);
 	inputs.shim_command_line = run->shim_command_line;
 	inputs.guest_command_line = run->guest_command_line;
 	if (!pv_check_shim(&inputs.shim, error) || !pv_check_kernel(&inputs, run->setup.layout.ram_bytes, error))
@@ -124,11 +135,10 @@ static bool plan_pv(struct run *run, GError **error)
 /* The kernel takes the shim's place: it is what starts, and the initrd is its only module. */
 static bool plan_pvh(struct run *run, GError **error)
 {
-	const struct vm_config *config = &run->config;
 	struct boot_inputs inputs = common_inputs(run);
 
 	inputs.alone = true;
-	inputs.shim = (struct boot_image){ config->kernel_path, run->kernel.bytes, run->kernel.len_bytes };
+	inputs.shim = kernel_image_of(run);
 	inputs.entry = boot_entry_of(&inputs.shim);
 	inputs.shim_command_line = run->guest_command_line;
 	run->plan = boot_plan_new(&inputs, error);

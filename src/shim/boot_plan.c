@@ -62,8 +62,9 @@ struct builder {
 
 enum fit { FITS, NO_ROOM, FAILED /* error is set */ };
 
-static void add_segment(struct builder *builder, const char *what, uint64_t gpa, const uint8_t *bytes, size_t len_bytes,
-			uint64_t mem_bytes)
+/* The segment is for the caller to complete, until the next one is added. */
+static struct boot_segment *add_segment(struct builder *builder, const char *what, uint64_t gpa, const uint8_t *bytes,
+					size_t len_bytes, uint64_t mem_bytes)
 {
 	struct boot_segment segment = {
 		.gpa = gpa,
@@ -74,6 +75,14 @@ static void add_segment(struct builder *builder, const char *what, uint64_t gpa,
 	};
 
 	g_array_append_val(builder->segments, segment);
+	return &g_array_index(builder->segments, struct boot_segment, builder->segments->len - 1);
+}
+
+static void set_file(struct boot_segment *segment, const struct boot_image *image, uint64_t offset_bytes)
+{
+	segment->has_file = image->has_file;
+	segment->file_fd = image->file_fd;
+	segment->file_offset_bytes = offset_bytes;
 }
 
 /* The first segment or reserved range that [gpa, end) meets. False: it meets none. */
@@ -198,8 +207,9 @@ static enum fit place_shim(struct builder *builder, const struct elf_image *elf,
 		}
 		if (ram_end(builder, segment.gpa) < end)
 			fit = NO_ROOM;
-		add_segment(builder, "shim", segment.gpa, elf->bytes + segment.offset, (size_t)segment.file_bytes,
-			    segment.mem_bytes);
+		set_file(add_segment(builder, "shim", segment.gpa, elf->bytes + segment.offset, (size_t)segment.file_bytes,
+				     segment.mem_bytes),
+			 &builder->inputs->shim, segment.offset);
 		builder->shim_end = MAX(builder->shim_end, end);
 		builder->n_shim_segments = builder->segments->len;
 	}
@@ -231,10 +241,9 @@ static enum fit place_module(struct builder *builder, const struct boot_image *i
 	if (image->len_bytes > UINT32_MAX ||
 	    !find_highest_gap(builder, builder->shim_end, UINT32_MAX, image->len_bytes, &gpa))
 		return NO_ROOM;
-	add_segment(builder, what, gpa, image->bytes, image->len_bytes, image->len_bytes);
-	segment = &g_array_index(builder->segments, struct boot_segment, builder->segments->len - 1);
-	segment->has_file = image->has_file;
-	segment->file_fd = image->file_fd;
+	segment = add_segment(builder, what, gpa, image->bytes, image->len_bytes, image->len_bytes);
+	set_file(segment, image, 0);
+	segment->may_come_late = true;
 	*module = (struct boot_module){
 		.gpa = (uint32_t)gpa,
 		.len_bytes = (uint32_t)image->len_bytes,

@@ -39,7 +39,7 @@ struct boot_image {
 	const char *name; /* for messages: the path as the person gave it */
 	const uint8_t *bytes;
 	size_t len_bytes; /* 0 and NULL: not given (initrd) */
-	bool has_file;    /* file_fd begins with these bytes: they may be read from there while the guest runs */
+	bool has_file;    /* file_fd begins with these bytes: they may be read from there, later or by another process */
 	int file_fd;
 };
 
@@ -70,9 +70,11 @@ struct boot_segment {
 	uint64_t gpa;
 	const uint8_t *bytes; /* in an input image, or owned by the plan */
 	size_t len_bytes;
-	bool has_file; /* bytes can be read from the start of file_fd; the plan does not own it */
-	int file_fd;
 	uint64_t mem_bytes;
+	bool has_file; /* the same bytes can be read from file_fd, which the plan does not own */
+	int file_fd;
+	uint64_t file_offset_bytes;
+	bool may_come_late; /* nobody looks at it as soon as the guest starts */
 	const char *what; /* "shim", "kernel", "initrd", "multiboot information", ... for --dry-run and messages */
 };
 

@@ -4,7 +4,7 @@
  * enemy: the folder belongs to the person, is closed to others, and who can write there can as well replace dom1.
  * That is why it may be fast, and it has to be: it is on the way of each start. Of what is large, evenly spread pages are
  * looked at, first and last among them; all of 60 MiB took longer than everything else before the guest's first
- * instruction. For the same reason what is mapped is read no further.
+ * instruction.
  *
  * A writer holds a lock on its temporary file. Whoever tidies up and gets that lock knows that the writer is dead.
  * Should a tidying process come between the making of the file and its lock, the writer's rename fails, which is
@@ -21,6 +21,8 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "vmm/read_whole.h"
 
 #define ENTRY_SUFFIX     ".elf"
 #define TEMPORARY_PREFIX "new-"
@@ -94,15 +96,36 @@ size_t kernel_cache_ranges(size_t packed_len, struct kernel_cache_range ranges[K
 	return KERNEL_CACHE_MAX_RANGES;
 }
 
+static struct checksum checksum_begin(size_t len_bytes)
+{
+	return (struct checksum){{len_bytes, 1, 2, 3}};
+}
+
 static struct checksum checksum_of(const uint8_t *bytes, size_t len_bytes)
 {
 	struct kernel_cache_range ranges[KERNEL_CACHE_MAX_RANGES];
-	struct checksum sum = {{len_bytes, 1, 2, 3}};
+	struct checksum sum = checksum_begin(len_bytes);
 	size_t n = kernel_cache_ranges(len_bytes, ranges);
 
 	for (size_t i = 0; i < n; i++)
 		checksum_add(&sum, bytes + ranges[i].offset, ranges[i].len_bytes);
 	return sum;
+}
+
+/* The same of the first len_bytes of a file. FALSE: it cannot be read. */
+static gboolean checksum_of_file(int fd, size_t len_bytes, struct checksum *sum)
+{
+	struct kernel_cache_range ranges[KERNEL_CACHE_MAX_RANGES];
+	size_t n = kernel_cache_ranges(len_bytes, ranges);
+	g_autofree uint8_t *bytes = g_malloc(n == 1 ? ranges[0].len_bytes : CHECKED_PAGE_BYTES);
+
+	*sum = checksum_begin(len_bytes);
+	for (size_t i = 0; i < n; i++) {
+		if (!read_whole(fd, bytes, ranges[i].len_bytes, ranges[i].offset))
+			return FALSE;
+		checksum_add(sum, bytes, ranges[i].len_bytes);
+	}
+	return TRUE;
 }
 
 /* Not g_get_user_cache_dir(): that remembers the first answer, which a test cannot change. */
@@ -167,16 +190,6 @@ char *kernel_cache_key(const struct stat *st, const uint8_t *packed, size_t pack
 	return g_strconcat(digest, ENTRY_SUFFIX, NULL);
 }
 
-static gboolean read_all_at(int fd, void *to, size_t len_bytes, off_t offset)
-{
-	ssize_t n;
-
-	do
-		n = pread(fd, to, len_bytes, offset);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)len_bytes;
-}
-
 static gboolean write_all(int fd, const void *from, size_t len_bytes)
 {
 	const uint8_t *bytes = from;
@@ -205,21 +218,15 @@ static const uint8_t *map_checked(int fd, size_t *len_bytes)
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= (off_t)sizeof(trailer))
 		return NULL;
 	*len_bytes = (size_t)st.st_size - sizeof(trailer);
-	if (!read_all_at(fd, &trailer, sizeof(trailer), (off_t)*len_bytes) || trailer.len_bytes != *len_bytes ||
+	if (!read_whole(fd, &trailer, sizeof(trailer), *len_bytes) || trailer.len_bytes != *len_bytes ||
 	    memcmp(trailer.magic, trailer_magic, sizeof(trailer_magic)) != 0)
+		return NULL;
+	/* Read and not mapped: with each page of a mapping come its neighbours. */
+	if (!checksum_of_file(fd, *len_bytes, &checksum) || memcmp(&checksum, &trailer.checksum, sizeof(checksum)) != 0)
 		return NULL;
 	/* Entries are never changed in place, and removing one leaves the mapping alone. */
 	bytes = mmap(NULL, *len_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (bytes == MAP_FAILED)
-		return NULL;
-	checksum = checksum_of(bytes, *len_bytes);
-	if (memcmp(&checksum, &trailer.checksum, sizeof(checksum)) != 0) {
-		munmap(bytes, *len_bytes);
-		return NULL;
-	}
-	/* With each page that was looked at came its neighbours. */
-	(void)madvise(bytes, *len_bytes, MADV_DONTNEED);
-	return bytes;
+	return bytes != MAP_FAILED ? bytes : NULL;
 }
 
 const uint8_t *kernel_cache_map(struct kernel_cache *cache, const char *key, size_t *len_bytes, int *entry_fd)

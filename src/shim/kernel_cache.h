@@ -47,7 +47,7 @@ char *kernel_cache_key(const struct stat *st, const uint8_t *packed, size_t pack
 /*
  * A private read-only mapping of the entry, or NULL. A damaged entry is removed. *fd: the entry, which begins with these
  * bytes, to be closed by the caller.
- * System calls: openat, fstat, pread64, mmap, madvise, munmap, utimensat, unlinkat.
+ * System calls: openat, fstat, pread64, mmap, utimensat, unlinkat.
  */
 const uint8_t *kernel_cache_map(struct kernel_cache *cache, const char *key, size_t *len_bytes, int *fd);
 

@@ -21,8 +21,8 @@
 #define BUILDER_TABLES      (MIB / 2) /* start info, rings, page tables, stack */
 #define SHIM_BYTES          (16 * MIB)
 #define NAMED_STEP          (4 * MIB)
-/* Printed when a shim starts a domain; a Xen without PV_SHIM does not have it. */
-#define SHIM_TELLTALE       "shim used pages"
+/* Printed when a shim starts a domain; a Xen without PV_SHIM does not have it. The longer, the sooner it is found. */
+#define SHIM_TELLTALE       "shim used pages %#lx reserving %#lx free pages"
 #define REMEDY_SHIM         "give the xen-shim of the package xen-utils (/usr/lib/xen-VERSION/boot/xen-shim)"
 
 static const char *what_instead_of_shim(const struct boot_image *shim)

@@ -22,6 +22,7 @@
 #include "shim/kernel_image.h"
 #include "shim/unpack_helper.h"
 #include "vmm/error.h"
+#include "vmm/read_whole.h"
 
 /* Linux' largest are about 100 MiB with their BSS; xz with -9 wants 65 MiB, zstd with --ultra -22 128 MiB. */
 static const struct unpack_limits helper_limits = {
@@ -64,25 +65,13 @@ static gboolean check_stat(const char *path, const struct stat *st, GError **err
 	return TRUE;
 }
 
-/* Reads [offset, offset + len_bytes) into its place. FALSE with errno, 0 for a file that became shorter. */
+/* Reads [offset, offset + len_bytes) into its place. FALSE: as read_whole(). */
 static gboolean read_range(const struct file *file, size_t offset, size_t len_bytes)
 {
-	while (len_bytes != 0) {
-		ssize_t n = pread(file->fd, file->bytes + offset, len_bytes, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = 0;
-		if (n <= 0)
-			return FALSE;
-		offset += (size_t)n;
-		len_bytes -= (size_t)n;
-	}
-	return TRUE;
+	return read_whole(file->fd, file->bytes + offset, len_bytes, offset);
 }
 
-/* The file is open, and there is room for its bytes. System calls: openat, fstat, mmap, close. */
+/* The file is open, and there is room for its bytes. System calls: openat, fstat, mmap, madvise, close. */
 static gboolean file_open(const char *path, struct file *file, GError **error)
 {
 	void *bytes;
@@ -103,15 +92,17 @@ static gboolean file_open(const char *path, struct file *file, GError **error)
 	if (bytes == MAP_FAILED)
 		return file_failed(path, "no memory to read it", "free memory, or give a smaller kernel", error);
 	file->bytes = bytes;
+	/* A page here and there is read first: not a huge one for each. */
+	(void)madvise(bytes, file->len_bytes, MADV_NOHUGEPAGE);
 	return TRUE;
 }
 
-/* System calls: pread64, mprotect. */
+/* System calls: pread64, madvise, mprotect. */
 static gboolean file_read(const char *path, struct file *file, GError **error)
 {
+	(void)madvise(file->bytes, file->len_bytes, MADV_HUGEPAGE);
 	if (!read_range(file, 0, file->len_bytes))
-		return file_failed(path, errno != 0 ? g_strerror(errno) : "it became shorter while it was read",
-				   "try again", error);
+		return file_failed(path, read_whole_reason(), "try again", error);
 	mprotect(file->bytes, file->len_bytes, PROT_READ);
 	return TRUE;
 }

@@ -17,9 +17,10 @@ struct guest_memory {
 
 	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
 	_Atomic bool is_deferred;
+	bool is_wanted; /* somebody has waited for it */
 	_Atomic bool has_holes; /* pages of RAM were given back to the host */
-	pthread_mutex_t deferred_lock; /* of is_deferred's end */
-	pthread_cond_t supplied;
+	pthread_mutex_t deferred_lock; /* of is_deferred's end, and is_wanted */
+	pthread_cond_t deferred_changed;
 };
 
 void guest_memory_advise(void *hva, size_t len_bytes)
@@ -41,6 +42,9 @@ static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t en
 	    MAP_FAILED)
 		return false;
 	guest_memory_advise(hva, len_bytes);
+	/* As its neighbours are, or each page that was taken and given back would be a mapping of its own. */
+	if (atomic_load(&memory->has_holes))
+		(void)madvise(hva, len_bytes, MADV_NOHUGEPAGE);
 	return true;
 }
 
@@ -50,7 +54,7 @@ struct guest_memory *guest_memory_new(const struct layout *layout, GError **erro
 
 	memory->layout = *layout;
 	pthread_mutex_init(&memory->deferred_lock, NULL);
-	pthread_cond_init(&memory->supplied, NULL);
+	pthread_cond_init(&memory->deferred_changed, NULL);
 	memory->reservation_bytes = layout->overlay_end_gpa + 2 * GUEST_MEMORY_HUGE_BYTES;
 	void *reservation = mmap(NULL, memory->reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reservation == MAP_FAILED)
@@ -77,7 +81,7 @@ void guest_memory_free(struct guest_memory *memory)
 		return;
 	if (memory->reservation)
 		munmap(memory->reservation, memory->reservation_bytes);
-	pthread_cond_destroy(&memory->supplied);
+	pthread_cond_destroy(&memory->deferred_changed);
 	pthread_mutex_destroy(&memory->deferred_lock);
 	g_free(memory);
 }
@@ -123,9 +127,19 @@ void guest_memory_await(const struct guest_memory *memory)
 	struct guest_memory *waited = (struct guest_memory *)(uintptr_t)memory;
 
 	pthread_mutex_lock(&waited->deferred_lock);
+	waited->is_wanted = true;
+	pthread_cond_broadcast(&waited->deferred_changed);
 	while (atomic_load(&waited->is_deferred))
-		pthread_cond_wait(&waited->supplied, &waited->deferred_lock);
+		pthread_cond_wait(&waited->deferred_changed, &waited->deferred_lock);
 	pthread_mutex_unlock(&waited->deferred_lock);
+}
+
+void guest_memory_await_demand(struct guest_memory *memory)
+{
+	pthread_mutex_lock(&memory->deferred_lock);
+	while (!memory->is_wanted)
+		pthread_cond_wait(&memory->deferred_changed, &memory->deferred_lock);
+	pthread_mutex_unlock(&memory->deferred_lock);
 }
 
 static void await_range(const struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
@@ -159,7 +173,7 @@ bool guest_memory_supply(struct guest_memory *memory, void *pages)
 		(void)mprotect(hva, len_bytes, PROT_READ | PROT_WRITE);
 	pthread_mutex_lock(&memory->deferred_lock);
 	atomic_store(&memory->is_deferred, false);
-	pthread_cond_broadcast(&memory->supplied);
+	pthread_cond_broadcast(&memory->deferred_changed);
 	pthread_mutex_unlock(&memory->deferred_lock);
 	return supplied;
 }

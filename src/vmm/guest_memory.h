@@ -55,13 +55,14 @@ bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const v
  * memory of the caller's mapping that is moved and has its length and alignment. Meanwhile whoever asks for a span of it,
  * or for another page in it, waits; a vCPU that touches it gets EFAULT from KVM_RUN, waits in await(), and does it again.
  * One range, once; FALSE from defer(): that cannot be had. supply() may be called without pages, when there are none to
- * come: then it is zeros.
+ * come: then it is zeros. await_demand(): until somebody waits, for who has no reason to supply before that.
  */
 #define GUEST_MEMORY_HUGE_BYTES (UINT64_C(2) << 20)
 bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes);
 bool guest_memory_supply(struct guest_memory *memory, void *pages);
 bool guest_memory_is_deferred(const struct guest_memory *memory);
 void guest_memory_await(const struct guest_memory *memory);
+void guest_memory_await_demand(struct guest_memory *memory);
 
 /*
  * Shows page offset_bytes of memfd at gfn, in RAM or in the overlay window; what was there is gone. 0 or a positive

@@ -24,6 +24,7 @@
 #include "vmm/kvm.h"
 #include "vmm/memory_loader.h"
 #include "vmm/memory_sample.h"
+#include "vmm/read_whole.h"
 #include "vmm/run_folder.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
@@ -111,25 +112,41 @@ static gboolean on_phase(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+/* Memory is fresh: what a segment wants zeroed is zero. */
+static bool load_segment(const struct guest_memory *memory, const struct boot_segment *segment, GError **error)
+{
+	void *to = segment->len_bytes ? guest_memory_span(memory, segment->gpa, segment->len_bytes) : NULL;
+
+	g_assert(to || segment->len_bytes == 0);
+	if (segment->len_bytes == 0)
+		return true;
+	/* Page faults of a mapping would take as long as the copy. */
+	if (segment->has_file && !read_whole(segment->file_fd, to, segment->len_bytes, segment->file_offset_bytes)) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot load the %s: %s", segment->what, read_whole_reason());
+		return false;
+	}
+	if (!segment->has_file)
+		memcpy(to, segment->bytes, segment->len_bytes);
+	return true;
+}
+
 static bool load_memory(struct machine *machine, GError **error)
 {
 	const struct boot_plan *plan = machine->setup->plan;
 	struct guest_memory *memory = guest_memory_new(&machine->setup->layout, error);
+	GError *loader_error = NULL;
 
 	machine->vm.memory = memory;
 	if (!memory)
 		return false;
-	for (size_t i = 0; i < plan->n_segments; i++) {
-		const struct boot_segment *segment = &plan->segments[i];
-
-		/* Memory is fresh: what a segment wants zeroed is zero. */
-		if (segment->has_file) {
-			machine->loader = memory_loader_new(&machine->vm, segment->gpa, segment->file_fd, segment->len_bytes, error);
-			if (!machine->loader)
-				return false;
-		} else if (segment->len_bytes > 0)
-			g_assert(guest_memory_write(memory, segment->gpa, segment->bytes, segment->len_bytes));
+	machine->loader = memory_loader_new(&machine->vm, plan, &loader_error);
+	if (loader_error) {
+		g_propagate_error(error, loader_error);
+		return false;
 	}
+	for (size_t i = 0; i < plan->n_segments; i++)
+		if (!plan->segments[i].may_come_late && !load_segment(memory, &plan->segments[i], error))
+			return false;
 	uint8_t *tables = guest_memory_span(memory, LAYOUT_ACPI_GPA, LAYOUT_ACPI_MAX_BYTES);
 	g_assert(tables && acpi_build(tables, LAYOUT_ACPI_MAX_BYTES, LAYOUT_ACPI_GPA, machine->vm.n_vcpus) > 0);
 	return true;
@@ -335,15 +352,6 @@ static int compare_fds(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* The file that is read while the guest runs, or -1. */
-static int plan_file(const struct boot_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_segments; i++)
-		if (plan->segments[i].has_file)
-			return plan->segments[i].file_fd;
-	return -1;
-}
-
 /*
  * Of what the launcher had open, the machine keeps what it was given, and the standard descriptors for what a library
  * may have to say. Above all not the launcher's end of its socket: the launcher's death would go unnoticed.
@@ -353,13 +361,16 @@ static void close_other_files(const struct machine_setup *setup)
 	const int fixed[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
-		setup->folder_parent_fd, setup->folder_lock_fd, plan_file(setup->plan), INT_MAX,
+		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
-	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + 2 * setup->n_disks + setup->n_nics * NET_LINK_FDS_MAX);
+	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + 2 * setup->n_disks +
+						  setup->n_nics * NET_LINK_FDS_MAX);
 	size_t n_kept = G_N_ELEMENTS(fixed);
 	int last = STDERR_FILENO;
 
 	memcpy(kept, fixed, sizeof(fixed));
+	for (size_t i = 0; i < setup->plan->n_segments; i++)
+		kept[n_kept++] = setup->plan->segments[i].has_file ? setup->plan->segments[i].file_fd : -1;
 	for (size_t i = 0; i < setup->n_disks; i++) {
 		kept[n_kept++] = setup->disks[i].fd;
 		kept[n_kept++] = setup->disks[i].overlay_fd;

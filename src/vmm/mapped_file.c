@@ -31,9 +31,10 @@ gboolean mapped_file_open(struct mapped_file *file, const char *path, const char
 		} else {
 			file->bytes = bytes;
 			file->len_bytes = (size_t)status.st_size;
+			file->fd = fd;
 		}
 	}
-	if (fd >= 0)
+	if (reason && fd >= 0)
 		close(fd);
 	if (reason)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE, "%s: cannot use it as the %s: %s: %s", path, what, reason,
@@ -43,7 +44,9 @@ gboolean mapped_file_open(struct mapped_file *file, const char *path, const char
 
 void mapped_file_close(struct mapped_file *file)
 {
-	if (file->bytes)
+	if (file->bytes) {
 		munmap((void *)(uintptr_t)file->bytes, file->len_bytes);
+		close(file->fd);
+	}
 	*file = (struct mapped_file){ 0 };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A file that a person named, mapped read-only. */
+/* A file that a person named, open and mapped read-only. */
 #pragma once
 
 #include <stdint.h>
@@ -9,6 +9,7 @@
 struct mapped_file {
 	const uint8_t *bytes;
 	size_t len_bytes;
+	int fd; /* where there are bytes */
 };
 
 /* DOM1_STATUS_FILE: missing, unreadable, a folder or device, or empty. what: "initrd", for the message. */

@@ -3,131 +3,155 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "shim/boot_plan.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
+#include "vmm/read_whole.h"
 #include "vmm/vm.h"
+
+#define HUGE GUEST_MEMORY_HUGE_BYTES
 
 struct memory_loader {
 	struct vm *vm;
-	int fd;
-	uint64_t offset_bytes; /* in the file, of the part that comes late */
-	size_t len_bytes;      /* of that part; 0: there is none */
+	const struct boot_plan *plan;
+	uint64_t gpa, end_gpa; /* what comes late; empty: nothing does */
+	bool on_demand;
 	pthread_t thread;
 };
-
-/* Sets errno, 0 where the file ends too early. */
-static bool read_whole(int fd, void *to, size_t len_bytes, uint64_t offset_bytes)
-{
-	size_t done = 0;
-
-	while (done < len_bytes) {
-		ssize_t got = pread(fd, (uint8_t *)to + done, len_bytes - done, (off_t)(offset_bytes + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got == 0)
-			errno = 0;
-		if (got <= 0)
-			return false;
-		done += (size_t)got;
-	}
-	return true;
-}
-
-static const char *reason(void)
-{
-	return errno ? g_strerror(errno) : "the file has become shorter";
-}
 
 /* NULL and errno. Exactly so much, at a huge page's boundary. */
 static void *map_pages(size_t len_bytes)
 {
-	size_t reserved_bytes = len_bytes + GUEST_MEMORY_HUGE_BYTES;
+	size_t reserved_bytes = len_bytes + HUGE;
 	uint8_t *reserved = mmap(NULL, reserved_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (reserved == MAP_FAILED)
 		return NULL;
-	size_t head_bytes = -(uintptr_t)reserved & (GUEST_MEMORY_HUGE_BYTES - 1);
+	size_t head_bytes = -(uintptr_t)reserved & (HUGE - 1);
 	uint8_t *pages = reserved + head_bytes;
 
 	if (head_bytes != 0)
 		munmap(reserved, head_bytes);
-	munmap(pages + len_bytes, GUEST_MEMORY_HUGE_BYTES - head_bytes);
+	munmap(pages + len_bytes, HUGE - head_bytes);
 	guest_memory_advise(pages, len_bytes);
 	return pages;
+}
+
+/* Those parts of the segments that lie in [gpa, end_gpa), to pages, or to guest memory where that is NULL. */
+static bool read_part(const struct memory_loader *loader, uint64_t gpa, uint64_t end_gpa, uint8_t *pages)
+{
+	const struct boot_plan *plan = loader->plan;
+
+	for (size_t i = 0; i < plan->n_segments; i++) {
+		const struct boot_segment *segment = &plan->segments[i];
+		uint64_t from_gpa = MAX(gpa, segment->gpa), to_gpa = MIN(end_gpa, segment->gpa + segment->len_bytes);
+
+		if (!segment->may_come_late || from_gpa >= to_gpa)
+			continue;
+		size_t len_bytes = to_gpa - from_gpa;
+		uint64_t offset_bytes = from_gpa - segment->gpa;
+		uint8_t *to = pages ? pages + (from_gpa - gpa) : guest_memory_span(loader->vm->memory, from_gpa, len_bytes);
+
+		g_assert(to);
+		if (!segment->has_file)
+			memcpy(to, segment->bytes + offset_bytes, len_bytes);
+		else if (!read_whole(segment->file_fd, to, len_bytes, segment->file_offset_bytes + offset_bytes))
+			return false;
+	}
+	return true;
 }
 
 /* The thread's. Pages are filled in one place and moved to another: no guest sees half of them. */
 static void *load(void *opaque)
 {
 	const struct memory_loader *loader = opaque;
-	void *pages = map_pages(loader->len_bytes);
+	struct guest_memory *memory = loader->vm->memory;
+	size_t len_bytes = loader->end_gpa - loader->gpa;
 
-	if (pages && read_whole(loader->fd, pages, loader->len_bytes, loader->offset_bytes) &&
-	    guest_memory_supply(loader->vm->memory, pages))
+	if (loader->on_demand)
+		guest_memory_await_demand(memory);
+	void *pages = map_pages(len_bytes);
+
+	if (pages && read_part(loader, loader->gpa, loader->end_gpa, pages) && guest_memory_supply(memory, pages))
 		return NULL;
 	/* First the end, then zeros for those who wait: no vCPU runs on with them. */
-	vm_end(loader->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s", reason());
-	(void)guest_memory_supply(loader->vm->memory, NULL);
+	vm_end(loader->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s", read_whole_reason());
+	(void)guest_memory_supply(memory, NULL);
 	if (pages)
-		munmap(pages, loader->len_bytes);
+		munmap(pages, len_bytes);
 	return NULL;
 }
 
 /* Sets the error. */
 static bool fail(const char *what, GError **error)
 {
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s%s", what, reason());
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s%s", what, read_whole_reason());
 	return false;
 }
 
-/* What of [gpa, end) is no whole huge page is read at once, and the rest deferred. */
-static bool begin(struct memory_loader *loader, uint64_t gpa, size_t len_bytes, GError **error)
+/* The range of the late segments, and how far it may grow before it meets something else of the plan. FALSE: none. */
+static bool find_range(const struct boot_plan *plan, uint64_t *gpa, uint64_t *end_gpa, uint64_t *floor_gpa, uint64_t *ceiling_gpa)
 {
-	struct guest_memory *memory = loader->vm->memory;
-	uint64_t end_gpa = gpa + len_bytes;
-	uint64_t late_gpa = (gpa + GUEST_MEMORY_HUGE_BYTES - 1) & ~(GUEST_MEMORY_HUGE_BYTES - 1);
-	uint64_t late_end_gpa = end_gpa & ~(GUEST_MEMORY_HUGE_BYTES - 1);
+	*gpa = *ceiling_gpa = UINT64_MAX;
+	*end_gpa = *floor_gpa = 0;
+	for (size_t i = 0; i < plan->n_segments; i++) {
+		const struct boot_segment *segment = &plan->segments[i];
+		uint64_t segment_end_gpa = segment->gpa + segment->mem_bytes;
 
-	if (late_gpa >= late_end_gpa || !guest_memory_defer(memory, late_gpa, late_end_gpa - late_gpa))
-		late_gpa = late_end_gpa = end_gpa;
-	loader->offset_bytes = late_gpa - gpa;
-	loader->len_bytes = late_end_gpa - late_gpa;
-
-	const struct {
-		uint64_t gpa, end_gpa;
-	} now[] = {{gpa, late_gpa}, {late_end_gpa, end_gpa}};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(now); i++) {
-		size_t now_bytes = now[i].end_gpa - now[i].gpa;
-		void *to = now_bytes ? guest_memory_span(memory, now[i].gpa, now_bytes) : NULL;
-
-		g_assert(to || !now_bytes);
-		if (now_bytes && !read_whole(loader->fd, to, now_bytes, now[i].gpa - gpa))
-			return fail("", error);
+		if (segment->may_come_late) {
+			*gpa = MIN(*gpa, segment->gpa);
+			*end_gpa = segment_end_gpa;
+		} else if (*end_gpa == 0)
+			*floor_gpa = segment_end_gpa;
+		else
+			*ceiling_gpa = MIN(*ceiling_gpa, segment->gpa);
 	}
-	return true;
+	return *end_gpa != 0;
 }
 
-struct memory_loader *memory_loader_new(struct vm *vm, uint64_t gpa, int fd, size_t len_bytes, GError **error)
+/* Whole huge pages: around the segments where there is room, else inside of them, and the rest is read at once. */
+static bool begin(struct memory_loader *loader, GError **error)
+{
+	struct guest_memory *memory = loader->vm->memory;
+	uint64_t gpa, end_gpa, floor_gpa, ceiling_gpa;
+
+	if (!find_range(loader->plan, &gpa, &end_gpa, &floor_gpa, &ceiling_gpa))
+		return true;
+	ceiling_gpa = MIN(ceiling_gpa, guest_memory_layout(memory)->low_ram_top_gpa);
+	loader->gpa = gpa & ~(HUGE - 1);
+	if (loader->gpa < floor_gpa)
+		loader->gpa += HUGE;
+	loader->end_gpa = (end_gpa + HUGE - 1) & ~(HUGE - 1);
+	if (loader->end_gpa > ceiling_gpa)
+		loader->end_gpa -= HUGE;
+	/* Something in between, as no plan has it today, would be lost. */
+	if (end_gpa > ceiling_gpa || loader->gpa >= loader->end_gpa ||
+	    !guest_memory_defer(memory, loader->gpa, loader->end_gpa - loader->gpa))
+		loader->gpa = loader->end_gpa = end_gpa;
+	return (read_part(loader, gpa, loader->gpa, NULL) && read_part(loader, loader->end_gpa, end_gpa, NULL)) || fail("", error);
+}
+
+struct memory_loader *memory_loader_new(struct vm *vm, const struct boot_plan *plan, GError **error)
 {
 	struct memory_loader *loader = g_new0(struct memory_loader, 1);
 
 	loader->vm = vm;
-	loader->fd = fd;
-	bool begun = begin(loader, gpa, len_bytes, error);
+	loader->plan = plan;
+	loader->on_demand = g_get_num_processors() == 1;
+	bool begun = begin(loader, error);
 
-	if (begun && loader->len_bytes > 0) {
+	if (begun && loader->gpa < loader->end_gpa) {
 		errno = pthread_create(&loader->thread, NULL, load, loader);
-		begun = errno == 0 || fail("pthread_create: ", error);
+		if (errno == 0)
+			return loader;
+		begun = fail("pthread_create: ", error);
 	}
-	if (begun)
-		return loader;
 	/* Nobody will come with the rest. */
-	if (guest_memory_is_deferred(vm->memory))
+	if (!begun && guest_memory_is_deferred(vm->memory))
 		(void)guest_memory_supply(vm->memory, NULL);
 	g_free(loader);
 	return NULL;
@@ -137,7 +161,7 @@ void memory_loader_free(struct memory_loader *loader)
 {
 	if (!loader)
 		return;
-	if (loader->len_bytes > 0)
-		pthread_join(loader->thread, NULL);
+	guest_memory_await(loader->vm->memory);
+	pthread_join(loader->thread, NULL);
 	g_free(loader);
 }

@@ -48,7 +48,7 @@ static void test_needs_grow(void)
 
 static void test_shim(void)
 {
-	static const char shim[] = "...shim used pages %#lx...", full[] = "...a Xen for the metal...";
+	static const char shim[] = "...shim used pages %#lx reserving %#lx free pages...", full[] = "...a Xen for the metal...";
 	const struct boot_image good = { "xen-shim", (const uint8_t *)shim, sizeof(shim) };
 	const struct boot_image bad = { "xen.gz", (const uint8_t *)full, sizeof(full) };
 	g_autoptr(GError) error = NULL;
