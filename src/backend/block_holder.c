@@ -4,41 +4,11 @@
 
 #include <dirent.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/folders.h"
-
-/* "lock:	1: OFDLCK ADVISORY WRITE -1 08:01:1234 0 EOF" in a descriptor's fdinfo; QEMU has several, of single bytes. */
-static bool has_lock(pid_t pid, const char *fd_name)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/fdinfo/%s", (int)pid, fd_name);
-	g_autofree char *text = NULL;
-
-	return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, "lock:") != NULL;
-}
-
-static bool holds(pid_t pid, const struct stat *image, int own_fd)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int)pid);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	bool found = false;
-
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir))) {
-		struct stat status;
-
-		if (!g_ascii_isdigit(entry->d_name[0]) || (pid == getpid() && atoi(entry->d_name) == own_fd))
-			continue;
-		found = fstatat(dirfd(dir), entry->d_name, &status, 0) == 0 && status.st_ino == image->st_ino &&
-			status.st_dev == image->st_dev && has_lock(pid, entry->d_name);
-	}
-	closedir(dir);
-	return found;
-}
+#include "control/holders.h"
 
 /* The domain whose launcher it is, or the launcher of the process. NULL: none. */
 static char *domain_of(pid_t pid)
@@ -89,7 +59,7 @@ char *block_holder_describe(int fd)
 	while (!found && (entry = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (pid > 0 && holds(pid, &image, fd))
+		if (pid > 0 && holder_is(pid, &image, NULL, fd))
 			found = pid;
 	}
 	closedir(dir);

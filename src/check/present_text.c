@@ -8,28 +8,16 @@
  */
 #include "check/present.h"
 
+#include "vmm/one_line.h"
+
 enum { STATE_COLUMNS = 9, MEANING_COLUMN = STATE_COLUMNS + 24 };
 
 #define REMEDY "remedy: "
 
-/* A file name may have anything in it, a terminal obeys some of that. */
-static char *printable(const char *text)
-{
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-	GString *clean = g_string_new(NULL);
-
-	for (const char *c = valid; *c; c = g_utf8_next_char(c)) {
-		gunichar unichar = g_utf8_get_char(c);
-
-		g_string_append_unichar(clean, g_unichar_iscntrl(unichar) ? '?' : unichar);
-	}
-	return g_string_free(clean, FALSE);
-}
-
 /* Appends text from column on (where the line stands already), further lines indented to it, and ends the line. */
 static void append_wrapped(GString *out, const char *text, glong column)
 {
-	g_autofree char *clean = printable(text);
+	g_autofree char *clean = one_line(text);
 	g_auto(GStrv) words = g_strsplit(clean, " ", -1);
 	glong at = column;
 

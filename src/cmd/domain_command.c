@@ -6,6 +6,7 @@
 
 #include "control/json_text.h"
 #include "vmm/error.h"
+#include "vmm/one_line.h"
 
 bool command_parse(const struct command_syntax *syntax, int *argc, char ***argv, GError **error)
 {
@@ -36,12 +37,8 @@ bool command_parse(const struct command_syntax *syntax, int *argc, char ***argv,
 
 int command_error(const char *command, const GError *error)
 {
-	g_autofree char *line = g_strdup(error->message);
+	g_autofree char *line = one_line(error->message);
 
-	/* What was typed may be quoted in it; a message is one line. */
-	for (char *c = line; *c; c++)
-		if (g_ascii_iscntrl(*c))
-			*c = '?';
 	fprintf(stderr, "dom1: %s: %s\n", command, line);
 	return error->code;
 }

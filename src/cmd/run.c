@@ -35,6 +35,7 @@
 #include "vmm/launcher.h"
 #include "vmm/machine.h"
 #include "vmm/mapped_file.h"
+#include "vmm/one_line.h"
 #include "vmm/report.h"
 #include "vmm/run_folder.h"
 #include "vmm/symbols.h"
@@ -512,16 +513,12 @@ static void tell_end(const struct run *run, const struct launcher_end *end)
 {
 	const struct record *record = run->setup.record;
 	uint32_t outcome = atomic_load(&record->outcome);
-	char detail[sizeof(record->detail)];
 
 	if (end->status == DOM1_STATUS_OK)
 		return;
-	memcpy(detail, record->detail, sizeof(detail));
-	detail[sizeof(detail) - 1] = '\0';
-	/* A guest's words may be in it: nothing that a terminal would obey. */
-	for (char *c = detail; *c; c++)
-		if (!g_ascii_isprint(*c))
-			*c = '?';
+	/* A guest's words may be in it. */
+	g_autofree char *words = g_strndup(record->detail, sizeof(record->detail));
+	g_autofree char *detail = one_line(words);
 	fprintf(stderr, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR],
 		detail[0] ? ": " : "", detail);
 	/* Who ended it on purpose needs no evidence. The console's last lines are for who has not seen them pass by. */
@@ -529,14 +526,10 @@ static void tell_end(const struct run *run, const struct launcher_end *end)
 		evidence_print(stderr, record, run->symbols, run->config.console != CONSOLE_STDIO);
 }
 
-/* Names of files may be in it, which a terminal must not obey; one line it stays. */
 static void print_error(const GError *error)
 {
-	g_autofree char *text = g_strdup(error->message);
+	g_autofree char *text = one_line(error->message);
 
-	for (char *c = text; *c; c++)
-		if (g_ascii_iscntrl(*c))
-			*c = '?';
 	fprintf(stderr, "dom1: %s\n", text);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vmm/error.h"
+#include "vmm/one_line.h"
 #include "vmm/record.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -67,7 +68,7 @@ struct config_number *guest_config_number(struct guest_config *config, const str
 
 /* Messages */
 
-/* One line, valid UTF-8, nothing a terminal would obey: what is quoted comes from a file that may hold anything. */
+/* What is quoted comes from a file that may hold anything. */
 static char *message_new(const struct config_origin *origin, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
 static char *message_new(const struct config_origin *origin, const char *format, va_list arguments)
 {
@@ -78,11 +79,7 @@ static char *message_new(const struct config_origin *origin, const char *format,
 		g_string_append_printf(message, ":%u:%u", origin->line, origin->column);
 	g_string_append(message, ": ");
 	g_string_append(message, text);
-	g_autofree char *valid = g_utf8_make_valid(message->str, (gssize)message->len);
-	g_string_truncate(message, 0);
-	for (const char *c = valid; *c; c = g_utf8_next_char(c))
-		g_string_append_unichar(message, g_unichar_iscntrl(g_utf8_get_char(c)) ? '?' : g_utf8_get_char(c));
-	return g_string_free(g_steal_pointer(&message), FALSE);
+	return one_line(message->str);
 }
 
 gboolean config_is_option(const struct config_origin *origin)

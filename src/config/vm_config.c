@@ -11,6 +11,7 @@
 
 #include "vmm/error.h"
 #include "vmm/layout.h"
+#include "vmm/one_line.h"
 #include "vmm/record.h"
 #include "vmm/trace.h"
 #include "xen/pages.h"
@@ -57,11 +58,9 @@ static gboolean usage_error(GError **error, const char *format, ...)
 	va_start(arguments, format);
 	g_autofree char *message = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	/* What was typed is quoted in it, and may hold anything; a message is one line. */
-	for (char *c = message; *c; c++)
-		if (g_ascii_iscntrl(*c))
-			*c = '?';
-	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, message);
+	/* What was typed is quoted in it. */
+	g_autofree char *line = one_line(message);
+	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, line);
 	return FALSE;
 }
 

@@ -11,6 +11,7 @@
 #include "control/json_text.h"
 #include "control/server.h"
 #include "vmm/error.h"
+#include "vmm/one_line.h"
 
 /* An answer may be longer than a request: a list of 4096 event channels. */
 #define LINE_MAX_BYTES (4u << 20)
@@ -274,12 +275,6 @@ char *control_get_text(JsonObject *object, const char *name, const char *otherwi
 {
 	JsonNode *node = json_object_get_member(object, name);
 	bool is_text = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
-	GString *text = g_string_new(NULL);
 
-	for (const char *c = is_text ? json_node_get_string(node) : otherwise; *c; c = g_utf8_next_char(c)) {
-		gunichar point = g_utf8_get_char(c);
-
-		g_string_append_unichar(text, g_unichar_isprint(point) ? point : '?');
-	}
-	return g_string_free(text, FALSE);
+	return one_line(is_text ? json_node_get_string(node) : otherwise);
 }

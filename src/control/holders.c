@@ -11,8 +11,8 @@
 
 #include <glib.h>
 
-/* Whether a line of fdinfo says "lock: 1: FLOCK ADVISORY WRITE ...". */
-static bool fdinfo_has_lock(pid_t pid, const char *fd_name)
+/* "lock:	1: FLOCK ADVISORY WRITE ..." is a line of a descriptor's fdinfo; some programs have several, of single bytes. */
+static bool has_lock(pid_t pid, const char *fd_name, const char *kind)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/fdinfo/%s", (int)pid, fd_name);
 	g_autofree char *text = NULL;
@@ -21,10 +21,10 @@ static bool fdinfo_has_lock(pid_t pid, const char *fd_name)
 	if (!g_file_get_contents(path, &text, NULL, NULL))
 		return false;
 	lock = strstr(text, "lock:");
-	return lock && strstr(lock, "FLOCK") && strstr(lock, "WRITE");
+	return lock && (!kind || strstr(lock, kind));
 }
 
-static bool holds(pid_t pid, const struct stat *lock)
+bool holder_is(pid_t pid, const struct stat *file, const char *kind, int except_fd)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int)pid);
 	DIR *dir = opendir(path);
@@ -36,9 +36,10 @@ static bool holds(pid_t pid, const struct stat *lock)
 	while (!found && (entry = readdir(dir))) {
 		struct stat status;
 
-		found = g_ascii_isdigit(entry->d_name[0]) && fstatat(dirfd(dir), entry->d_name, &status, 0) == 0 &&
-			status.st_ino == lock->st_ino && status.st_dev == lock->st_dev &&
-			fdinfo_has_lock(pid, entry->d_name);
+		if (!g_ascii_isdigit(entry->d_name[0]) || (pid == getpid() && atoi(entry->d_name) == except_fd))
+			continue;
+		found = fstatat(dirfd(dir), entry->d_name, &status, 0) == 0 && status.st_ino == file->st_ino &&
+			status.st_dev == file->st_dev && has_lock(pid, entry->d_name, kind);
 	}
 	closedir(dir);
 	return found;
@@ -53,7 +54,7 @@ bool holder_signal(int lock_fd, pid_t pid, int signal)
 
 	if (pid_fd < 0)
 		return false;
-	sent = fstat(lock_fd, &lock) == 0 && holds(pid, &lock) && pidfd_send_signal(pid_fd, signal, NULL, 0) == 0;
+	sent = fstat(lock_fd, &lock) == 0 && holder_is(pid, &lock, "FLOCK", -1) && pidfd_send_signal(pid_fd, signal, NULL, 0) == 0;
 	close(pid_fd);
 	return sent;
 }

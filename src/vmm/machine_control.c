@@ -9,6 +9,7 @@
 
 #include "vmm/error.h"
 #include "vmm/machine_state.h"
+#include "vmm/one_line.h"
 #include "xen/domain.h"
 #include "xen/shared_info.h"
 
@@ -54,12 +55,9 @@ void machine_say(const struct machine *machine, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	g_autofree char *text = g_strdup_vprintf(format, arguments);
+	g_autofree char *words = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	/* Names of files may be in it. */
-	for (char *c = text; *c; c++)
-		if (g_ascii_iscntrl(*c))
-			*c = '?';
+	g_autofree char *text = one_line(words);
 	/* The terminal is raw while the domain runs. */
 	fprintf(stderr, "dom1: %s: %s%s\n", machine->setup->config->name, text, isatty(STDERR_FILENO) ? "\r" : "");
 }
