@@ -18,6 +18,8 @@
 #include <glib.h>
 #include <linux/kvm.h>
 
+#include "vmm/guest_walk.h"
+
 struct vm;
 struct vcpu_call;
 
@@ -70,8 +72,11 @@ int64_t vcpu_call(struct vcpu *target, struct vcpu *self, int64_t (*fn)(struct v
 int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void *argument), void *argument,
 		       int64_t cancelled_result);
 
-/* A guest-virtual address in the vCPU's present address space. Own thread only. FALSE: not mapped. */
-bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, uint64_t *gpa);
+/*
+ * A guest-virtual address in the address space with which the vCPU last came out of KVM_RUN. Own thread only. FALSE: its
+ * kernel could not do that there (vmm/guest_walk.h).
+ */
+bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa);
 
 /* Once, before the first vcpu_start(): installs the handler of the kick signal. */
 void vcpu_set_up_kick_signal(void);

@@ -112,7 +112,8 @@ static int64_t register_area(struct vcpu *self, const struct hypercall *call, si
 		gpa = KVM_XEN_INVALID_GPA;
 		return vcpu_call(target, self, fn, &gpa, -XEN_EAGAIN);
 	}
-	if (!vcpu_translate(self, gva, &gpa) || !vcpu_translate(self, gva + len_bytes - 1, &last_gpa) ||
+	if (!vcpu_translate(self, gva, GUEST_READ, &gpa) ||
+	    !vcpu_translate(self, gva + len_bytes - 1, GUEST_READ, &last_gpa) ||
 	    last_gpa - gpa != len_bytes - 1 || !guest_memory_span(self->vm->memory, gpa, len_bytes))
 		return -XEN_EFAULT;
 	return vcpu_call(target, self, fn, &gpa, -XEN_EAGAIN);

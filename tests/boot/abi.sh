@@ -8,7 +8,7 @@
 source "$(dirname "$0")/lib/test.sh"
 
 families=(memory_op reservation evtchn delivery grant grant_map grant_v2 vcpu_op timers sched_op hvm_op xen_version
-  multicall misc soft_reset)
+  multicall misc paging soft_reset)
 failures=0
 
 # run_guest MODE WORDS [OPTION...]: sets $status, and $run/console is what it printed.

@@ -44,6 +44,7 @@ void test_hvm_op(void);
 void test_memory_op(void);
 void test_misc(void);
 void test_multicall(void);
+void test_paging(void);
 void test_reservation(void);
 void test_sched_op(void);
 void test_smp(void);
@@ -127,6 +128,12 @@ static inline long grant_table_op(unsigned long operation, void *argument, unsig
 #define HAS_PAGING (GUEST_PAGING != 0)
 void *window_map(unsigned int page, const void *memory, bool writable);
 void window_unmap(unsigned int page);
+/* With these bits besides the address, and what is there now: only with paging. */
+void *window_map_flags(unsigned int page, const void *memory, uint64_t flags);
+unsigned long window_entry(unsigned int page);
+#ifdef __x86_64__
+extern volatile uint64_t page_directories_pointers[]; /* start.S: a GiB each */
+#endif
 /* An address where nothing is mapped; without paging, where no memory is. */
 void *nowhere(void);
 /* len_bytes of memory: the first half lies at the end of one page, the rest in a page that does not follow it. */

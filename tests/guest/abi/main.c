@@ -40,6 +40,7 @@ static const struct {
 	{ "xen_version", test_xen_version },
 	{ "multicall", test_multicall },
 	{ "misc", test_misc },
+	{ "paging", test_paging },
 	{ "smp", test_smp },
 	{ "soft_reset", test_soft_reset },
 	{ "stress", test_stress },

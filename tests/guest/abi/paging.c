@@ -17,7 +17,7 @@ typedef uint64_t entry;
 #endif
 extern volatile entry window_table[];
 
-static void *window_set(unsigned int page, unsigned long value)
+static void *window_set(unsigned int page, entry value)
 {
 	uint8_t *at = (uint8_t *)(uintptr_t)WINDOW + page * PAGE_BYTES;
 
@@ -29,6 +29,16 @@ static void *window_set(unsigned int page, unsigned long value)
 void *window_map(unsigned int page, const void *memory, bool writable)
 {
 	return window_set(page, ADDRESS(memory) | (writable ? PTE_WRITABLE : PTE_READ_ONLY));
+}
+
+void *window_map_flags(unsigned int page, const void *memory, uint64_t flags)
+{
+	return window_set(page, (entry)(ADDRESS(memory) | flags));
+}
+
+unsigned long window_entry(unsigned int page)
+{
+	return (unsigned long)window_table[page];
 }
 
 void window_unmap(unsigned int page)

@@ -145,6 +145,7 @@ page_table_root:
 	.long	page_directories_pointers + TABLE, 0
 	.fill	511, 8, 0
 	.balign	4096
+	.globl	page_directories_pointers
 page_directories_pointers:
 	.set	i, 0
 	.rept	4

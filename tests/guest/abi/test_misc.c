@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * What belongs to no family: the hypercall page, numbers that an HVM domain does not have (Xen 4.17's
- * include/hypercall-defs.c), CPL 3, console_io, vm_assist, physdev_op, results into read-only pages.
+ * include/hypercall-defs.c), CPL 3, console_io, vm_assist, physdev_op.
  */
 #include "guest.h"
 
@@ -122,34 +122,6 @@ static void check_physdev_op(void)
 	CHECK("a physdev operation that there is not", physdev_op(OP_UNKNOWN, nowhere()), -XEN_ENOSYS);
 }
 
-/* hvm_copy_to_guest_linear(): with CR0.WP a page that the kernel may not write is no place for a result. */
-static void check_read_only(void)
-{
-#if HAS_PAGING
-	static uint8_t page[PAGE_BYTES] __attribute__((aligned(4096)));
-	struct evtchn_status *status = (void *)page;
-
-	*status = (struct evtchn_status){ .dom = DOMID_SELF, .port = 1, .vcpu = 0x55 };
-	CHECK("a result into a read-only page", event_channel_op(EVTCHNOP_status, window_map(20, page, false)),
-	      -XEN_EFAULT);
-	CHECK("is not written", status->vcpu, 0x55);
-	CHECK("an argument in a read-only page",
-	      hypercall(__HYPERVISOR_console_io, CONSOLEIO_write, 0, ADDRESS(window_map(20, page, false)), 0, 0), 0);
-#endif
-}
-
-#ifdef __x86_64__
-/* An address that no page table can have is nowhere, and not the one that is left of it. */
-static void check_not_canonical(void)
-{
-	struct evtchn_status status = { .dom = DOMID_SELF, .port = 1, .vcpu = 0x55 };
-
-	CHECK("an address that is not canonical",
-	      event_channel_op(EVTCHNOP_status, (void *)(ADDRESS(&status) | 1ul << 60)), -XEN_EFAULT);
-	CHECK("was not looked up without its high bits", status.vcpu, 0x55);
-}
-#endif
-
 void test_misc(void)
 {
 	check_hypercall_page();
@@ -158,8 +130,4 @@ void test_misc(void)
 	check_console_io();
 	check_vm_assist();
 	check_physdev_op();
-	check_read_only();
-#ifdef __x86_64__
-	check_not_canonical();
-#endif
 }

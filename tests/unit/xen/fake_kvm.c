@@ -33,9 +33,9 @@ void evidence_tail_add(struct evidence_tail *tail, const void *bytes, uint32_t l
 	(void)tail, (void)bytes, (void)len_bytes;
 }
 
-bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, uint64_t *gpa)
+bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa)
 {
-	(void)vcpu;
+	(void)vcpu, (void)access;
 	*gpa = gva;
 	return gva >= 4096;
 }

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From a guest-virtual to a guest-physical address, as the guest's CPU would find it for its kernel: two-level tables,
+ * PAE, four and five levels, large pages, or no paging. Rights are those of data accesses at CPL 0: CR0.WP, SMAP with
+ * RFLAGS.AC, protection keys. The bits for accessed and dirty are set as the CPU sets them.
+ *
+ * Xen treats a hypercall's arguments so (guest_walk_tables() of an HVM domain). Source of the formats: Intel's manual,
+ * volume 3, chapter 4. Pure: registers and memory in, address out. Nothing is kept from one call to the next, so there
+ * is nothing that the guest would have to flush.
+ *
+ * Thread: any. Tables change under our hands when the guest's other vCPUs write them; each entry is read once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct guest_memory;
+
+struct guest_paging {
+	uint64_t cr0, cr3, cr4, efer, rflags;
+	/* Protection keys' rights; asked for only when they matter: CR4.PKE and a user's page. */
+	uint32_t (*read_pkru)(void *opaque);
+	void *opaque;
+};
+
+enum guest_access { GUEST_READ, GUEST_WRITE };
+
+/* FALSE: the access would fault; no table has changed. Whether there is memory at *gpa is another question. */
+bool guest_walk(const struct guest_memory *memory, const struct guest_paging *paging, uint64_t gva,
+		enum guest_access access, uint64_t *gpa);
