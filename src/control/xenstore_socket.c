@@ -50,19 +50,6 @@ static void remove_source(guint *source)
 	*source = 0;
 }
 
-static void client_free(void *opaque)
-{
-	struct client *client = opaque;
-
-	remove_source(&client->in_source);
-	remove_source(&client->out_source);
-	xenstore_lock(client->socket->store);
-	xs_conn_free(client->conn);
-	xenstore_unlock(client->socket->store);
-	close(client->fd);
-	g_free(client);
-}
-
 static void wait_for_room(struct client *client)
 {
 	remove_source(&client->in_source);
@@ -103,6 +90,21 @@ static enum progress send_pending(struct client *client)
 			return PROGRESS_GONE;
 	}
 	return PROGRESS_DONE;
+}
+
+static void client_free(void *opaque)
+{
+	struct client *client = opaque;
+
+	remove_source(&client->in_source);
+	remove_source(&client->out_source);
+	xenstore_lock(client->socket->store);
+	/* A last event, above all that the domain is gone: as much as the client takes at once. */
+	(void)send_pending(client);
+	xs_conn_free(client->conn);
+	xenstore_unlock(client->socket->store);
+	close(client->fd);
+	g_free(client);
 }
 
 /* Hands over what was read. DONE: all of it, and all replies are sent. */

@@ -15,5 +15,5 @@ struct xenstore_socket;
 
 /* Both are borrowed; listen_fd is non-blocking. A new start of the machine has a new store, and makes a new one. */
 struct xenstore_socket *xenstore_socket_new(int listen_fd, struct xenstore *store);
-/* Closes the clients: a tool sees the end of its connection. */
+/* Sends what is pending, as far as clients take it, and closes them: a tool sees the end of its connection. */
 void xenstore_socket_free(struct xenstore_socket *socket);

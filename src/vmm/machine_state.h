@@ -28,6 +28,7 @@ struct machine {
 	bool running; /* between start and stop */
 	char *pause_reason; /* NULL: somebody wanted it, or it is not paused */
 	uint64_t started_ns;
+	struct halt_watch *halt_watch;
 	struct memory_loader *loader; /* NULL: all was there from the start */
 	struct xenstore *store;
 	struct xenstore_watch *mark_watch;
@@ -46,6 +47,7 @@ extern const struct control_ops MACHINE_CONTROL_OPS; /* opaque: the struct machi
 bool machine_start_store(struct machine *machine, GError **error);
 /* As it was at the start, but for the balloon's target; the guest's connection knows nothing of before. */
 bool machine_reset_store(struct machine *machine, GError **error);
+/* Who watches "@releaseDomain" on the host hears it. */
 void machine_stop_store(struct machine *machine);
 
 bool machine_start_vcpus(struct vm *vm, GError **error);

@@ -135,11 +135,19 @@ bool machine_reset_store(struct machine *machine, GError **error)
 	if (ok && has_target)
 		(void)xenstore_write(machine->store, TARGET, target, len_bytes);
 	free(target);
-	return ok && open_ring(machine, error);
+	if (!ok || !open_ring(machine, error))
+		return false;
+	/* The same domain, and to who watches on the host a new one. */
+	xenstore_fire_special(machine->store, "@releaseDomain");
+	xenstore_fire_special(machine->store, "@introduceDomain");
+	return true;
 }
 
 void machine_stop_store(struct machine *machine)
 {
+	/* As xenstored when a domain has shut down. A new start has a new store, in which nobody can watch yet. */
+	if (machine->xenstore_socket)
+		xenstore_fire_special(machine->store, "@releaseDomain");
 	xenstore_socket_free(machine->xenstore_socket);
 	machine->xenstore_socket = NULL;
 	close_ring(machine);

@@ -140,8 +140,18 @@ for writer in "${writers[@]}"; do
 done
 [[ $(xenstore-list /many | wc -l) == 20 ]] || fail "twenty writers wrote $(xenstore-list /many | wc -l) nodes"
 
+# Who waits for the domain's end hears of it: once when the watch is set, once when the domain is gone.
+xenstore-watch -n 2 @releaseDomain >"$out/watch-release" &
+watcher=$!
+for ((i = 0; i < 100; i++)); do
+  [[ ! -s $out/watch-release ]] || break
+  sleep 0.1
+done
 xenstore-write $home/control/end 1
 finish
+wait "$watcher" || fail "xenstore-watch @releaseDomain: status $?"
+[[ $(tr '\n' ' ' <"$out/watch-release") == "@releaseDomain @releaseDomain " ]] ||
+  fail "xenstore-watch saw: $(tr '\n' ' ' <"$out/watch-release")"
 expect_status 0
 # With the domain its socket is gone, and the tools say so.
 fails xenstore-read $home/domid

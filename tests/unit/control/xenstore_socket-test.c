@@ -329,20 +329,30 @@ static void test_many_clients(struct fixture *fixture, gconstpointer unused)
 /* A restart of the machine: a new store on the same listening socket. */
 static void test_restart(struct fixture *fixture, gconstpointer unused)
 {
+	char payload[XENSTORE_PAYLOAD_MAX + 1];
+	struct xsd_sockmsg header;
 	int fd = join(fixture), half = join(fixture);
 	bool ended;
 
 	(void)unused;
-	expect(fd, XS_WATCH, P("/\0t\0"), XS_WATCH, "OK");
+	expect(fd, XS_WATCH, P("@releaseDomain\0t\0"), XS_WATCH, "OK");
 	g_assert_true(send_request(fd, XS_TRANSACTION_START, P("\0")));
+	g_string_free(harness_receive(fd, NULL), TRUE);
 	(void)harness_send(half, "half", 4);
+	harness_settle();
+	xenstore_fire_special(fixture->store, "@releaseDomain");
 	xenstore_socket_free(fixture->socket);
 	xenstore_free(fixture->store);
 	/* Comes in between, and waits. */
 	int early = harness_connect(fixture->folder, "xenstore.sock");
 	fixture->store = xenstore_new(NULL);
 	fixture->socket = xenstore_socket_new(fixture->listen_fd, fixture->store);
-	g_string_free(harness_receive(fd, &ended), TRUE);
+	/* The last that was to be said is said. */
+	g_autoptr(GString) last = harness_receive(fd, &ended);
+	g_assert_true(next_message(last, &header, payload));
+	g_assert_cmpuint(header.type, ==, XS_WATCH_EVENT);
+	g_assert_cmpstr(payload, ==, "@releaseDomain");
+	g_assert_cmpuint(last->len, ==, 0);
 	g_assert_true(ended);
 	expect(early, XS_READ, P("/a\0"), XS_ERROR, "ENOENT");
 	close(fd);
