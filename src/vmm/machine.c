@@ -21,13 +21,16 @@
 #include "vmm/acpi.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
+#include "vmm/halt_watch.h"
 #include "vmm/kvm.h"
 #include "vmm/memory_loader.h"
 #include "vmm/memory_sample.h"
 #include "vmm/read_whole.h"
 #include "vmm/run_folder.h"
 #include "vmm/vm.h"
+#include "xen/abi.h"
 #include "xen/domain.h"
+#include <xen/sched.h>
 
 static void stop(struct vm *vm)
 {
@@ -205,6 +208,12 @@ static bool start_backends(struct machine *machine, GError **error)
 	return machine_start_devices(machine, error);
 }
 
+/* Whatever it was that the guest wanted with that: as Xen. */
+static void power_off_halted(struct vm *vm)
+{
+	sched_shut_down(&vm->vcpus[0], SHUTDOWN_poweroff);
+}
+
 static bool start_vm(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
@@ -241,6 +250,7 @@ static bool start_vm(struct machine *machine, GError **error)
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
 		return false;
+	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	return machine_start_vcpus(vm, error);
 }
 
@@ -289,6 +299,7 @@ static void stop_vm(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
 
+	g_clear_pointer(&machine->halt_watch, halt_watch_free);
 	machine_stop_vcpus(vm);
 	if (ended_badly(vm->record))
 		evidence_collect(&vm->record->evidence, vm, machine->store);

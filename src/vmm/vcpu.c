@@ -11,6 +11,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
+#include "vmm/halt_watch.h"
 #include "vmm/kvm.h"
 #include "vmm/power.h"
 #include "vmm/vm.h"
@@ -179,6 +180,7 @@ static void serve_calls(struct vcpu *vcpu)
 		return;
 	/* First the flag, then the queue: who queues sets them in the opposite order. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	halt_watch_answer(vcpu);
 	pthread_mutex_lock(&vcpu->vm->calls_lock);
 	serve_calls_locked(vcpu);
 	/* Paused: it stays here, and goes on serving. */

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,8 @@ struct vcpu {
 	pthread_t thread;
 	bool thread_started;
 	struct vcpu_call *calls; /* under vm->calls_lock, oldest first */
+	_Atomic uint32_t down_look; /* the last of the domain's looks in which it was down: halt_watch.h */
+	uint32_t seen_look;
 
 	/* Xen's state of this vCPU: its own thread's. */
 	bool vcpu_info_registered;

@@ -33,6 +33,7 @@ struct vm {
 
 	_Atomic bool stopping;      /* no vCPU enters the guest any more */
 	_Atomic bool soft_reset;    /* stopping, and to go on afterwards */
+	_Atomic uint32_t halt_look; /* counts the looks of halt_watch.h */
 	int stop_fd;                /* eventfd: wakes the main thread, which then tears down */
 	pthread_mutex_t calls_lock; /* of every vCPU's calls, paused, alone; innermost */
 	bool paused;

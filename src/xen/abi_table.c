@@ -97,7 +97,9 @@ static void add_row(GString *text, const char *family, const char *operation, co
 	"- Where no page is in RAM (given up, unmapped), the guest reads zeros instead of all bits set: KVM has a slot there.\n" \
 	"- A mapping or a page of the hypervisor's in the place of a mapped grant is refused; Xen ends the domain.\n" \
 	"- The runstate and the time area of a vCPU must lie in one piece of guest-physical memory: `-EFAULT` else, because\n" \
-	"  KVM takes one address.\n"
+	"  KVM takes one address.\n" \
+	"- A domain all of whose vCPUs halt with interrupts off is powered off some seconds later, not at once: KVM does not\n" \
+	"  say when a vCPU halts (`src/vmm/halt_watch.h`).\n"
 
 GString *abi_table_markdown(void)
 {

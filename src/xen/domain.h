@@ -81,5 +81,5 @@ void xen_domain_latch_mode(struct xen_domain *xen, bool is_64bit);
  */
 bool xen_domain_soft_reset(struct xen_domain *xen, GError **error);
 
-/* The domain ends for a SHUTDOWN_* reason, or for the one it has named before. The vCPU's own thread. */
+/* The domain ends for a SHUTDOWN_* reason, or for the one it has named before. Any thread; as vm_end(). */
 void sched_shut_down(struct vcpu *vcpu, unsigned int reason);

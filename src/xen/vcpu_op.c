@@ -14,6 +14,7 @@
 
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
+#include "vmm/vcpu_state.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
 #include "xen/guest_access.h"
@@ -34,21 +35,10 @@ static struct vcpu *find_target(struct vcpu *vcpu, const struct hypercall *call)
 	return &vcpu->vm->vcpus[(uint32_t)call->arguments[1]];
 }
 
-/* As Xen, hvm_hlt(): who halts with interrupts off is down, and waits for INIT or VCPUOP_up. Linux parks CPUs so. */
-static bool is_parked(const struct vcpu *vcpu, const struct kvm_mp_state *mp_state)
-{
-	return mp_state->mp_state == KVM_MP_STATE_HALTED && !vcpu->run->if_flag;
-}
-
 static int64_t get_is_up(struct vcpu *target, void *argument)
 {
-	struct kvm_mp_state mp_state = { 0 };
-
 	(void)argument;
-	if (ioctl(target->fd, KVM_GET_MP_STATE, &mp_state) != 0)
-		return -XEN_EINVAL;
-	return mp_state.mp_state != KVM_MP_STATE_UNINITIALIZED && mp_state.mp_state != KVM_MP_STATE_INIT_RECEIVED &&
-	       !is_parked(target, &mp_state);
+	return vcpu_is_up(target);
 }
 
 static int64_t is_up(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
@@ -64,7 +54,7 @@ static int64_t register_info_offline(struct vcpu *target, void *argument)
 	const struct vcpu_register_vcpu_info *request = argument;
 
 	/* One that runs is using its vcpu_info right now. */
-	return get_is_up(target, NULL) == 1 ? -XEN_EINVAL : vcpu_info_register(target, request->mfn, request->offset);
+	return vcpu_is_up(target) ? -XEN_EINVAL : vcpu_info_register(target, request->mfn, request->offset);
 }
 
 static int64_t register_info(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
@@ -136,7 +126,7 @@ static int64_t read_runstate(struct vcpu *target, void *argument)
 	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA };
 	struct vcpu_runstate_info *info = argument;
 
-	bool down = get_is_up(target, NULL) == 0;
+	bool down = !vcpu_is_up(target);
 
 	/* KVM does not know that a vCPU is down: to it, that one is blocked. */
 	*info = (struct vcpu_runstate_info){ .state = down ? RUNSTATE_offline : RUNSTATE_running };
@@ -163,12 +153,10 @@ static int64_t get_runstate(struct xen_domain *xen, struct vcpu *vcpu, const str
 
 static int64_t do_initialise(struct vcpu *target, void *argument)
 {
-	struct kvm_mp_state mp_state = { 0 };
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 
-	if (ioctl(target->fd, KVM_GET_MP_STATE, &mp_state) != 0 || target->initialised || get_is_up(target, NULL) != 0 ||
-	    is_parked(target, &mp_state))
+	if (target->initialised || vcpu_is_up(target) || vcpu_is_parked(target))
 		return -XEN_EEXIST;
 	if (ioctl(target->fd, KVM_GET_SREGS, &sregs) != 0 || !vcpu_context_translate(argument, &regs, &sregs) ||
 	    ioctl(target->fd, KVM_SET_SREGS, &sregs) != 0 || ioctl(target->fd, KVM_SET_REGS, &regs) != 0)
@@ -197,13 +185,11 @@ static int64_t set_mp_state(struct vcpu *target, uint32_t state)
 
 static int64_t do_up(struct vcpu *target, void *argument)
 {
-	struct kvm_mp_state mp_state = { 0 };
-
 	(void)argument;
-	if (get_is_up(target, NULL) == 1)
+	if (vcpu_is_up(target))
 		return 0;
 	/* One that never ran has no registers to run with. */
-	if (!target->initialised && (ioctl(target->fd, KVM_GET_MP_STATE, &mp_state) != 0 || !is_parked(target, &mp_state)))
+	if (!target->initialised && !vcpu_is_parked(target))
 		return -XEN_EINVAL;
 	return set_mp_state(target, KVM_MP_STATE_RUNNABLE);
 }
@@ -219,7 +205,7 @@ static int64_t up(struct xen_domain *xen, struct vcpu *vcpu, const struct hyperc
 static int64_t do_down(struct vcpu *target, void *argument)
 {
 	(void)argument;
-	if (get_is_up(target, NULL) != 1)
+	if (!vcpu_is_up(target))
 		return 0;
 	/* Up takes it on where it is now. */
 	target->initialised = true;

@@ -27,7 +27,14 @@ static void watchdog(void)
 		(void)sched_op(SCHEDOP_yield, NULL);
 }
 
-/* The word is "down", "watchdog", or a reason of <xen/sched.h> as a number. */
+/* hvm_vcpu_down(): "Any other VCPUs online? ... if not, shut down domain." The others have never been up. */
+static void halt(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt" : : : "memory");
+}
+
+/* The word is "down", "halt", "watchdog", or a reason of <xen/sched.h> as a number. */
 void test_end(void)
 {
 	struct sched_shutdown request = { .reason = option_number() };
@@ -35,6 +42,9 @@ void test_end(void)
 	switch (option()[0]) {
 	case 'd':
 		down();
+		break;
+	case 'h':
+		halt();
 		break;
 	case 'w':
 		watchdog();
