@@ -19,9 +19,10 @@ while ! xenstore read control/end >/dev/null 2>&1; do
   online=$(cat /sys/devices/system/cpu/online)
   if [ "$online" != "$said" ]; then
     said=$online
-    xenstore write data/online "$online"
     echo "online $online sum $((nonce + $(nproc)))"
     case $online in *1) taskset -c 1 sh -c 'echo "work on 1: $((nonce * 2))"' ;; esac
+    # Last: what is told is soon taken out again.
+    xenstore write data/online "$online"
   fi
   sleep 0.2
 done

@@ -1,14 +1,28 @@
 #!/usr/bin/env bash
-# A guest that reboots at once is started again and again in the same process, which does not grow.
-# variants: 100 500
-# long: 500
+# A guest that reboots as soon as it is up is started again and again in the same process, which does not grow: a tiny one,
+# and Linux.
+# variants: 100 500 linux-20
+# long: 500 linux-20
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
+n=${1#linux-}
+guest=(--kernel "$(dirname "$guests")/../host/tests/guest/guest-reboot" --memory 32M)
+warm=5
+if [[ $1 == linux-* ]]; then
+  guest_script <<'GUEST'
+echo "up $((nonce + 1))"
+reboot -f
+GUEST
+  guest=(--kernel "$guests/vmlinuz-old" --initrd "$scratch/initrd" --memory 160M --append "console=hvc0 quiet dom1.nonce=$nonce")
+  warm=2
+fi
 next_run
-dom1 run --type pvh --kernel "$(dirname "$guests")/../host/tests/guest/guest-reboot" --memory 32 --timeout 850 --name restart-$$ \
-  --console null --report "$run/report.json" </dev/null 2>"$run/stderr" &
+command=(dom1 run --type pvh "${guest[@]}" --timeout 850 --name "restart-$$" --console null --console-log "$run/console"
+  --report "$run/report.json")
+printf '%q ' "${command[@]}" >"$run/command"
+"${command[@]}" </dev/null 2>"$run/stderr" &
 pid=$!
 until (machine_of "$pid") >"$scratch/machine" 2>/dev/null; do
   sleep 0.2
@@ -17,28 +31,40 @@ machine=$(cat "$scratch/machine")
 
 # restarts: how often it was started again, says the control socket.
 restarts() {
-  dom1 info --json restart-$$ 2>/dev/null | tr -d ' \n' | sed -n 's/.*"restarts":\([0-9]*\).*/\1/p'
+  dom1 info --json "restart-$$" 2>/dev/null | tr -d ' \n' | sed -n 's/.*"restarts":\([0-9]*\).*/\1/p'
 }
 
-# size: resident KiB and open descriptors, the largest of some looks: a start has more of them than the moment before.
+# size: resident KiB without the guest's own memory, of which it touches more or less, and open descriptors: the largest of
+# some looks, as a start has more of them than the moment before.
 size() {
-  local i rss fds most_rss=0 most_fds=0
+  local i kib fds most_kib=0 most_fds=0
   for ((i = 0; i < 20; i++)); do
-    rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$machine/status")
+    kib=$(awk '/^Size:/ { large = $2 >= 16384 } /^Rss:/ { if (!large) sum += $2 } END { print sum + 0 }' "/proc/$machine/smaps")
     fds=$(find "/proc/$machine/fd" -mindepth 1 2>/dev/null | wc -l)
-    ((rss <= most_rss)) || most_rss=$rss
+    ((kib <= most_kib)) || most_kib=$kib
     ((fds <= most_fds)) || most_fds=$fds
   done
-  echo "$most_rss $most_fds"
+  echo "$most_kib $most_fds"
 }
 
-until [[ $(restarts || true) -ge 5 ]]; do sleep 0.2; done
-read -r rss fds <<<"$(size)"
-until [[ $(restarts || true) -ge $((5 + $1)) ]]; do sleep 0.5; done
-read -r later_rss later_fds <<<"$(size)"
+until [[ $(restarts || true) -ge $warm ]]; do
+  kill -0 "$pid" 2>/dev/null || fail "dom1 ended: $(head -n 1 "$run/stderr")"
+  sleep 0.2
+done
+read -r kib fds <<<"$(size)"
+until [[ $(restarts || true) -ge $((warm + n)) ]]; do
+  kill -0 "$pid" 2>/dev/null || fail "dom1 ended: $(head -n 1 "$run/stderr")"
+  sleep 0.5
+done
+read -r later_kib later_fds <<<"$(size)"
 kill "$pid"
 finish
 expect_status 143
-((later_fds <= fds + 2)) || fail "$fds descriptors became $later_fds in $1 restarts"
-((later_rss <= rss + 512)) || fail "$rss KiB became $later_rss KiB in $1 restarts"
-echo "$rss KiB and $fds descriptors after 5 restarts, $later_rss KiB and $later_fds after $1 more"
+# Each of them came as far as its own program.
+if [[ $1 == linux-* ]]; then
+  n_up=$(lines "$run/console" | grep -cx "up $((nonce + 1))")
+  ((n_up >= n)) || fail "of $n Linuxes, $n_up came up"
+fi
+((later_fds <= fds + 2)) || fail "$fds descriptors became $later_fds in $n restarts"
+((later_kib <= kib + 512)) || fail "$kib KiB became $later_kib KiB in $n restarts"
+echo "$kib KiB and $fds descriptors after $warm restarts, $later_kib KiB and $later_fds after $n more"
