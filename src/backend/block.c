@@ -2,6 +2,7 @@
 #include "backend/block.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <xen/io/protocols.h>
 
 #include "backend/block_file.h"
+#include "backend/nbd_client.h"
 #include "backend/xenbus.h"
 #include "vmm/record.h"
 
@@ -96,7 +98,7 @@ static char *describe_failure(const struct block_device *device, enum io_kind ki
 	static const char *const verbs[] = { "read", "written", "flushed", "discarded" };
 
 	return g_strdup_printf("disk %s: %s could not be %s: %s", device->file->vdev, device->file->path, verbs[kind],
-			       g_strerror(error));
+			       device->file->remote && error == ENOTCONN ? "its server is gone" : g_strerror(error));
 }
 
 static void on_first_failure(struct io_task *task)
@@ -311,6 +313,7 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 	device->file = file;
 	device->target = (struct block_target){
 		.fd = file->fd,
+		.remote = file->remote ? nbd_client_remote(file->remote) : NULL,
 		.at_once = file->at_once,
 		.ignore_flush = file->ignore_flush,
 		.keep_for_room = file->pause_without_room,

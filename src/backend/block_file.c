@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "backend/block_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,8 +15,10 @@
 #include <linux/magic.h>
 
 #include "backend/block_overlay.h"
+#include "backend/block_remote.h"
 #include "backend/block_request.h"
 #include "backend/block_snapshot.h"
+#include "backend/nbd_client.h"
 #include "config/guest_config.h"
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
@@ -105,9 +108,10 @@ static gboolean check_format(const struct block_file *file, const struct disk_co
 	gboolean ok = TRUE;
 	for (size_t i = 0; ok && got > 0 && i < G_N_ELEMENTS(formats); i++)
 		if (memcmp(buffer, formats[i].magic, strlen(formats[i].magic)) == 0) {
-			g_autofree char *reason = g_strdup_printf("it begins like a %s image, and only raw ones can be used", formats[i].name);
+			g_autofree char *reason = g_strdup_printf("it begins like a %s image", formats[i].name);
 
-			ok = file_error(error, disk, reason, "convert it with qemu-img, or say format=raw if its bytes are the disk");
+			ok = file_error(error, disk, reason, i == 0 ? "say format=qcow2, or format=raw if its bytes are the disk" :
+				"convert it with qemu-img, or say format=raw if its bytes are the disk");
 		}
 	free(buffer);
 	return ok;
@@ -140,6 +144,7 @@ static void init(struct block_file *file, const struct disk_config *disk)
 {
 	*file = (struct block_file){
 		.fd = -1,
+		.helper_pidfd = -1,
 		.overlay_fd = -1,
 		.path = g_strdup(disk->target),
 		.vdev = g_strdup(disk->vdev),
@@ -161,17 +166,48 @@ static void find_memory(struct block_file *file)
 	file->overlay_at_once = is_memory(file->overlay_fd);
 }
 
+/* Who else has the image is found out here, where it can be named; qemu-nbd locks it again. */
+static gboolean check_image(const struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	struct block_file image = *file;
+	struct disk_config words = *disk;
+
+	words.cache = DISK_CACHE_DEFAULT;
+	image.fd = -1;
+	gboolean ok = open_file(&image, &words, error) && lock_file(&image, &words, error);
+	if (image.fd >= 0)
+		close(image.fd);
+	return ok;
+}
+
+static gboolean open_remote(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	return xl_disk_vdev_number(disk->vdev, &file->number) &&
+	       (disk->format != DISK_FORMAT_QCOW2 || check_image(file, disk, error)) &&
+	       (!file->snapshot || block_snapshot_make_overlay(file, disk, error)) && block_remote_connect(file, disk, error);
+}
+
+static gboolean open_local(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	return open_file(file, disk, error) && xl_disk_vdev_number(disk->vdev, &file->number) && measure(file, disk, error) &&
+	       lock_file(file, disk, error) && check_format(file, disk, error) && check_direct(file, disk, error) &&
+	       (!file->snapshot || block_snapshot_open(file, disk, error));
+}
+
 gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error)
 {
 	init(file, disk);
-	if (open_file(file, disk, error) && xl_disk_vdev_number(disk->vdev, &file->number) && measure(file, disk, error) &&
-	    lock_file(file, disk, error) && check_format(file, disk, error) && check_direct(file, disk, error) &&
-	    (!file->snapshot || block_snapshot_open(file, disk, error))) {
+	if (block_remote_is(disk) ? open_remote(file, disk, error) : open_local(file, disk, error)) {
 		find_memory(file);
 		return TRUE;
 	}
 	block_file_close(file);
 	return FALSE;
+}
+
+gboolean block_file_begin(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	return !block_remote_is(disk) || block_remote_begin(file, disk, error);
 }
 
 static gboolean adopt_error(GError **error, const char *what)
@@ -195,10 +231,14 @@ gboolean block_file_adopt(struct block_file *file, const struct disk_config *dis
 	file->fd = n_fds > 0 ? take_fd(&fds[0]) : -1;
 	file->overlay_fd = n_fds > 1 && file->snapshot ? take_fd(&fds[1]) : -1;
 	const int flags = fcntl(file->fd, F_GETFL);
-	gboolean ok = flags >= 0 || adopt_error(error, "is missing");
+	gboolean ok = (flags >= 0 || adopt_error(error, "is missing")) && xl_disk_vdev_number(disk->vdev, &file->number);
 
-	ok = ok && xl_disk_vdev_number(disk->vdev, &file->number) && measure(file, disk, error);
-	if (ok && file->overlay_fd >= 0) {
+	if (ok && block_remote_is(disk)) {
+		ok = (!file->snapshot || file->overlay_fd >= 0 || adopt_error(error, "has no overlay with it")) &&
+		     block_remote_begin(file, disk, error);
+	} else if (ok && !measure(file, disk, error)) {
+		ok = FALSE;
+	} else if (ok && file->overlay_fd >= 0) {
 		file->ignore_flush = true;
 		file->overlay = block_overlay_new(file->n_sectors);
 		ok = file->overlay || adopt_error(error, "is too large");
@@ -226,6 +266,9 @@ gboolean block_file_resize(struct block_file *file, uint64_t bytes, GError **err
 
 	if (file->snapshot)
 		return resize_error(file, error, "a snapshot keeps its size");
+	if (file->remote)
+		return resize_error(file, error, "its server tells the size only at the start of a connection: take it away and attach it "
+						 "again");
 	if (bytes > 0 && bytes < file->n_sectors * BLOCK_SECTOR_BYTES)
 		return resize_error(file, error, "it would lose its end: make the file smaller yourself, and leave out the size");
 	if (bytes > INT64_MAX || (bytes > 0 && ftruncate(file->fd, (off_t)bytes) != 0))
@@ -239,28 +282,64 @@ void block_file_close(struct block_file *file)
 		close(file->fd);
 	if (file->overlay_fd >= 0)
 		close(file->overlay_fd);
+	if (file->helper_pidfd >= 0)
+		close(file->helper_pidfd);
+	nbd_client_free(file->remote);
 	block_overlay_free(file->overlay);
 	g_free(file->path);
 	g_free(file->vdev);
-	*file = (struct block_file){ .fd = -1, .overlay_fd = -1 };
+	*file = (struct block_file){ .fd = -1, .helper_pidfd = -1, .overlay_fd = -1 };
+}
+
+unsigned int block_file_fds(const struct block_file *file, int fds[BLOCK_FILE_FDS_MAX])
+{
+	static_assert(BLOCK_FILE_FDS_MAX == 2 + NBD_CLIENT_FDS_MAX, "two are the file's own");
+
+	fds[0] = file->fd;
+	fds[1] = file->overlay_fd;
+	return 2 + (file->remote ? nbd_client_fds(file->remote, fds + 2) : 0);
+}
+
+void block_file_let_go(const struct block_file *file)
+{
+	struct flock unlock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	if (file->remote)
+		nbd_client_hang_up(file->remote);
+	else
+		(void)fcntl(file->fd, F_OFD_SETLK, &unlock);
 }
 
 gboolean block_files_open(struct block_file **files, size_t *n_files, const GPtrArray *configs, GError **error)
 {
 	*files = g_new0(struct block_file, configs->len);
-	for (*n_files = 0; *n_files < configs->len; ++*n_files)
-		if (!block_file_open(&(*files)[*n_files], configs->pdata[*n_files], error)) {
-			block_files_close(*files, *n_files);
-			*files = NULL;
-			*n_files = 0;
-			return FALSE;
-		}
+	for (*n_files = 0; *n_files < configs->len; ++*n_files) {
+		struct block_file *file = &(*files)[*n_files];
+		const struct disk_config *disk = configs->pdata[*n_files];
+
+		if (block_file_open(file, disk, error) && block_file_begin(file, disk, error))
+			continue;
+		/* One that was opened and could not begin; of the other nothing is left. */
+		block_file_close(file);
+		block_files_close(*files, *n_files);
+		*files = NULL;
+		*n_files = 0;
+		return FALSE;
+	}
 	return TRUE;
 }
 
 void block_files_close(struct block_file *files, size_t n_files)
 {
-	for (size_t i = 0; i < n_files; i++)
+	for (size_t i = 0; i < n_files; i++) {
+		const int helper_pidfd = files[i].helper_pidfd;
+
+		files[i].helper_pidfd = -1;
 		block_file_close(&files[i]);
+		if (helper_pidfd >= 0) {
+			block_remote_await_end(helper_pidfd);
+			close(helper_pidfd);
+		}
+	}
 	g_free(files);
 }

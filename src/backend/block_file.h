@@ -15,9 +15,12 @@
 
 struct block_overlay;
 struct disk_config;
+struct nbd_client;
 
 struct block_file {
-	int fd;
+	int fd;                        /* -1: there is remote */
+	struct nbd_client *remote;     /* of qcow2 and NBD: who speaks with the server; NULL */
+	int helper_pidfd;              /* of the server, in the process that started it; -1 */
 	int overlay_fd;                /* of a snapshot that is no clone: what was written; else -1 */
 	struct block_overlay *overlay; /* where that is; NULL */
 	char *path, *vdev;
@@ -41,6 +44,8 @@ struct block_file {
  * be found out.
  */
 gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error);
+/* Of qcow2 and NBD, after open(), by the process that is the machine's or becomes it: it learns the size. */
+gboolean block_file_begin(struct block_file *file, const struct disk_config *disk, GError **error);
 void block_file_close(struct block_file *file);
 
 /*
@@ -53,9 +58,16 @@ gboolean block_file_adopt(struct block_file *file, const struct disk_config *dis
 /* Makes it larger, to bytes, unless that is 0; and takes the size that it has now. DOM1_STATUS_USAGE. */
 gboolean block_file_resize(struct block_file *file, uint64_t bytes, GError **error);
 
-/* All of a domain's; on failure none is open. configs: of struct disk_config *. */
+/* All of a domain's, begun; on failure none is open. configs: of struct disk_config *. */
 gboolean block_files_open(struct block_file **files, size_t *n_files, const GPtrArray *configs, GError **error);
 void block_files_close(struct block_file *files, size_t n_files);
+
+/* What it has open, -1 for what it has not. Returns how many. */
+#define BLOCK_FILE_FDS_MAX 5u
+unsigned int block_file_fds(const struct block_file *file, int fds[BLOCK_FILE_FDS_MAX]);
+
+/* Nobody uses the file any more, not even another process that has a copy of the descriptor. */
+void block_file_let_go(const struct block_file *file);
 
 /* Who has a lock of the file: "domain NAME (process 12)", "process 12 (qemu-system-x86)"; NULL: nobody we may look at. */
 char *block_holder_describe(int fd);

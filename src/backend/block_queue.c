@@ -23,6 +23,8 @@
 #define PATIENCE_PART   8u
 #define PATIENCE_MIN_NS (20 * UINT64_C(1000))
 #define PATIENCE_MAX_NS (500 * UINT64_C(1000))
+/* A server that has not answered so long after the end of a connection does not hold up the end of the domain. */
+#define LAST_PATIENCE_NS (10 * UINT64_C(1000000000))
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
@@ -63,9 +65,19 @@ static void count(uint64_t *counter, uint64_t n)
 
 /* Answers */
 
+static void tell_stopped(void *opaque)
+{
+	struct block_connection *connection = opaque;
+
+	/* From here on it is the main thread's. */
+	io_thread_reply(connection->target->io, &connection->stopped_reply);
+}
+
 static void tell_if_stopped(struct block_connection *connection)
 {
-	if (!connection->stopping || connection->told_stopped)
+	struct io_remote *remote = connection->target->remote;
+
+	if (!connection->stopping || connection->stopped)
 		return;
 	for (unsigned int i = 0; i < connection->n_queues; i++) {
 		const struct block_queue *queue = &connection->queues[i];
@@ -73,9 +85,12 @@ static void tell_if_stopped(struct block_connection *connection)
 		if (queue->in_flight || queue->watched || queue->finish.queued)
 			return;
 	}
-	connection->told_stopped = true;
-	/* From here on it is the main thread's. */
-	io_thread_reply(connection->target->io, &connection->stopped_reply);
+	connection->stopped = true;
+	io_thread_clear_timer(connection->target->io, &connection->last_patience);
+	if (remote && remote->engine)
+		remote->ops->detach(remote, tell_stopped, connection);
+	else
+		tell_stopped(connection);
 }
 
 static void take_requests(struct block_queue *queue);
@@ -262,6 +277,7 @@ static void aim(const struct block_target *target, struct transfer *transfer)
 	}
 	in_overlay = in_overlay && target->overlay;
 	op->fd = in_overlay ? target->overlay_fd : target->fd;
+	op->remote = in_overlay ? NULL : target->remote;
 	op->at_once = in_overlay ? target->overlay_at_once : target->at_once;
 }
 
@@ -271,7 +287,10 @@ static void submit(struct transfer *transfer)
 	struct io_engine *engine = io_thread_engine(target->io);
 
 	aim(target, transfer);
-	engine->ops->submit(engine, &transfer->op);
+	if (transfer->op.remote)
+		transfer->op.remote->ops->submit(transfer->op.remote, &transfer->op);
+	else
+		engine->ops->submit(engine, &transfer->op);
 }
 
 /* What of it was written is in the overlay now: whole sectors, as a part of one is followed by its rest. */
@@ -579,7 +598,12 @@ static void start(struct io_task *task)
 {
 	struct block_connection *connection = CONTAINER(task, struct block_connection, start);
 	struct io_engine *engine = io_thread_engine(connection->target->io);
+	struct io_remote *remote = connection->target->remote;
 
+	if (remote && !remote->ops->attach(remote, engine)) {
+		break_connection(connection, "the host cannot watch the connection to the disk's server");
+		return;
+	}
 	for (unsigned int i = 0; i < connection->n_queues; i++) {
 		struct block_queue *queue = &connection->queues[i];
 
@@ -615,12 +639,21 @@ static void retry(struct io_task *task)
 	io_thread_reply(connection->target->io, &connection->retried_reply);
 }
 
+static void on_last_patience_end(struct io_timer *timer)
+{
+	struct io_remote *remote = CONTAINER(timer, struct block_connection, last_patience)->target->remote;
+
+	remote->ops->give_up(remote);
+}
+
 static void stop(struct io_task *task)
 {
 	struct block_connection *connection = CONTAINER(task, struct block_connection, stop);
 	struct io_engine *engine = io_thread_engine(connection->target->io);
 
 	connection->stopping = true;
+	if (connection->target->remote && connection->target->remote->engine)
+		io_thread_set_timer(connection->target->io, &connection->last_patience, io_thread_now_ns() + LAST_PATIENCE_NS);
 	for (struct transfer *transfer = take_kept(connection); transfer;) {
 		struct transfer *next = transfer->next_kept;
 
@@ -649,6 +682,7 @@ void block_connection_start(struct block_connection *connection)
 		queue->kick.gone = on_kick_gone;
 		queue->patience.run = on_patience_end;
 	}
+	connection->last_patience.run = on_last_patience_end;
 	connection->start.run = start;
 	connection->stop.run = stop;
 	connection->retry.run = retry;

@@ -33,6 +33,7 @@ struct ring_access;
 /* What does not change while a connection lives. */
 struct block_target {
 	int fd;
+	struct io_remote *remote; /* in place of fd; NULL */
 	bool at_once;      /* the file never blocks */
 	bool ignore_flush; /* cache=unsafe */
 	bool keep_for_room; /* what fails for lack of room is kept, until somebody says to try again */
@@ -77,7 +78,8 @@ struct block_connection {
 	struct block_queue queues[BLOCK_QUEUES_MAX];
 	unsigned int n_queues;
 	bool stopping; /* nothing is taken from the rings any more */
-	bool told_stopped;
+	bool stopped;  /* and nothing is in flight */
+	struct io_timer last_patience; /* of a remote file, set while it is stopping */
 	/* What a read or a write takes, of late; 0: not known yet. One at a time is measured. */
 	uint64_t service_ns;
 	bool measuring;

@@ -39,6 +39,20 @@ static int make_overlay_file(void)
 	return fd >= 0 ? fd : memfd_create("dom1-overlay", MFD_CLOEXEC);
 }
 
+static gboolean no_room(const struct disk_config *disk, GError **error)
+{
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
+		    "%s: cannot use it as disk %s: no file for what will be written: %s: say in TMPDIR where there is room",
+		    disk->target, disk->vdev, g_strerror(errno));
+	return FALSE;
+}
+
+gboolean block_snapshot_make_overlay(struct block_file *file, const struct disk_config *disk, GError **error)
+{
+	file->overlay_fd = make_overlay_file();
+	return file->overlay_fd >= 0 || no_room(disk, error);
+}
+
 gboolean block_snapshot_open(struct block_file *file, const struct disk_config *disk, GError **error)
 {
 	int fd = clone_image(file, disk);
@@ -51,13 +65,9 @@ gboolean block_snapshot_open(struct block_file *file, const struct disk_config *
 		file->fd = fd;
 		return TRUE;
 	}
-	file->overlay_fd = make_overlay_file();
+	if (!block_snapshot_make_overlay(file, disk, error))
+		return FALSE;
 	file->overlay = block_overlay_new(file->n_sectors);
-	if (file->overlay_fd >= 0 && file->overlay &&
-	    ftruncate(file->overlay_fd, (off_t)(file->n_sectors * BLOCK_SECTOR_BYTES)) == 0)
-		return TRUE;
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
-		    "%s: cannot use it as disk %s: no file for what will be written: %s: say in TMPDIR where there is room",
-		    disk->target, disk->vdev, g_strerror(errno));
-	return FALSE;
+	return (file->overlay && ftruncate(file->overlay_fd, (off_t)(file->n_sectors * BLOCK_SECTOR_BYTES)) == 0) ||
+	       no_room(disk, error);
 }

@@ -15,3 +15,6 @@ struct disk_config;
 
 /* file is open for reading, locked and measured. DOM1_STATUS_FILE, or DOM1_STATUS_HOST: there is no room for an overlay. */
 gboolean block_snapshot_open(struct block_file *file, const struct disk_config *disk, GError **error);
+
+/* For what can be no clone: file->overlay_fd, a file without a size and a name. DOM1_STATUS_HOST. */
+gboolean block_snapshot_make_overlay(struct block_file *file, const struct disk_config *disk, GError **error);

@@ -43,12 +43,17 @@ static int64_t execute(const struct io_op *op)
 	return rc < 0 ? -errno : rc;
 }
 
-void io_op_execute(struct io_engine *engine, struct io_op *op)
+void io_op_finish(struct io_engine *engine, struct io_op *op)
 {
-	op->result = execute(op);
 	op->next = NULL;
 	*engine->finished_end = op;
 	engine->finished_end = &op->next;
+}
+
+void io_op_execute(struct io_engine *engine, struct io_op *op)
+{
+	op->result = execute(op);
+	io_op_finish(engine, op);
 }
 
 bool io_engine_run_finished(struct io_engine *engine)

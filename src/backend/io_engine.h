@@ -16,12 +16,17 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct io_engine;
+
 enum io_kind { IO_READ, IO_WRITE, IO_FLUSH, IO_DISCARD };
+
+struct io_remote;
 
 /* Owned by who submits it, untouched until done() was called. */
 struct io_op {
 	enum io_kind kind;
 	bool at_once; /* its file never blocks */
+	struct io_remote *remote; /* in place of fd: submitted to it, not to the engine; NULL */
 	int fd;
 	uint64_t offset_bytes;
 	uint64_t len_bytes; /* of IO_DISCARD */
@@ -30,6 +35,9 @@ struct io_op {
 	void (*done)(struct io_op *op); /* may submit it again */
 	int64_t result; /* bytes, or a negative errno */
 	struct io_op *next;
+	/* Of a remote one: requests not answered yet, and what it has moved when none failed. */
+	unsigned int n_pieces;
+	int64_t sum_bytes;
 };
 
 /*
@@ -45,12 +53,28 @@ struct io_watch {
 	struct io_watch *next;
 };
 
+/*
+ * A file that the kernel does not know: its ops go over a connection of its own, which an engine watches. The I/O thread's.
+ */
+struct io_remote_ops {
+	bool (*attach)(struct io_remote *remote, struct io_engine *engine);
+	/* Nothing is in flight. detached() is called when it is not watched any more, perhaps at once. */
+	void (*detach)(struct io_remote *remote, void (*detached)(void *opaque), void *opaque);
+	void (*submit)(struct io_remote *remote, struct io_op *op);
+	/* Nobody waits for the server any longer: what is in flight fails, and all that comes. */
+	void (*give_up)(struct io_remote *remote);
+};
+
+struct io_remote {
+	const struct io_remote_ops *ops;
+	struct io_engine *engine; /* NULL: not attached */
+};
+
 #define IO_NO_LIMIT (-1)
 
 /* Of an eventfd: as if it had been written once more; others have their turn before. */
 void io_watch_repeat(const struct io_watch *watch);
 
-struct io_engine;
 struct io_engine_ops {
 	const char *name;
 	int (*watch)(struct io_engine *engine, struct io_watch *watch); /* 0 or a positive errno */
@@ -73,7 +97,8 @@ struct io_engine {
 struct io_engine *io_engine_uring_new(void);
 struct io_engine *io_engine_sync_new(void);
 
-/* For the engines. */
+/* For the engines and remote files. */
 void io_engine_init(struct io_engine *engine, const struct io_engine_ops *ops);
+void io_op_finish(struct io_engine *engine, struct io_op *op); /* it has its result: told of by run_finished() */
 void io_op_execute(struct io_engine *engine, struct io_op *op); /* now, in this thread; told of by run_finished() */
 bool io_engine_run_finished(struct io_engine *engine); /* TRUE: there was something */

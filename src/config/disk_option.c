@@ -25,13 +25,9 @@ gboolean disk_options_parse(GPtrArray *disks, char **texts, GPtrArray *warnings,
 	return TRUE;
 }
 
-/* What is understood and not there yet. */
+/* What is understood and cannot be. */
 static gboolean check_offered(const struct disk_config *disk, GError **error)
 {
-	if (disk->format == DISK_FORMAT_QCOW2)
-		return refuse(disk, error, "dom1 has no qcow2 disks yet", "convert it: qemu-img convert -O raw IMAGE NEW");
-	if (disk->format == DISK_FORMAT_NBD || strstr(disk->target, "://"))
-		return refuse(disk, error, "dom1 has no NBD disks yet", "give a raw image, or attach it on the host with nbd-client");
 	/* The block protocol has no place for it, and Linux looks nowhere else. */
 	if (disk->serial)
 		return refuse(disk, error, "a PV disk has no serial number that a guest could see", "leave it out, and find the disk by "

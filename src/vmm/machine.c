@@ -374,7 +374,7 @@ static void close_other_files(const struct machine_setup *setup)
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
-	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + 2 * setup->n_disks +
+	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +
 						  setup->n_nics * NET_LINK_FDS_MAX);
 	size_t n_kept = G_N_ELEMENTS(fixed);
 	int last = STDERR_FILENO;
@@ -382,10 +382,8 @@ static void close_other_files(const struct machine_setup *setup)
 	memcpy(kept, fixed, sizeof(fixed));
 	for (size_t i = 0; i < setup->plan->n_segments; i++)
 		kept[n_kept++] = setup->plan->segments[i].has_file ? setup->plan->segments[i].file_fd : -1;
-	for (size_t i = 0; i < setup->n_disks; i++) {
-		kept[n_kept++] = setup->disks[i].fd;
-		kept[n_kept++] = setup->disks[i].overlay_fd;
-	}
+	for (size_t i = 0; i < setup->n_disks; i++)
+		n_kept += block_file_fds(&setup->disks[i], kept + n_kept);
 	for (size_t i = 0; i < setup->n_nics; i++)
 		n_kept += net_link_fds(&setup->nics[i].link, kept + n_kept);
 	qsort(kept, n_kept, sizeof(kept[0]), compare_fds);

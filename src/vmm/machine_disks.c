@@ -3,11 +3,6 @@
  * The machine's disks: back ends in state InitWait before the first vCPU runs, so that no guest waits for them, and those
  * that come and go while it runs. The files outlive a restart of the domain, the devices do not.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <json-glib/json-glib.h>
 
 #include "config/guest_config.h"
@@ -53,14 +48,6 @@ static void tell_disk_event(const struct machine *machine, const char *event, co
 	g_object_unref(json);
 }
 
-/* The launcher has the same description open to the end, so closing ours would not give up the lock. */
-static void let_go_of_lock(const struct machine_disk *disk)
-{
-	struct flock unlock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-
-	(void)fcntl(disk->file->fd, F_OFD_SETLK, &unlock);
-}
-
 static void disk_free(void *opaque)
 {
 	struct machine_disk *disk = opaque;
@@ -81,7 +68,8 @@ static void on_gone(void *opaque, struct block_device *device)
 			continue;
 		g_autofree char *vdev = g_strdup(disk->file->vdev);
 		block_device_free(device);
-		let_go_of_lock(disk);
+		/* The launcher has a copy of the descriptor open to the end. */
+		block_file_let_go(disk->file);
 		g_ptr_array_remove_index(machine->disks, i);
 		tell_disk_event(machine, "DISK_DETACHED", vdev);
 		return;
@@ -150,7 +138,7 @@ void machine_stop_disks(struct machine *machine)
 		block_device_free(g_steal_pointer(&disk->device));
 		/* A guest that ended has let go of everything. */
 		if (leaving) {
-			let_go_of_lock(disk);
+			block_file_let_go(disk->file);
 			g_ptr_array_remove_index(machine->disks, i);
 		} else {
 			i++;
@@ -213,7 +201,7 @@ bool machine_attach_disk(void *opaque, const char *text, int *fds, unsigned int 
 		return false;
 	disk = g_new0(struct machine_disk, 1);
 	disk->file = &disk->own;
-	disk->own = (struct block_file){ .fd = -1, .overlay_fd = -1 };
+	disk->own = (struct block_file){ .fd = -1, .helper_pidfd = -1, .overlay_fd = -1 };
 	ok = check_new_disk(machine, words, error) && block_file_adopt(&disk->own, words, fds, n_fds, error) &&
 	     machine_start_io(machine, error);
 	if (ok) {

@@ -72,19 +72,21 @@ refusals() {
   truncate -s 1M raw2
   : >empty
   mkdir folder
-  printf 'disk = [ "%s/raw,qcow2,xvda" ]\n' "$scratch" >guest.cfg
+  printf 'disk = [ "%s/raw,qcow2,xvda,serial=1" ]\n' "$scratch" >guest.cfg
   refused 4 "missing: cannot use it as disk xvda: No such file or directory: check .*" --disk missing
   refused 4 "empty: cannot use it as disk xvda: it has less than one sector: .*" --disk empty
   refused 4 "folder: cannot use it as disk xvda: .*" --disk folder,ro
-  refused 4 "raw2: .* begins like a qcow2 image, .* format=raw .*" --disk raw2
+  refused 4 "raw2: .* begins like a qcow2 image: say format=qcow2, .*" --disk raw2
   refused 4 "raw: .* in use by another disk of this domain: .*" --disk raw --disk raw
   refused 4 "raw: .* in use by another disk of this domain: .*" --disk raw,ro --disk raw
-  refused 2 "--disk: disk: raw: dom1 has no qcow2 disks yet: .*" --disk raw,format=qcow2
-  refused 2 "--disk: disk: raw: dom1 has no NBD disks yet: .*" --disk raw,format=nbd
-  refused 4 "raw2: .* begins like a qcow2 image, .*" --disk raw2,snapshot=on
+  refused 4 "raw: cannot use it as disk xvda: qemu-nbd says: .*" --disk raw,format=qcow2
+  refused 2 "raw: not a URI of an NBD server: .*" --disk raw,format=nbd
+  refused 2 "nbds://host: dom1 speaks NBD without TLS: .*" --disk nbds://host
+  refused 4 "nbd\+unix:///\?socket=none: cannot connect: No such file or directory" --disk "nbd+unix:///?socket=none"
+  refused 4 "raw2: .* begins like a qcow2 image: .*" --disk raw2,snapshot=on
   refused 2 "--disk: disk: raw: another disk has this vdev: .*" --disk raw,vdev=xvdb --disk raw2,vdev=d1
   refused 2 "--disk: disk: .*speed.*" --disk raw,speed=high
-  refused 4 "guest.cfg:1:[0-9]+: disk: .*/raw: dom1 has no qcow2 disks yet: .*" guest.cfg
+  refused 4 "guest.cfg:1:[0-9]+: disk: .*/raw: a PV disk has no serial number .*" guest.cfg
   cd - >/dev/null
 }
 

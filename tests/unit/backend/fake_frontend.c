@@ -66,6 +66,16 @@ static void adopt(struct fake *fake, const struct disk_config *disk)
 	block_file_close(&opened);
 }
 
+/* The image becomes a qcow2 one with the same contents. */
+static void convert(struct fake *fake)
+{
+	g_autofree char *raw = g_steal_pointer(&fake->path);
+
+	fake->path = g_strconcat(raw, ".qcow2", NULL);
+	fake_run_tool((const char *[]){ "qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", raw, fake->path, NULL });
+	unlink(raw);
+}
+
 static struct fake *make(bool use_uring, const struct disk_config *words, bool is_adopted)
 {
 	struct fake *fake = g_new0(struct fake, 1);
@@ -73,16 +83,21 @@ static struct fake *make(bool use_uring, const struct disk_config *words, bool i
 
 	fake_guest_init(&fake->guest, use_uring, "vbd", 51712);
 	make_disk(fake);
+	if (words->format == DISK_FORMAT_QCOW2)
+		convert(fake);
 
 	struct disk_config disk = *words;
 	disk.target = fake->path;
 	disk.vdev = (char *)"xvda";
 	if (!disk.on_error)
 		disk.on_error = DISK_ON_ERROR_STOP;
-	g_assert_true(block_file_open(&fake->file, &disk, &error));
+	block_file_open(&fake->file, &disk, &error);
 	g_assert_no_error(error);
 	if (is_adopted)
 		adopt(fake, &disk);
+	else
+		block_file_begin(&fake->file, &disk, &error);
+	g_assert_no_error(error);
 	/* /tmp may be memory: then io_uring would have nothing to do. */
 	fake->file.at_once = !use_uring && fake->file.at_once;
 	fake->file.overlay_at_once = !use_uring && fake->file.overlay_at_once;
@@ -112,6 +127,26 @@ struct fake *fake_new_snapshot(bool use_uring)
 struct fake *fake_new_adopted(bool use_uring)
 {
 	return make(use_uring, &(struct disk_config){ .snapshot = TRUE }, true);
+}
+
+struct fake *fake_new_qcow2(bool use_uring, bool snapshot)
+{
+	return make(use_uring, &(struct disk_config){ .format = DISK_FORMAT_QCOW2, .snapshot = snapshot }, false);
+}
+
+struct fake *fake_new_adopted_qcow2(bool use_uring)
+{
+	return make(use_uring, &(struct disk_config){ .format = DISK_FORMAT_QCOW2, .snapshot = TRUE }, true);
+}
+
+void fake_run_tool(const char *const *words)
+{
+	GError *error = NULL;
+	int status = -1;
+
+	g_spawn_sync(NULL, (char **)(uintptr_t)words, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(status, ==, 0);
 }
 
 void fake_free(struct fake *fake)

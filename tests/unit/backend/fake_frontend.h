@@ -33,6 +33,9 @@ struct fake *fake_new(bool use_uring, bool read_only);
 struct fake *fake_new_patient(bool use_uring);  /* on-error=enospc-pause */
 struct fake *fake_new_snapshot(bool use_uring); /* the same disk, written to an overlay or a clone */
 struct fake *fake_new_adopted(bool use_uring);  /* such a one whose files were opened by somebody else */
+struct fake *fake_new_qcow2(bool use_uring, bool snapshot); /* such an image, through a qemu-nbd */
+struct fake *fake_new_adopted_qcow2(bool use_uring); /* with a snapshot, its connection opened by somebody else */
+void fake_run_tool(const char *const *words); /* it ends with status 0 */
 void fake_free(struct fake *fake);
 
 /* Rings of 2^order pages, all nodes, state Initialised, and the answer. */

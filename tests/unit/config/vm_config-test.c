@@ -551,8 +551,10 @@ static void test_disks(void)
 	g_assert_cmpuint(config.disks->len, ==, 0);
 	vm_config_clear(&config);
 	expect_refusal(WORDS("--kernel=k", "--disk="), "--disk");
-	expect_refusal(WORDS("--kernel=k", "--disk=a,qcow2"), "qcow2");
-	expect_refusal(WORDS("--kernel=k", "--disk=nbd://host/x"), "NBD");
+	parse_ok(&config, WORDS("--kernel=k", "--disk=a,qcow2", "--disk=nbd://host/x"));
+	g_assert_cmpint(disk_of(&config, 0)->format, ==, DISK_FORMAT_QCOW2);
+	g_assert_cmpint(disk_of(&config, 1)->format, ==, DISK_FORMAT_NBD);
+	vm_config_clear(&config);
 	expect_refusal(WORDS("--kernel=k", "--disk=a,snapshot=maybe"), "snapshot");
 	expect_refusal(WORDS("--kernel=k", "--disk=a,on-error=hope"), "enospc-pause");
 	expect_refusal(WORDS("--kernel=k", "--disk=a,serial=s1"), "serial");
