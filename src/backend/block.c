@@ -36,6 +36,8 @@ struct block_device {
 	struct io_task resize, resized_reply;
 	uint64_t new_n_sectors;
 	bool resizing;
+	struct io_task eject, ejected_reply;
+	bool ejecting; /* until the reply */
 	struct attachment *attachment; /* NULL: the guest does not use the disk */
 	struct block_counters counters; /* of former attachments */
 	bool was_connected;
@@ -254,6 +256,25 @@ static void on_resized(struct io_task *task)
 		(void)xenbus_device_announce(device->bus);
 }
 
+/* As a medium that is pulled out. */
+
+static void eject(struct io_task *task)
+{
+	struct block_device *device = CONTAINER(task, struct block_device, eject);
+
+	device->target.ejected = true;
+	io_thread_reply(device->env->io, &device->ejected_reply);
+}
+
+static void on_ejected(struct io_task *task)
+{
+	struct block_device *device = CONTAINER(task, struct block_device, ejected_reply);
+
+	device->ejecting = false;
+	if (device->env->ejected)
+		device->env->ejected(device->env->end_opaque, device);
+}
+
 /* The I/O thread's. */
 static void on_failed(void *opaque, enum io_kind kind, int error)
 {
@@ -328,6 +349,8 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 	};
 	device->resize.run = resize;
 	device->resized_reply.run = on_resized;
+	device->eject.run = eject;
+	device->ejected_reply.run = on_ejected;
 	device->bus = xenbus_device_new(env->store, "vbd", file->number, &OPS, device);
 	if (!device->bus || write_nodes(device) != 0 || xenbus_device_start(device->bus) != 0) {
 		block_device_free(device);
@@ -342,7 +365,7 @@ void block_device_free(struct block_device *device)
 		return;
 	if (device->attachment)
 		detach(device);
-	while (device->attachment || device->resizing)
+	while (device->attachment || device->resizing || device->ejecting)
 		io_thread_wait_reply(device->env->io);
 	xenbus_device_free(device->bus);
 	g_free(device);
@@ -351,6 +374,15 @@ void block_device_free(struct block_device *device)
 void block_device_leave(struct block_device *device)
 {
 	xenbus_device_leave(device->bus);
+}
+
+void block_device_eject(struct block_device *device)
+{
+	block_device_leave(device);
+	if (device->ejecting)
+		return;
+	device->ejecting = true;
+	io_thread_post(device->env->io, &device->eject);
 }
 
 bool block_device_resize(struct block_device *device, uint64_t n_sectors)

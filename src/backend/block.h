@@ -31,6 +31,8 @@ struct block_env {
 	void (*end)(void *opaque, const char *why);
 	/* After block_device_leave(): the guest has let go of it; to be freed by this, or later. The main thread. */
 	void (*gone)(void *opaque, struct block_device *device);
+	/* After block_device_eject(). The main thread. */
+	void (*ejected)(void *opaque, struct block_device *device);
 	/* The same for on-error=enospc-pause: requests are kept until block_device_retry(). The main thread. May be NULL. */
 	void (*no_room)(void *opaque, const char *why);
 	/* The first failure of the host's file since the guest connected, which the guest saw as an error. The main thread. */
@@ -48,6 +50,12 @@ void block_device_retry(struct block_device *device);
 
 /* Asks the guest to let go of the disk; env.gone() when it has. */
 void block_device_leave(struct block_device *device);
+
+/*
+ * The same without waiting for the guest: from now on all that it asks for fails. When env.ejected() is called, nothing
+ * of the file is read any more but what was on its way before. May be called again.
+ */
+void block_device_eject(struct block_device *device);
 
 /* The file has another size now. FALSE: the last change is not told yet. */
 bool block_device_resize(struct block_device *device, uint64_t n_sectors);

@@ -497,6 +497,8 @@ static void start_request(struct block_queue *queue, const uint8_t *slot)
 	int16_t status = block_request_decode(queue->ring.layout, slot, &target->limits, &request);
 
 	count(&counters->requests, 1);
+	if (status == BLKIF_RSP_OKAY && target->ejected)
+		status = BLKIF_RSP_ERROR;
 	if (status != BLKIF_RSP_OKAY) {
 		refuse(queue, &request, status);
 		return;

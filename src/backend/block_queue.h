@@ -36,6 +36,7 @@ struct block_target {
 	struct io_remote *remote; /* in place of fd; NULL */
 	bool at_once;      /* the file never blocks */
 	bool ignore_flush; /* cache=unsafe */
+	bool ejected;      /* the image is not ours any more: everything is answered with an error */
 	bool keep_for_room; /* what fails for lack of room is kept, until somebody says to try again */
 	/* What is written goes here, and fd is the base that is only read; NULL: there is only fd. */
 	struct block_overlay *overlay;

@@ -21,7 +21,7 @@
 
 struct disk_command {
 	const char *action;
-	const char *argument; /* of attach: the disk's words; of detach and resize: its vdev; of list NULL */
+	const char *argument; /* of attach: the disk's words; of detach, eject and resize: its vdev; of list NULL */
 	const char *size;     /* of resize, or NULL */
 };
 
@@ -157,6 +157,13 @@ static bool detach(struct control_client *client, const char *name, const char *
 	return false;
 }
 
+static bool eject(struct control_client *client, const char *vdev, GError **error)
+{
+	g_autoptr(JsonNode) done = call_with_vdev(client, "disk-eject", vdev, 0, error);
+
+	return done != NULL;
+}
+
 static bool resize(struct control_client *client, const char *vdev, const char *size, GError **error)
 {
 	uint64_t bytes = 0;
@@ -181,6 +188,8 @@ static bool on_domain(struct control_client *client, const char *name, void *opa
 		return attach(client, command->argument, error);
 	if (g_str_equal(command->action, "detach"))
 		return detach(client, name, command->argument, error);
+	if (g_str_equal(command->action, "eject"))
+		return eject(client, command->argument, error);
 	return resize(client, command->argument, command->size, error);
 }
 
@@ -189,23 +198,25 @@ static bool check_arguments(int argc, char **argv, GError **error)
 	static const struct {
 		const char *action;
 		int min, max; /* of arguments behind the name */
-	} actions[] = { { "list", 0, 0 }, { "attach", 1, 1 }, { "detach", 1, 1 }, { "resize", 1, 2 } };
+	} actions[] = { { "list", 0, 0 }, { "attach", 1, 1 }, { "detach", 1, 1 }, { "eject", 1, 1 }, { "resize", 1, 2 } };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
 		if (g_str_equal(argv[1], actions[i].action) && argc - 3 >= actions[i].min && argc - 3 <= actions[i].max)
 			return true;
 	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE,
-			    "usage: list NAME, attach NAME DISK, detach NAME VDEV, or resize NAME VDEV [SIZE] (dom1 disk --help says more)");
+			    "usage: list NAME, attach NAME DISK, detach NAME VDEV, eject NAME VDEV, or resize NAME VDEV [SIZE] "
+			    "(dom1 disk --help says more)");
 	return false;
 }
 
 int cmd_disk(int argc, char **argv, uint64_t exec_ns)
 {
 	static const struct command_syntax syntax = {
-		.parameters = "list NAME | attach NAME DISK | detach NAME VDEV | resize NAME VDEV [SIZE]",
+		.parameters = "list NAME | attach NAME DISK | detach NAME VDEV | eject NAME VDEV | resize NAME VDEV [SIZE]",
 		.summary = "Shows the disks of a running domain, adds one, takes one away, or tells the guest of a new size.\n"
 			   "DISK: as after dom1 run --disk; its name is printed. A guest has to let go of what is taken away: up to 20 s\n"
-			   "are waited for that. SIZE makes the image larger; without it the size is that which the image has by now.\n"
+			   "are waited for that. What is only read can be ejected: the image is free at once, and the guest gets errors until\n"
+			   "it lets go. SIZE makes the image larger; without it the size is that which the image has by now.\n"
 			   "Status: 0 done, 2 no such domain or disk, 4 the image cannot be used, 124 the guest or dom1 does not answer.",
 		.min = 2,
 		.max = 4,

@@ -440,13 +440,21 @@ static bool run_disk_attach(struct call *call, GError **error)
 					 request->fds, request->n_fds, error);
 }
 
+static bool call_with_vdev(const struct call *call, bool (*function)(void *opaque, const char *vdev, GError **error),
+			   GError **error)
+{
+	return function ? function(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), error) :
+			  not_offered(error);
+}
+
 static bool run_disk_detach(struct call *call, GError **error)
 {
-	const struct control_ops *ops = call->request->ops;
+	return call_with_vdev(call, call->request->ops->disk_detach, error);
+}
 
-	if (!ops->disk_detach)
-		return not_offered(error);
-	return ops->disk_detach(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), error);
+static bool run_disk_eject(struct call *call, GError **error)
+{
+	return call_with_vdev(call, call->request->ops->disk_eject, error);
 }
 
 static bool run_disk_resize(struct call *call, GError **error)
@@ -485,6 +493,7 @@ static const struct command COMMANDS[] = {
 	{ "disks", run_disks, { { NULL } } },
 	{ "disk-attach", run_disk_attach, { { "disk", PARAMETER_STRING, false } } },
 	{ "disk-detach", run_disk_detach, { { "vdev", PARAMETER_STRING, false } } },
+	{ "disk-eject", run_disk_eject, { { "vdev", PARAMETER_STRING, false } } },
 	{ "disk-resize", run_disk_resize, { { "vdev", PARAMETER_STRING, false }, { "bytes", PARAMETER_INTEGER, true } } },
 	{ "trigger", run_trigger, { { "type", PARAMETER_STRING, false }, { "vcpu", PARAMETER_INTEGER, true } } },
 };

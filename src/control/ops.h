@@ -65,6 +65,8 @@ struct control_ops {
 	bool (*disk_attach)(void *opaque, const char *text, int *fds, unsigned int n_fds, GError **error);
 	/* Asks the guest; event DISK_DETACHED when it has let go. */
 	bool (*disk_detach)(void *opaque, const char *vdev, GError **error);
+	/* Of one that is only read: the image is let go of at once, event DISK_EJECTED, and then the same. */
+	bool (*disk_eject)(void *opaque, const char *vdev, GError **error);
 	/* *bytes: how large the file is to be, 0: as large as it is; then how large the guest sees it. */
 	bool (*disk_resize)(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
 	/* FALSE: there are not so many. */

@@ -179,6 +179,7 @@ const struct control_ops MACHINE_CONTROL_OPS = {
 	.n_ports = EVTCHN_N_PORTS,
 	.disk_attach = machine_attach_disk,
 	.disk_detach = machine_detach_disk,
+	.disk_eject = machine_eject_disk,
 	.disk_resize = machine_resize_disk,
 	.disk = machine_describe_disk,
 };

@@ -15,7 +15,7 @@ struct machine_disk {
 	struct block_file *file;
 	struct block_file own;       /* of one that came later */
 	struct block_device *device; /* NULL: between two starts of the domain */
-	bool leaving;
+	bool leaving, ejected;
 };
 
 static void end_domain(void *opaque, const char *why)
@@ -57,23 +57,41 @@ static void disk_free(void *opaque)
 	g_free(disk);
 }
 
-static void on_gone(void *opaque, struct block_device *device)
+static struct machine_disk *disk_of(const struct machine *machine, const struct block_device *device)
 {
-	struct machine *machine = opaque;
-
 	for (guint i = 0; i < machine->disks->len; i++) {
 		struct machine_disk *disk = machine->disks->pdata[i];
 
-		if (disk->device != device)
-			continue;
-		g_autofree char *vdev = g_strdup(disk->file->vdev);
-		block_device_free(device);
-		/* The launcher has a copy of the descriptor open to the end. */
-		block_file_let_go(disk->file);
-		g_ptr_array_remove_index(machine->disks, i);
-		tell_disk_event(machine, "DISK_DETACHED", vdev);
-		return;
+		if (disk->device == device)
+			return disk;
 	}
+	return NULL;
+}
+
+/* The image is everybody's again, whatever the guest does with the disk. */
+static void on_ejected(void *opaque, struct block_device *device)
+{
+	struct machine *machine = opaque;
+	struct machine_disk *disk = disk_of(machine, device);
+
+	block_file_let_go(disk->file);
+	if (!disk->ejected)
+		tell_disk_event(machine, "DISK_EJECTED", disk->file->vdev);
+	disk->ejected = true;
+}
+
+static void on_gone(void *opaque, struct block_device *device)
+{
+	struct machine *machine = opaque;
+	struct machine_disk *disk = disk_of(machine, device);
+	g_autofree char *vdev = g_strdup(disk->file->vdev);
+
+	/* It may end what the eject had begun, which looks for the disk. */
+	block_device_free(device);
+	/* The launcher has a copy of the descriptor open to the end. */
+	block_file_let_go(disk->file);
+	g_ptr_array_remove(machine->disks, disk);
+	tell_disk_event(machine, "DISK_DETACHED", vdev);
 }
 
 static void set_up_env(struct machine *machine)
@@ -88,6 +106,7 @@ static void set_up_env(struct machine *machine)
 		.record = machine->vm.record,
 		.end = end_domain,
 		.gone = on_gone,
+		.ejected = on_ejected,
 		.no_room = pause_domain,
 		.warn = warn,
 		.end_opaque = machine,
@@ -135,7 +154,8 @@ void machine_stop_disks(struct machine *machine)
 		struct machine_disk *disk = machine->disks->pdata[i];
 		const bool leaving = disk->leaving;
 
-		block_device_free(g_steal_pointer(&disk->device));
+		block_device_free(disk->device);
+		disk->device = NULL;
 		/* A guest that ended has let go of everything. */
 		if (leaving) {
 			block_file_let_go(disk->file);
@@ -227,6 +247,22 @@ bool machine_detach_disk(void *opaque, const char *vdev, GError **error)
 		return false;
 	disk->leaving = true;
 	block_device_leave(disk->device);
+	return true;
+}
+
+bool machine_eject_disk(void *opaque, const char *vdev, GError **error)
+{
+	struct machine_disk *disk = named_disk(opaque, vdev, error);
+
+	if (!disk)
+		return false;
+	if (!disk->file->read_only) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "%.60s: the guest may have something to write to it: detach it, and it can do that first", vdev);
+		return false;
+	}
+	disk->leaving = true;
+	block_device_eject(disk->device);
 	return true;
 }
 

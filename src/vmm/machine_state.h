@@ -77,6 +77,7 @@ void machine_retry_disks(struct machine *machine);
 /* Those of struct control_ops. */
 bool machine_attach_disk(void *opaque, const char *text, int *fds, unsigned int n_fds, GError **error);
 bool machine_detach_disk(void *opaque, const char *vdev, GError **error);
+bool machine_eject_disk(void *opaque, const char *vdev, GError **error);
 bool machine_resize_disk(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
 bool machine_describe_disk(void *opaque, unsigned int index, struct control_disk *description);
 

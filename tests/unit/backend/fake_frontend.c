@@ -31,6 +31,15 @@ static void on_gone(void *opaque, struct block_device *device)
 	fake->device = NULL;
 }
 
+static void on_ejected(void *opaque, struct block_device *device)
+{
+	struct fake *fake = opaque;
+
+	g_assert_true(device == fake->device);
+	block_file_let_go(&fake->file);
+	fake->n_ejected++;
+}
+
 static void on_no_room(void *opaque, const char *why)
 {
 	struct fake *fake = opaque;
@@ -102,7 +111,7 @@ static struct fake *make(bool use_uring, const struct disk_config *words, bool i
 	fake->file.at_once = !use_uring && fake->file.at_once;
 	fake->file.overlay_at_once = !use_uring && fake->file.overlay_at_once;
 	fake->env = (struct block_env){ .store = fake->guest.store, .io = fake->guest.io, .access = fake->guest.access, .max_queues = 4,
-					.end = on_end, .gone = on_gone, .no_room = on_no_room, .end_opaque = fake };
+					.end = on_end, .gone = on_gone, .ejected = on_ejected, .no_room = on_no_room, .end_opaque = fake };
 	fake->device = block_device_new(&fake->env, &fake->file);
 	g_assert_nonnull(fake->device);
 	fake->layout = &BLOCK_LAYOUT_64;

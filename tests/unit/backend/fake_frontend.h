@@ -17,6 +17,7 @@ struct fake {
 	struct block_device *device; /* NULL: it has left */
 	char *path;
 	char *ended; /* what env.end() was told */
+	unsigned int n_ejected;
 	char *no_room; /* what env.no_room() was told last */
 
 	/* The queue in use. */

@@ -605,6 +605,35 @@ static void test_formats(void)
 	}
 }
 
+/* As a medium that is pulled out: the guest still has the disk, and gets errors; the image is everybody's. */
+static void test_eject(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, true);
+	struct fake_request request = { .operation = BLKIF_OP_READ, .n_segments = 1 };
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(fake->path, O_RDWR | O_CLOEXEC);
+
+	fake_connect(fake, 0);
+	fake_granted_page(fake, &request.segment[0].ref);
+	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
+	g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &lock), ==, -1);
+	block_device_eject(fake->device);
+	block_device_eject(fake->device);
+	while (fake->n_ejected == 0)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &lock), ==, 0);
+	g_assert_cmpint(fake_back_state(fake), ==, XenbusStateClosing);
+	for (unsigned int i = 0; i < 2 * fake->n_slots; i++)
+		g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_ERROR);
+	g_assert_nonnull(fake->device);
+	fake_set_state(fake, XenbusStateClosing);
+	fake_set_state(fake, XenbusStateClosed);
+	while (fake->device)
+		g_main_context_iteration(NULL, TRUE);
+	close(fd);
+	fake_free(fake);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -615,7 +644,7 @@ int main(int argc, char **argv)
 		{ "bad-requests", test_bad_requests }, { "read-only", test_read_only }, { "lying-indexes", test_lying_indexes },
 		{ "bad-nodes", test_bad_nodes }, { "queues", test_queues }, { "state-storm", test_state_storm },
 		{ "reconnects", test_reconnects }, { "scribbler", test_scribbler }, { "truncated", test_truncated }, { "no-room", test_no_room },
-		{ "leave", test_leave }, { "resize", test_resize },
+		{ "leave", test_leave }, { "eject", test_eject }, { "resize", test_resize },
 	};
 
 	g_test_init(&argc, &argv, NULL);
