@@ -14,7 +14,7 @@ shim=$4
 runs=$5
 
 memory=320M
-transfer_s=3
+transfer_s=4
 guest_options="console=hvc0 quiet"
 shim_options="pv-shim no-real-mode console=xen console=xen,pv"
 machine=pc,hpet=off,usb=off,smbus=off,vmport=off,i8042=off,mem-merge=off,dump-guest-core=off
