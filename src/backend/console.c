@@ -134,6 +134,8 @@ static void pump_output(struct console *console)
 		if (taken_bytes == 0)
 			break;
 		rounds++;
+		/* First of all: the guest goes on while what it wrote is shown. */
+		evtchn_backend_notify(console->port);
 		console->holds_input = false;
 		console->pending_start = 0;
 		console->pending_end = taken_bytes;
@@ -144,8 +146,6 @@ static void pump_output(struct console *console)
 		if (console->files.log_fd >= 0)
 			log_all(console, console->pending, taken_bytes);
 	}
-	if (rounds > 0)
-		evtchn_backend_notify(console->port);
 	if (rounds == ROUNDS_MAX)
 		evtchn_backend_wake(console->port);
 }
