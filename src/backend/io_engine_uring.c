@@ -66,6 +66,21 @@ static void unwatch(struct io_engine *engine, struct io_watch *watch)
 	io_uring_sqe_set_data64(sqe, 0);
 }
 
+/* One piece, as most are whose pages lie side by side, is less work for the kernel than a list of one. */
+static void prepare_transfer(struct io_uring_sqe *sqe, const struct io_op *op)
+{
+	const struct iovec *piece = op->iov;
+
+	if (op->kind == IO_READ && op->n_iov == 1)
+		io_uring_prep_read(sqe, op->fd, piece->iov_base, (unsigned int)piece->iov_len, op->offset_bytes);
+	else if (op->kind == IO_READ)
+		io_uring_prep_readv(sqe, op->fd, piece, op->n_iov, op->offset_bytes);
+	else if (op->n_iov == 1)
+		io_uring_prep_write(sqe, op->fd, piece->iov_base, (unsigned int)piece->iov_len, op->offset_bytes);
+	else
+		io_uring_prep_writev(sqe, op->fd, piece, op->n_iov, op->offset_bytes);
+}
+
 static void submit(struct io_engine *engine, struct io_op *op)
 {
 	if (op->at_once) {
@@ -76,10 +91,8 @@ static void submit(struct io_engine *engine, struct io_op *op)
 
 	switch (op->kind) {
 	case IO_READ:
-		io_uring_prep_readv(sqe, op->fd, op->iov, op->n_iov, op->offset_bytes);
-		break;
 	case IO_WRITE:
-		io_uring_prep_writev(sqe, op->fd, op->iov, op->n_iov, op->offset_bytes);
+		prepare_transfer(sqe, op);
 		break;
 	case IO_FLUSH:
 		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
