@@ -26,6 +26,8 @@ void print(const char *text);
 void print_number(long long number);
 void print_hex(unsigned long long number);
 void finish(const char *result) __attribute__((noreturn));
+/* Until all that was printed has been taken. */
+void console_drain(void);
 const char *option(void); /* what follows the family on the command line */
 unsigned int option_number(void); /* the digits in it; 0 without one */
 void *memset(void *at, int byte, size_t len_bytes);
@@ -35,6 +37,7 @@ int memcmp(const void *a, const void *b, size_t len_bytes);
 /* The family's functions, as main.c lists them. */
 void test_console(void);
 void test_end(void);
+void test_say(void);
 void test_event_channel_op(void);
 void test_event_delivery(void);
 void test_grant_table_op(void);

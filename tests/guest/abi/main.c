@@ -45,6 +45,7 @@ static const struct {
 	{ "soft_reset", test_soft_reset },
 	{ "stress", test_stress },
 	{ "end", test_end },
+	{ "say", test_say },
 	{ "fail", fail_on_purpose },
 };
 #define N_FAMILIES (sizeof(FAMILIES) / sizeof(FAMILIES[0]))

@@ -90,6 +90,12 @@ void print(const char *text)
 	}
 }
 
+void console_drain(void)
+{
+	if (console)
+		flush_console(sizeof(console->out));
+}
+
 void print_hex(unsigned long long number)
 {
 	char text[19] = "0x";
@@ -135,8 +141,7 @@ void finish(const char *result)
 	print("Test result: ");
 	print(result);
 	print("\n");
-	if (console)
-		flush_console(sizeof(console->out));
+	console_drain();
 	(void)sched_op(SCHEDOP_shutdown, &off);
 	__asm__ volatile("outb %%al, %%dx" : : "a"(SLEEP_S5), "d"(SLEEP_CONTROL_PORT));
 	for (;;)

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A dom1 run of the harness: a process of its own that ends its domain in good order when the harness dies, whatever
+ * kills it (PR_SET_PDEATHSIG). It gets no file of ours: report and console come by descriptors, so there is nothing that
+ * could be left behind.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+struct job {
+	pid_t pid;
+	int pid_fd;     /* readable when it has ended */
+	int console_fd; /* non-blocking, as the next */
+	int words_fd;   /* what dom1 says on standard error */
+	int report_fd;  /* the report, once it has ended */
+};
+
+/* The path under which the process opens its report; for --report. */
+#define JOB_REPORT_PATH "/proc/self/fd/3"
+
+/* arguments: of dom1, NULL at the end. FALSE: DOM1_STATUS_HOST. The caller has one thread. */
+bool job_start(struct job *job, char **arguments, GError **error);
+
+/* Asks it to end its domain. */
+void job_end(const struct job *job);
+/* Kills it; the machine notices and cleans up. all: the machine too, which then leaves its folder behind. */
+void job_kill(const struct job *job, bool all);
+
+/* When pid_fd is readable: the status as of waitpid(). */
+int job_reap(struct job *job);
+void job_close(struct job *job);

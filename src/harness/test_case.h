@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/* One test: a guest, and how it is run and judged. */
+#pragma once
+
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "harness/settings.h"
+
+struct test_case {
+	char *name; /* of the target as it was given; in a folder: its path from there */
+	char *path;
+	struct test_settings settings;
+	GPtrArray *arguments; /* char *: of dom1 run, without what the harness adds for itself */
+	uint64_t memory_bytes; /* what it takes of the host */
+	unsigned int n_vcpus;
+	bool has_shim;
+	GError *error; /* it cannot be run: why */
+};
+
+void test_case_free(struct test_case *test);
+
+/*
+ * Reads what is to be known of the target before it runs. common: for all tests; run_options: for each dom1 run, NULL at
+ * the end. Always a test: if something is wrong with the file, it has an error.
+ */
+struct test_case *test_case_new(const char *path, const struct test_settings *common, char **run_options);
+
+enum image_kind { IMAGE_NONE, IMAGE_PV, IMAGE_PVH };
+/* What dom1 run --type starts it as; NONE: it is no kernel. */
+enum image_kind test_case_image_kind(const char *path);

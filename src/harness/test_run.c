@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+#include "harness/test_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "harness/console_keep.h"
+#include "harness/evidence_files.h"
+#include "harness/job.h"
+#include "harness/run_report.h"
+#include "vmm/error.h"
+
+/* How much of a console is kept in its file, besides its end. */
+#define CONSOLE_LOG_BYTES   (UINT64_C(64) << 20)
+#define WORDS_BYTES         16384
+#define LAST_LINES          20
+#define READ_BYTES          65536
+/* A prompt is looked at when nothing came for so long. */
+#define QUIET_MS            200
+/* dom1 run ends at its timeout by itself; if it does not, something is wrong with it and not with the guest. */
+#define OVERTIME_S          30
+
+struct test_run {
+	struct test_run_setup setup;
+	unsigned int attempt;
+	struct job job;
+	struct verdict_rules rules;
+	struct verdict_engine *engine;
+	struct console_keep keep;
+	struct evidence_files files;
+	GString *words;
+	gint64 started_us;
+	bool has_ended;   /* by us, because the verdict is known */
+	bool stuck;       /* killed: it did not end at its time */
+	const char *interrupted; /* why, NULL: it was not */
+	guint console_source, words_source, end_source, quiet_source, overtime_source;
+	struct test_result *result;
+};
+
+const struct test_case *test_run_case(const struct test_run *run)
+{
+	return run->setup.test;
+}
+
+static void remove_source(guint *source)
+{
+	if (*source)
+		g_source_remove(*source);
+	*source = 0;
+}
+
+static void end_guest(struct test_run *run)
+{
+	if (!run->has_ended)
+		job_end(&run->job);
+	run->has_ended = true;
+}
+
+static gboolean on_quiet(gpointer opaque)
+{
+	struct test_run *run = opaque;
+
+	run->quiet_source = 0;
+	if (verdict_engine_quiet(run->engine))
+		end_guest(run);
+	return G_SOURCE_REMOVE;
+}
+
+/* FALSE: errno says why there is no more, 0 at the end. One piece: others want to be read too. */
+static bool read_console(struct test_run *run)
+{
+	char bytes[READ_BYTES];
+	ssize_t got = read(run->job.console_fd, bytes, sizeof(bytes));
+
+	if (got == 0)
+		errno = 0;
+	if (got <= 0)
+		return got < 0 && errno == EINTR;
+	console_keep_add(&run->keep, bytes, (size_t)got);
+	if (verdict_engine_feed(run->engine, bytes, (size_t)got))
+		end_guest(run);
+	return true;
+}
+
+static gboolean on_console(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct test_run *run = opaque;
+
+	(void)fd, (void)condition;
+	if (!read_console(run) && errno != EAGAIN) {
+		run->console_source = 0;
+		return G_SOURCE_REMOVE;
+	}
+	remove_source(&run->quiet_source);
+	if (run->rules.expect->len + run->rules.fail_on->len > 0)
+		run->quiet_source = g_timeout_add(QUIET_MS, on_quiet, run);
+	return G_SOURCE_CONTINUE;
+}
+
+static bool read_words(struct test_run *run)
+{
+	char bytes[4096];
+	ssize_t got = read(run->job.words_fd, bytes, sizeof(bytes));
+
+	if (got == 0)
+		errno = 0;
+	if (got <= 0)
+		return got < 0 && errno == EINTR;
+	/* All is read, so that nobody waits for us; the beginning is kept. */
+	g_string_append_len(run->words, bytes, MIN(got, (ssize_t)(WORDS_BYTES - run->words->len)));
+	return true;
+}
+
+static gboolean on_words(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct test_run *run = opaque;
+
+	(void)fd, (void)condition;
+	if (read_words(run) || errno == EAGAIN)
+		return G_SOURCE_CONTINUE;
+	run->words_source = 0;
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_overtime(gpointer opaque)
+{
+	struct test_run *run = opaque;
+
+	run->overtime_source = 0;
+	run->stuck = true;
+	job_kill(&run->job, true);
+	return G_SOURCE_REMOVE;
+}
+
+/* What the report and the process' status say together. The words of a refusal are dom1's own first line. */
+static struct verdict_end end_of(struct test_run *run, int wait_status, struct run_report *report)
+{
+	struct verdict_end end = { .outcome = OUTCOME_HOST_ERROR, .status = DOM1_STATUS_DEFECT, .guest_status = -1 };
+	char *first_line;
+
+	run_report_read(report, run->job.report_fd);
+	if (run->stuck || !WIFEXITED(wait_status)) {
+		report->detail = run->stuck ? g_strdup("dom1 run did not end at its timeout, and was killed") :
+					      g_strdup_printf("dom1 run was killed by signal %d", WTERMSIG(wait_status));
+	} else {
+		end.status = WEXITSTATUS(wait_status);
+		end.outcome = report->outcome;
+		end.guest_status = report->guest_status;
+		if (!report->detail && end.outcome == OUTCOME_NONE) {
+			first_line = g_strndup(run->words->str, strcspn(run->words->str, "\n"));
+			report->detail = g_str_has_prefix(first_line, "dom1: ") ? g_strdup(first_line + strlen("dom1: ")) :
+										  g_strdup(first_line);
+			g_free(first_line);
+		}
+	}
+	end.detail = report->detail;
+	return end;
+}
+
+static void judge(struct test_run *run, int wait_status)
+{
+	struct test_result *result = run->result;
+	struct run_report report = { 0 };
+	struct verdict_end end = end_of(run, wait_status, &report);
+
+	if (run->interrupted) {
+		result->verdict = (struct verdict_result){ .verdict = VERDICT_DESTROYED, .status = DOM1_STATUS_DESTROYED,
+							   .detail = g_strdup(run->interrupted) };
+	} else
+		verdict_engine_conclude(run->engine, &end, &result->verdict);
+	run_report_clear(&report);
+	result->duration_us = g_get_monotonic_time() - run->started_us;
+	result->attempts = run->attempt;
+	result->console = console_keep_last_lines(&run->keep, LAST_LINES);
+	result->words = g_strdup(run->words->str);
+	int write_errno = console_keep_close(&run->keep);
+	evidence_files_write(&run->files, run->job.report_fd, run->words->str, write_errno);
+	result->folder = g_strdup(run->files.folder);
+}
+
+static void clear_attempt(struct test_run *run)
+{
+	guint *const sources[] = { &run->console_source, &run->words_source, &run->end_source, &run->quiet_source,
+				   &run->overtime_source };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+		remove_source(sources[i]);
+	job_close(&run->job);
+	verdict_engine_free(run->engine);
+	run->engine = NULL;
+	g_string_free(run->words, TRUE);
+	evidence_files_clear(&run->files);
+}
+
+static void clear_judgement(struct test_result *result)
+{
+	g_clear_pointer(&result->verdict.detail, g_free);
+	g_clear_pointer(&result->console, g_free);
+	g_clear_pointer(&result->words, g_free);
+	g_clear_pointer(&result->folder, g_free);
+}
+
+static void start_attempt(struct test_run *run);
+
+static void end_attempt(struct test_run *run, int wait_status)
+{
+	while (run->console_source && read_console(run))
+		;
+	while (run->words_source && read_words(run))
+		;
+	judge(run, wait_status);
+	clear_attempt(run);
+
+	bool good = test_result_is_passed(run->result) || test_result_is_skipped(run->result);
+	if (!good && !run->interrupted && run->attempt <= run->setup.test->settings.retries) {
+		clear_judgement(run->result);
+		start_attempt(run);
+		return;
+	}
+	run->result->flaky = good && run->attempt > 1;
+	run->setup.over(run, run->setup.opaque);
+}
+
+static gboolean on_end(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct test_run *run = opaque;
+
+	(void)fd, (void)condition;
+	run->end_source = 0;
+	end_attempt(run, job_reap(&run->job));
+	return G_SOURCE_REMOVE;
+}
+
+/* A failure to start is told when the loop runs. */
+static gboolean on_no_start(gpointer opaque)
+{
+	struct test_run *run = opaque;
+
+	run->end_source = 0;
+	end_attempt(run, DOM1_STATUS_HOST << 8);
+	return G_SOURCE_REMOVE;
+}
+
+/* Of dom1 run, with what the harness needs; what comes last wins. */
+static GPtrArray *arguments_of(const struct test_run *run)
+{
+	const struct test_case *test = run->setup.test;
+	GPtrArray *arguments = g_ptr_array_new_with_free_func(g_free);
+
+	g_ptr_array_add(arguments, g_strdup("dom1"));
+	for (guint i = 0; i < test->arguments->len; i++)
+		g_ptr_array_add(arguments, g_strdup(test->arguments->pdata[i]));
+	g_ptr_array_add(arguments, g_strdup_printf("--name=test-%d-%u", (int)getpid(), run->setup.number));
+	g_ptr_array_add(arguments, g_strdup_printf("--timeout=%u", test->settings.timeout_s));
+	g_ptr_array_add(arguments, g_strdup("--report=" JOB_REPORT_PATH));
+	static const char *const fixed[] = { "--console=stdio", "--on-poweroff=stop", "--on-reboot=stop", "--on-crash=stop" };
+	for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++)
+		g_ptr_array_add(arguments, g_strdup(fixed[i]));
+	if (test->has_shim && run->files.folder)
+		g_ptr_array_add(arguments, g_strdup_printf("--shim-log=%s/shim.log", run->files.folder));
+	g_ptr_array_add(arguments, NULL);
+	return arguments;
+}
+
+static void start_attempt(struct test_run *run)
+{
+	const struct test_case *test = run->setup.test;
+	g_autoptr(GError) error = NULL;
+
+	run->attempt++;
+	run->has_ended = run->stuck = false;
+	run->words = g_string_new(NULL);
+	run->started_us = g_get_monotonic_time();
+	run->engine = verdict_engine_new(&run->rules);
+	bool ok = evidence_files_open(&run->files, run->setup.output_dir, test->name, run->setup.round, run->attempt, &error);
+	console_keep_init(&run->keep, run->files.console_fd, CONSOLE_LOG_BYTES);
+	GPtrArray *arguments = arguments_of(run);
+	ok = ok && job_start(&run->job, (char **)arguments->pdata, &error);
+	g_ptr_array_unref(arguments);
+	if (!ok) {
+		g_string_assign(run->words, error->message);
+		run->end_source = g_idle_add(on_no_start, run);
+		return;
+	}
+	run->console_source = g_unix_fd_add(run->job.console_fd, G_IO_IN | G_IO_HUP, on_console, run);
+	run->words_source = g_unix_fd_add(run->job.words_fd, G_IO_IN | G_IO_HUP, on_words, run);
+	run->end_source = g_unix_fd_add(run->job.pid_fd, G_IO_IN, on_end, run);
+	run->overtime_source = g_timeout_add_seconds(test->settings.timeout_s + OVERTIME_S, on_overtime, run);
+}
+
+static struct test_result *result_of(const struct test_case *test, unsigned int round)
+{
+	struct test_result *result = g_new0(struct test_result, 1);
+
+	result->name = g_strdup(test->name);
+	result->path = g_strdup(test->path);
+	result->round = round;
+	return result;
+}
+
+struct test_run *test_run_start(const struct test_run_setup *setup)
+{
+	struct test_run *run = g_new0(struct test_run, 1);
+
+	run->setup = *setup;
+	run->job = (struct job){ -1, -1, -1, -1, -1 };
+	run->rules = (struct verdict_rules){ setup->test->settings.expect, setup->test->settings.fail_on,
+					     setup->test->settings.expected_end };
+	run->result = result_of(setup->test, setup->round);
+	start_attempt(run);
+	return run;
+}
+
+void test_run_interrupt(struct test_run *run, const char *why, bool kill)
+{
+	if (!run->interrupted)
+		run->interrupted = why;
+	if (run->job.pid <= 0)
+		return;
+	if (kill)
+		job_kill(&run->job, false);
+	else
+		end_guest(run);
+}
+
+struct test_result *test_run_finish(struct test_run *run)
+{
+	struct test_result *result = run->result;
+
+	g_free(run);
+	return result;
+}
+
+struct test_result *test_run_refused(const struct test_case *test, unsigned int round, const char *reason)
+{
+	struct test_result *result = result_of(test, round);
+
+	result->console = g_strdup("");
+	result->words = g_strdup("");
+	result->verdict.verdict = reason ? VERDICT_SKIPPED : VERDICT_HOST_ERROR;
+	result->verdict.status = reason ? DOM1_STATUS_OK : test->error->code;
+	result->verdict.detail = g_strdup(reason ? reason : test->error->message);
+	return result;
+}
