@@ -201,7 +201,7 @@ static bool look_up(struct walk *walk, uint64_t *gpa)
 bool guest_walk(const struct guest_memory *memory, const struct guest_paging *paging, uint64_t gva,
 		enum guest_access access, uint64_t *gpa)
 {
-	struct walk walk = {.memory = memory, .paging = paging, .gva = gva, .access = access};
+	struct walk walk = { .memory = memory, .paging = paging, .gva = gva, .access = access };
 
 	if (is_long(paging))
 		walk.levels = paging->cr4 & CR4_LA57 ? 5 : 4;

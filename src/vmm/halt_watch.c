@@ -62,7 +62,7 @@ static gboolean on_turn(gpointer opaque)
 
 	/* Paused, it halts for us, and not by itself. */
 	if (vm->paused) {
-		watch->looks = (struct halt_looks){0};
+		watch->looks = (struct halt_looks){ 0 };
 		return G_SOURCE_CONTINUE;
 	}
 	switch (halt_looks_turn(&watch->looks, used_ns(vm), all_answered(vm))) {
@@ -74,7 +74,7 @@ static gboolean on_turn(gpointer opaque)
 			vcpu_kick(&vm->vcpus[i]);
 		break;
 	case HALT_END:
-		watch->looks = (struct halt_looks){0};
+		watch->looks = (struct halt_looks){ 0 };
 		watch->all_down(vm);
 		break;
 	}

@@ -7,7 +7,7 @@
 
 bool vcpu_is_parked(const struct vcpu *vcpu)
 {
-	struct kvm_mp_state mp_state = {0};
+	struct kvm_mp_state mp_state = { 0 };
 
 	return ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp_state) == 0 && mp_state.mp_state == KVM_MP_STATE_HALTED &&
 	       !vcpu->run->if_flag;
@@ -15,7 +15,7 @@ bool vcpu_is_parked(const struct vcpu *vcpu)
 
 bool vcpu_is_up(const struct vcpu *vcpu)
 {
-	struct kvm_mp_state mp_state = {0};
+	struct kvm_mp_state mp_state = { 0 };
 
 	return ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp_state) == 0 && mp_state.mp_state != KVM_MP_STATE_UNINITIALIZED &&
 	       mp_state.mp_state != KVM_MP_STATE_INIT_RECEIVED &&

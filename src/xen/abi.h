@@ -11,3 +11,13 @@
 
 #include <xen/xen.h>
 #include <xen/errno.h>
+
+/* What came with Xen 4.18, to <xen/vcpu.h> and <xen/features.h>. */
+#ifndef VCPUOP_register_runstate_phys_area
+#define VCPUOP_register_runstate_phys_area  14
+#define VCPUOP_register_vcpu_time_phys_area 15
+#endif
+#ifndef XENFEAT_runstate_phys_area
+#define XENFEAT_runstate_phys_area  18
+#define XENFEAT_vcpu_time_phys_area 19
+#endif

@@ -82,7 +82,8 @@ static int64_t set_runstate_area(struct vcpu *target, void *argument)
 	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, .u.gpa = *(uint64_t *)argument };
 	int rc = kvm_set_xen_vcpu_attr(target->fd, &attr);
 
-	/* A host without schedstats keeps no runstates; guests take a refusal for a defect of the hypervisor and stop. */
+	/* A host without schedstats keeps no runstates; guests take a refusal for a defect of the hypervisor and stop.
+	 */
 	return rc == 0 || rc == EOPNOTSUPP ? 0 : -XEN_EINVAL;
 }
 
@@ -103,9 +104,28 @@ static int64_t register_area(struct vcpu *self, const struct hypercall *call, si
 		return vcpu_call(target, self, fn, &gpa, -XEN_EAGAIN);
 	}
 	if (!vcpu_translate(self, gva, GUEST_READ, &gpa) ||
-	    !vcpu_translate(self, gva + len_bytes - 1, GUEST_READ, &last_gpa) ||
-	    last_gpa - gpa != len_bytes - 1 || !guest_memory_span(self->vm->memory, gpa, len_bytes))
+	    !vcpu_translate(self, gva + len_bytes - 1, GUEST_READ, &last_gpa) || last_gpa - gpa != len_bytes - 1 ||
+	    !guest_memory_span(self->vm->memory, gpa, len_bytes))
 		return -XEN_EFAULT;
+	return vcpu_call(target, self, fn, &gpa, -XEN_EAGAIN);
+}
+
+/* The same by a guest-physical address, of Xen 4.18 and later: map_guest_area(). All bits set take the area away. */
+static int64_t register_phys_area(struct vcpu *self, const struct hypercall *call, size_t len_bytes,
+				  int64_t (*fn)(struct vcpu *target, void *argument))
+{
+	const size_t align_bytes = xen_domain_is_64bit(self->vm->xen) ? 8 : 4;
+	struct vcpu *target = find_target(self, call);
+	uint64_t gpa;
+
+	if (!copy_from_guest(self, &gpa, call->arguments[2], sizeof(gpa)))
+		return -XEN_EFAULT;
+	if (gpa == UINT64_MAX)
+		gpa = KVM_XEN_INVALID_GPA;
+	else if (gpa % LAYOUT_PAGE_BYTES + len_bytes > LAYOUT_PAGE_BYTES || gpa % align_bytes != 0)
+		return -XEN_ENXIO;
+	else if (!guest_memory_span(self->vm->memory, gpa, len_bytes))
+		return -XEN_EINVAL;
 	return vcpu_call(target, self, fn, &gpa, -XEN_EAGAIN);
 }
 
@@ -115,10 +135,23 @@ static int64_t register_time_area(struct xen_domain *xen, struct vcpu *vcpu, con
 	return register_area(vcpu, call, sizeof(struct vcpu_time_info), set_time_area);
 }
 
+static int64_t register_time_phys_area(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	(void)xen;
+	return register_phys_area(vcpu, call, sizeof(struct vcpu_time_info), set_time_area);
+}
+
 static int64_t register_runstate_area(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	/* KVM writes it in the domain's layout, not in that of this call. */
-	return register_area(vcpu, call, abi_layout_bytes(ABI_vcpu_runstate_info, xen_domain_is_64bit(xen)), set_runstate_area);
+	return register_area(vcpu, call, abi_layout_bytes(ABI_vcpu_runstate_info, xen_domain_is_64bit(xen)),
+			     set_runstate_area);
+}
+
+static int64_t register_runstate_phys_area(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	return register_phys_area(vcpu, call, abi_layout_bytes(ABI_vcpu_runstate_info, xen_domain_is_64bit(xen)),
+				  set_runstate_area);
 }
 
 static int64_t read_runstate(struct vcpu *target, void *argument)
@@ -255,13 +288,19 @@ static const struct hypercall_op OPS[] = {
 		     "`-EFAULT` across pages that do not follow: KVM takes one address"),
 	HYPERCALL_OP(VCPUOP_, set_periodic_timer, vcpu_timer_set_periodic, NULL),
 	HYPERCALL_OP(VCPUOP_, stop_periodic_timer, vcpu_timer_stop_periodic, NULL),
-	HYPERCALL_OP(VCPUOP_, set_singleshot_timer, vcpu_timer_set_singleshot, "KVM answers it once VIRQ_TIMER is bound"),
-	HYPERCALL_OP(VCPUOP_, stop_singleshot_timer, vcpu_timer_stop_singleshot, "KVM answers it once VIRQ_TIMER is bound"),
+	HYPERCALL_OP(VCPUOP_, set_singleshot_timer, vcpu_timer_set_singleshot,
+		     "KVM answers it once VIRQ_TIMER is bound"),
+	HYPERCALL_OP(VCPUOP_, stop_singleshot_timer, vcpu_timer_stop_singleshot,
+		     "KVM answers it once VIRQ_TIMER is bound"),
 	HYPERCALL_OP(VCPUOP_, register_vcpu_info, register_info, "once; of another vCPU only while that is down"),
 	HYPERCALL_OP(VCPUOP_, send_nmi, send_nmi, NULL),
 	HYPERCALL_REFUSE(VCPUOP_, get_physid, XEN_EINVAL, "vCPUs are not pinned"),
 	HYPERCALL_OP(VCPUOP_, register_vcpu_time_memory_area, register_time_area,
 		     "`-EFAULT` across pages that do not follow: KVM takes one address"),
+	HYPERCALL_OP(VCPUOP_, register_runstate_phys_area, register_runstate_phys_area,
+		     "as Xen 4.18; in the place of the area with a virtual address"),
+	HYPERCALL_OP(VCPUOP_, register_vcpu_time_phys_area, register_time_phys_area,
+		     "as Xen 4.18; in the place of the area with a virtual address"),
 };
 
 const struct hypercall_family HYPERCALL_vcpu_op = {

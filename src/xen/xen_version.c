@@ -23,7 +23,8 @@
 
 #define FEATURES                                                                                                      \
 	(1u << XENFEAT_memory_op_vnode_supported | 1u << XENFEAT_writable_page_tables |                              \
-	 1u << XENFEAT_auto_translated_physmap | 1u << XENFEAT_hvm_safe_pvclock | 1u << XENFEAT_hvm_callback_vector)
+	 1u << XENFEAT_auto_translated_physmap | 1u << XENFEAT_hvm_safe_pvclock | 1u << XENFEAT_hvm_callback_vector | \
+	 1u << XENFEAT_runstate_phys_area | 1u << XENFEAT_vcpu_time_phys_area)
 
 static int64_t answer(struct vcpu *vcpu, uint64_t gva, const void *bytes, size_t len_bytes)
 {

@@ -42,7 +42,7 @@ static struct evtchn_status *fresh_status(void)
 {
 	struct evtchn_status *status = (void *)page;
 
-	*status = (struct evtchn_status){.dom = DOMID_SELF, .port = 1, .vcpu = 0x55};
+	*status = (struct evtchn_status){ .dom = DOMID_SELF, .port = 1, .vcpu = 0x55 };
 	return status;
 }
 
@@ -176,7 +176,7 @@ static void check_keys(void)
 /* An address that no page table can have is nowhere, and not the one that is left of it. */
 static void check_not_canonical(void)
 {
-	struct evtchn_status status = {.dom = DOMID_SELF, .port = 1, .vcpu = 0x55};
+	struct evtchn_status status = { .dom = DOMID_SELF, .port = 1, .vcpu = 0x55 };
 
 	CHECK("an address that is not canonical",
 	      event_channel_op(EVTCHNOP_status, (void *)(ADDRESS(&status) | 1ul << 60)), -XEN_EFAULT);

@@ -5,6 +5,7 @@
 #include <xen/event_channel.h>
 #include <xen/hvm/hvm_vcpu.h>
 #include <xen/memory.h>
+#include <xen/sched.h>
 #include <xen/vcpu.h>
 
 #define BAD_VCPU   500
@@ -12,6 +13,10 @@
 #define OFFSET     128
 #define HOLE_GFN   0xd0000u
 #define MODE_BAD   7
+
+/* <xen/vcpu.h> of Xen 4.18. */
+#define OP_RUNSTATE_PHYS_AREA 14
+#define OP_TIME_PHYS_AREA     15
 
 SPARE_PAGE(info_page);
 SPARE_PAGE(area_page);
@@ -50,8 +55,8 @@ static void check_runstate(void)
 	CHECK("the area is filled", written->state, RUNSTATE_running);
 	CHECK_TRUE("with a time", written->state_entry_time != ~UINT64_C(0));
 	CHECK("nothing beyond it is", area_page[sizeof(info)], 0xff);
-	CHECK("register_runstate_memory_area from nowhere",
-	      vcpu_op(VCPUOP_register_runstate_memory_area, 0, nowhere()), -XEN_EFAULT);
+	CHECK("register_runstate_memory_area from nowhere", vcpu_op(VCPUOP_register_runstate_memory_area, 0, nowhere()),
+	      -XEN_EFAULT);
 }
 
 /* update_runstate_area() writes through the address, page by page. KVM takes one guest-physical address for all. */
@@ -93,6 +98,45 @@ static void check_time_area(void)
 	CHECK_TRUE("as in shared_info", written->tsc_to_system_mul == shared->vcpu_info[0].time.tsc_to_system_mul);
 	CHECK("register_vcpu_time_memory_area from nowhere",
 	      vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, nowhere()), -XEN_EFAULT);
+}
+
+static long register_phys(unsigned int operation, uint64_t gpa)
+{
+	return vcpu_op(operation, 0, &gpa);
+}
+
+/* map_guest_area() of Xen 4.18: in one page, aligned, and RAM. */
+static void check_phys_area(const char *what, unsigned int operation, size_t len_bytes, const volatile uint32_t *filled)
+{
+	uint64_t gpa = ADDRESS(area_page);
+
+	print(what);
+	print("\n");
+	memset(area_page, 0, PAGE_BYTES);
+	CHECK("a physical area that crosses a page", register_phys(operation, gpa + PAGE_BYTES - len_bytes + 8),
+	      -XEN_ENXIO);
+	CHECK("one that is not aligned", register_phys(operation, gpa + 2), -XEN_ENXIO);
+	CHECK("one in a hole", register_phys(operation, (uint64_t)HOLE_GFN * PAGE_BYTES), -XEN_EINVAL);
+	CHECK("one from nowhere", vcpu_op(operation, 0, nowhere()), -XEN_EFAULT);
+	CHECK("one of a vCPU that there is not", vcpu_op(operation, 999, &gpa), -XEN_ENOENT);
+	CHECK("a physical area", register_phys(operation, gpa), 0);
+	(void)sched_op(SCHEDOP_yield, NULL);
+	CHECK_TRUE("it is filled", *filled != 0);
+	CHECK("it is taken away", register_phys(operation, ~UINT64_C(0)), 0);
+	memset(area_page, 0, PAGE_BYTES);
+	for (unsigned int i = 0; i < 100; i++)
+		(void)sched_op(SCHEDOP_yield, NULL);
+	CHECK("and not written any more", *filled, 0);
+}
+
+static void check_phys_areas(void)
+{
+	const volatile struct vcpu_runstate_info *runstate = (void *)area_page;
+	const volatile struct vcpu_time_info *time = (void *)area_page;
+
+	check_phys_area("time:", OP_TIME_PHYS_AREA, sizeof(*time), &time->tsc_to_system_mul);
+	check_phys_area("runstate:", OP_RUNSTATE_PHYS_AREA, sizeof(*runstate),
+			(const volatile uint32_t *)&runstate->state_entry_time);
 }
 
 static long register_vcpu_info(unsigned int vcpu, uint64_t gfn, uint32_t offset)
@@ -188,6 +232,7 @@ void test_vcpu_op(void)
 	check_runstate();
 	check_runstate_across_pages();
 	check_time_area();
+	check_phys_areas();
 	check_vcpu_info();
 	check_second_vcpu();
 	check_nmi();

@@ -81,6 +81,8 @@ static void check_features(void)
 	CHECK_TRUE("hvm_callback_vector", info.submap >> XENFEAT_hvm_callback_vector & 1);
 	CHECK_TRUE("hvm_safe_pvclock", info.submap >> XENFEAT_hvm_safe_pvclock & 1);
 	CHECK_TRUE("memory_op_vnode_supported", info.submap >> XENFEAT_memory_op_vnode_supported & 1);
+	/* XENFEAT_runstate_phys_area and XENFEAT_vcpu_time_phys_area of Xen 4.18: VCPUOP_register_*_phys_area. */
+	CHECK("areas by physical address", info.submap >> 18 & 3, 3);
 	CHECK_TRUE("not dom0", !(info.submap >> XENFEAT_dom0 & 1));
 	*across = (xen_feature_info_t){ .submap_idx = 0 };
 	CHECK("get_features across two pages", xen_version(XENVER_get_features, across), 0);

@@ -262,7 +262,7 @@ static void test_any_tables(void)
 static void test_tables_outside(void)
 {
 	const struct layout *layout = guest_memory_layout(memory);
-	const struct guest_paging paging = {.cr0 = BIT(31), .cr3 = 0x000ffffffffff000, .cr4 = BIT(5), .efer = BIT(10)};
+	const struct guest_paging paging = { .cr0 = BIT(31), .cr3 = 0x000ffffffffff000, .cr4 = BIT(5), .efer = BIT(10) };
 	const struct guest_paging in_hole = {
 		.cr0 = BIT(31), .cr3 = layout->overlay_gpa, .cr4 = BIT(5), .efer = BIT(10)};
 	uint64_t gpa;
@@ -292,8 +292,8 @@ static void *write_entry(void *opaque)
 static void test_other_writer(void)
 {
 	const uint64_t frame = 0x1234000;
-	const struct guest_paging paging = {.cr0 = BIT(31), .cr3 = FIRST, .cr4 = BIT(5), .efer = BIT(10)};
-	struct writer writer = {.entry = guest_memory_span(memory, FIRST + 3 * PAGE, sizeof(uint64_t))};
+	const struct guest_paging paging = { .cr0 = BIT(31), .cr3 = FIRST, .cr4 = BIT(5), .efer = BIT(10) };
+	struct writer writer = { .entry = guest_memory_span(memory, FIRST + 3 * PAGE, sizeof(uint64_t)) };
 	unsigned int n_found = 0;
 	pthread_t thread;
 

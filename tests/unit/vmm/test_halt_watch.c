@@ -26,7 +26,7 @@ enum guest { WORKS, IDLES, IS_DOWN };
 static void test_drawn_guest(void)
 {
 	for (unsigned int trial = 0; trial < 2000; trial++) {
-		struct halt_looks looks = {0};
+		struct halt_looks looks = { 0 };
 		uint64_t used_ns = 0;
 		unsigned int down_turns = 0;
 		bool asked = false, down_before = false;
@@ -52,7 +52,7 @@ static void test_drawn_guest(void)
 /* A guest that works all the time is never disturbed; one that idles every second turn at most. */
 static void test_disturbance(void)
 {
-	struct halt_looks looks = {0};
+	struct halt_looks looks = { 0 };
 	unsigned int n_asked = 0;
 
 	for (unsigned int turn = 1; turn <= 100; turn++)
