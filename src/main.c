@@ -31,6 +31,7 @@ static const struct {
 	{ "destroy", cmd_destroy, "end domains at once, also those that hang" },
 	{ "sysrq", cmd_sysrq, "send a SysRq key to a Linux guest" },
 	{ "disk", cmd_disk, "add, remove, resize or list a domain's disks" },
+	{ "lend", cmd_lend, "lend memory to a guest, and take it back" },
 	{ "balloon", cmd_balloon, "set how much memory a guest has" },
 	{ "vcpu-set", cmd_vcpu_set, "set how many vCPUs a guest has online" },
 	{ "trigger", cmd_trigger, "send an NMI or a debug interrupt" },

@@ -21,6 +21,7 @@ int cmd_reboot(int argc, char **argv, uint64_t exec_ns);
 int cmd_destroy(int argc, char **argv, uint64_t exec_ns);
 int cmd_sysrq(int argc, char **argv, uint64_t exec_ns);
 int cmd_disk(int argc, char **argv, uint64_t exec_ns);
+int cmd_lend(int argc, char **argv, uint64_t exec_ns);
 int cmd_balloon(int argc, char **argv, uint64_t exec_ns);
 int cmd_vcpu_set(int argc, char **argv, uint64_t exec_ns);
 int cmd_trigger(int argc, char **argv, uint64_t exec_ns);

@@ -5,6 +5,7 @@
  * Whatever can fail because of what a person named fails here, before anything is started: the kernel is unpacked, the
  * boot plan is made, files are open. prepare() and its steps are the order; release() undoes it.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,7 +41,8 @@
 #include "vmm/run_folder.h"
 #include "vmm/symbols.h"
 
-#define MAX_OUTPUT_FILES 5
+#define MAX_OUTPUT_FILES    5
+#define CPUID_ADDRESS_SIZES 0x80000008u
 
 struct output_file {
 	int fd;
@@ -155,6 +157,31 @@ static bool is_linux(const struct kernel_bytes *kernel)
 	       (kernel_elf_parse(kernel->bytes, kernel->len_bytes, "kernel", &elf, NULL) && strcmp(elf.guest_os, "linux") == 0);
 }
 
+/* One past the last address that the host's CPUs reach. */
+static uint64_t end_of_addresses(void)
+{
+	unsigned int eax = 0, ebx, ecx, edx;
+
+	if (!__get_cpuid(CPUID_ADDRESS_SIZES, &eax, &ebx, &ecx, &edx) || (eax & 0xff) < 36)
+		return UINT64_C(1) << 36;
+	return UINT64_C(1) << MIN(eax & 0xff, 52);
+}
+
+static bool add_lend_windows(struct run *run, GError **error)
+{
+	GArray *windows = run->config.lend_windows;
+
+	for (guint i = 0; i < windows->len; i++) {
+		struct lending_window *window = &g_array_index(windows, struct lending_window, i);
+
+		if (!layout_add_window(&run->setup.layout, &window->gpa, window->len_bytes, end_of_addresses(), error))
+			return false;
+	}
+	run->setup.lending.windows = (const struct lending_window *)(const void *)windows->data;
+	run->setup.lending.n_windows = windows->len;
+	return true;
+}
+
 static bool make_plan(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
@@ -163,6 +190,7 @@ static bool make_plan(struct run *run, GError **error)
 					  auto_append_disk_words(config->guest_command_line, config->max_vcpus) :
 					  g_strdup(config->guest_command_line);
 	return layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error) &&
+	       add_lend_windows(run, error) &&
 	       (config->type == GUEST_PVH ? plan_pvh(run, error) : plan_pv(run, error));
 }
 
@@ -182,6 +210,11 @@ static void print_devices(const struct vm_config *config)
 
 		printf("disk %s: %s%s\n", disk->vdev, disk->target,
 		       disk->readonly ? " (read-only)" : disk->snapshot ? " (snapshot: what is written is thrown away)" : "");
+	}
+	for (guint i = 0; i < config->lend_windows->len; i++) {
+		const struct lending_window *window = &g_array_index(config->lend_windows, struct lending_window, i);
+
+		printf("lend window %u: %" PRIu64 " MiB at 0x%" PRIx64 "\n", i, window->len_bytes >> 20, window->gpa);
 	}
 	for (guint i = 0; i < config->vifs->len; i++) {
 		const struct vif_config *vif = config->vifs->pdata[i];
@@ -370,6 +403,27 @@ static bool open_console(struct run *run, GError **error)
 	}
 }
 
+/* Half of what the kernel lets a process have is for windows: the rest is the guest's, and a reserve. */
+static size_t lending_mappings(void)
+{
+	enum { KERNELS_DEFAULT = 65530 };
+	g_autofree char *text = NULL;
+	guint64 limit = KERNELS_DEFAULT;
+
+	if (g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL, NULL))
+		limit = MIN(g_ascii_strtoull(text, NULL, 10), G_MAXINT);
+	return (size_t)limit / 2;
+}
+
+static bool open_lending(struct run *run, GError **error)
+{
+	if (run->config.lend_windows->len == 0)
+		return true;
+	run->setup.lending.max_mappings = lending_mappings();
+	run->setup.lending.listen_fd = folder_listen(run->folder.fd, "lend.sock", error);
+	return run->setup.lending.listen_fd >= 0;
+}
+
 static bool open_files(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
@@ -385,6 +439,8 @@ static bool open_files(struct run *run, GError **error)
 	if ((run->setup.control_fd = folder_listen(run->folder.fd, "control.sock", error)) < 0 ||
 	    (run->setup.xenstore_fd = folder_listen(run->folder.fd, "xenstore.sock", error)) < 0 ||
 	    (run->setup.console.attach_fd = folder_listen(run->folder.fd, "console.sock", error)) < 0)
+		return false;
+	if (!open_lending(run, error))
 		return false;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "socketpair: %s", g_strerror(errno));
@@ -452,6 +508,7 @@ static void init(struct run *run, uint64_t exec_ns)
 			.shim_log_fd = -1,
 			.trace_fd = STDERR_FILENO,
 			.console = { .in_fd = -1, .out_fd = -1, .listen_fd = -1, .attach_fd = -1, .log_fd = -1 },
+			.lending.listen_fd = -1,
 			.tty_fd = -1,
 			.folder_fd = -1,
 			.folder_parent_fd = -1,

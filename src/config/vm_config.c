@@ -4,11 +4,13 @@
 #include "config/disk_option.h"
 #include "config/guest_config.h"
 #include "config/guest_file.h"
+#include "config/lend_option.h"
 #include "config/net_option.h"
 
 #include <string.h>
 #include <unistd.h>
 
+#include "lend/lending.h"
 #include "vmm/error.h"
 #include "vmm/layout.h"
 #include "vmm/one_line.h"
@@ -26,7 +28,7 @@
 struct words {
 	char *type, *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
-	char **disks, **nets;
+	char **disks, **nets, **lend_windows;
 };
 
 static void words_clear(struct words *words)
@@ -48,6 +50,7 @@ static void words_clear(struct words *words)
 	g_free(words->trace);
 	g_strfreev(words->disks);
 	g_strfreev(words->nets);
+	g_strfreev(words->lend_windows);
 }
 
 static gboolean usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -266,6 +269,14 @@ static gboolean parse_limits(struct vm_config *config, const struct words *words
 							 PAGES_MAX_GRANT_FRAMES, &config->max_grant_frames, error));
 }
 
+/* The shim lets its guest use RAM alone, and this is none. */
+static gboolean parse_lend_windows(struct vm_config *config, const struct words *words, GError **error)
+{
+	if (words->lend_windows && config->type == GUEST_PV)
+		return usage_error(error, "--lend-window: the shim denies a PV guest all memory that is not RAM: use it with --type=pvh");
+	return lend_options_parse(config->lend_windows, words->lend_windows, error);
+}
+
 static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
 {
 	if (!config->kernel_path)
@@ -289,7 +300,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       parse_policy("--on-crash", words->on_crash, &config->on_crash, error) &&
 	       disk_options_parse(config->disks, words->disks, config->warnings, error) && disks_settle(config->disks, error) &&
 	       net_options_parse(config->vifs, words->nets, config->warnings, error) &&
-	       nets_settle(config->vifs, config->name, config->warnings, error);
+	       nets_settle(config->vifs, config->name, config->warnings, error) && parse_lend_windows(config, words, error);
 }
 
 static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
@@ -307,6 +318,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		.warnings = g_ptr_array_new_with_free_func(g_free),
 		.disks = g_ptr_array_new_with_free_func((GDestroyNotify)disk_config_free),
 		.vifs = g_ptr_array_new_with_free_func((GDestroyNotify)vif_config_free),
+		.lend_windows = g_array_new(FALSE, FALSE, sizeof(struct lending_window)),
 	};
 	/* FILENAME for every text: it is taken as it is, byte for byte; STRING would want it to be in the locale's code. */
 	const GOptionEntry entries[] = {
@@ -323,6 +335,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "max-grant-frames", 0, 0, G_OPTION_ARG_FILENAME, &words.max_grant_frames, "pages of the guest's grant table, 1 to 64 (default 64)", "N" },
 		{ "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.disks, "PATH[,ro][,snapshot=on][,vdev=xvdX][,format=raw][,cache=][,discard=][,on-error=]: a PV disk; any number", "DISK" },
 		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
+		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
 		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
@@ -380,6 +393,8 @@ void vm_config_clear(struct vm_config *config)
 		g_ptr_array_unref(config->disks);
 	if (config->vifs)
 		g_ptr_array_unref(config->vifs);
+	if (config->lend_windows)
+		g_array_unref(config->lend_windows);
 	g_free(config->kernel_path);
 	g_free(config->initrd_path);
 	g_free(config->guest_command_line);

@@ -42,6 +42,7 @@ struct vm_config {
 	char *console_path;
 	GPtrArray *disks; /* of struct disk_config *, each with its vdev; never NULL */
 	GPtrArray *vifs;  /* of struct vif_config *, each with its kind and MAC; never NULL */
+	GArray *lend_windows; /* of struct lending_window; never NULL */
 	char *console_log_path;
 	char *shim_log_path;
 	char *report_path;

@@ -177,21 +177,26 @@ static const char *set_up_xen(int vm_fd, uint32_t xen_version)
 	return NULL;
 }
 
+int kvm_set_memory_slot(int vm_fd, unsigned int number, const struct guest_memory_slot *slot)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = number,
+		.guest_phys_addr = slot->gpa,
+		.memory_size = slot->len_bytes,
+		.userspace_addr = (uint64_t)(uintptr_t)slot->hva,
+	};
+
+	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
 static const char *set_up_memory(int vm_fd, const struct guest_memory *memory)
 {
 	struct guest_memory_slot slots[GUEST_MEMORY_MAX_SLOTS];
 	size_t n = guest_memory_slots(memory, slots);
 
-	for (size_t i = 0; i < n; i++) {
-		struct kvm_userspace_memory_region region = {
-			.slot = (uint32_t)i,
-			.guest_phys_addr = slots[i].gpa,
-			.memory_size = slots[i].len_bytes,
-			.userspace_addr = (uint64_t)(uintptr_t)slots[i].hva,
-		};
-		if (ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) != 0)
+	for (size_t i = 0; i < n; i++)
+		if (kvm_set_memory_slot(vm_fd, (unsigned int)i, &slots[i]) != 0)
 			return "KVM_SET_USER_MEMORY_REGION";
-	}
 	return NULL;
 }
 

@@ -46,6 +46,9 @@ struct kvm_cpuid2 *kvm_supported_cpuid(int kvm_fd, GError **error);
  */
 int kvm_create_vm(int kvm_fd, const struct guest_memory *memory, uint32_t xen_version, GError **error);
 
+/* Adds a memslot; its number is free. 0, or -1 and errno. */
+int kvm_set_memory_slot(int vm_fd, unsigned int number, const struct guest_memory_slot *slot);
+
 /* Sets an attribute of KVM's Xen side. 0 or a positive errno. */
 int kvm_set_xen_attr(int vm_fd, const struct kvm_xen_hvm_attr *attr);
 int kvm_set_xen_vcpu_attr(int vcpu_fd, const struct kvm_xen_vcpu_attr *attr);

@@ -2,6 +2,7 @@
 #include "vmm/layout.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 
 #include "vmm/error.h"
 
@@ -49,6 +50,51 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
 	add_entry(layout, LAYOUT_LOW_HOLE_END, layout->low_ram_top_gpa, MEMORY_MAP_RAM);
 	add_entry(layout, layout->console_gpa, layout->special_end_gpa, MEMORY_MAP_RESERVED);
 	add_entry(layout, LAYOUT_4GIB, layout->high_ram_top_gpa, MEMORY_MAP_RAM);
+	return TRUE;
+}
+
+/* Above all that is there, aligned as large pages of the host would like it. */
+static uint64_t window_place(const struct layout *layout)
+{
+	const struct memory_map_entry *last = &layout->map[layout->n_map - 1];
+
+	return MAX(layout->overlay_end_gpa, last->gpa + last->len_bytes);
+}
+
+static gboolean is_free(const struct layout *layout, uint64_t gpa, uint64_t len_bytes)
+{
+	bool low = gpa >= layout->low_window_end_gpa && gpa < LAYOUT_DEVICES_GPA && len_bytes <= LAYOUT_DEVICES_GPA - gpa;
+
+	for (size_t i = 0; i < layout->n_map; i++)
+		if (gpa < layout->map[i].gpa + layout->map[i].len_bytes && layout->map[i].gpa < gpa + len_bytes)
+			return FALSE;
+	return low || gpa >= layout->overlay_end_gpa;
+}
+
+gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_bytes, uint64_t end_gpa, GError **error)
+{
+	size_t at = layout->n_map;
+
+	g_assert(layout->n_map < LAYOUT_MAX_MAP_ENTRIES && len_bytes > 0);
+	if (*gpa == 0)
+		*gpa = window_place(layout);
+	if (*gpa >= end_gpa || len_bytes > end_gpa - *gpa) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "--lend-window: %" PRIu64 " MiB at 0x%" PRIx64 " end above 0x%" PRIx64 ", the last address of this host's CPUs",
+			    len_bytes / MIB, *gpa, end_gpa - 1);
+		return FALSE;
+	}
+	if (!is_free(layout, *gpa, len_bytes)) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "--lend-window: %" PRIu64 " MiB at 0x%" PRIx64 " lie over something else: without gpa= it begins at 0x%" PRIx64,
+			    len_bytes / MIB, *gpa, window_place(layout));
+		return FALSE;
+	}
+	/* The map is in order. */
+	for (; at > 0 && layout->map[at - 1].gpa > *gpa; at--)
+		layout->map[at] = layout->map[at - 1];
+	layout->map[at] = (struct memory_map_entry){ *gpa, len_bytes, MEMORY_MAP_RESERVED };
+	layout->n_map++;
 	return TRUE;
 }
 

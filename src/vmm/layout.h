@@ -42,7 +42,9 @@
 #define LAYOUT_TSS_GPA         UINT64_C(0xfffbd000) /* three pages that KVM on Intel wants for itself */
 #define LAYOUT_IDENTITY_GPA    UINT64_C(0xfffbc000)
 
-#define LAYOUT_MAX_MAP_ENTRIES 8
+#define LAYOUT_DEVICES_GPA     UINT64_C(0xfec00000) /* from here to 4 GiB: LAPIC and KVM's own */
+
+#define LAYOUT_MAX_MAP_ENTRIES 16
 
 struct layout {
 	uint64_t ram_bytes;
@@ -63,6 +65,13 @@ struct layout {
  * FALSE and DOM1_STATUS_USAGE when the numbers are out of range.
  */
 gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error);
+
+/*
+ * A range that is no RAM, for lent memory: the map of memory calls it reserved, so no guest puts anything else there.
+ * *gpa: where, a multiple of 2 MiB, or 0: above everything else, and then where it is. len_bytes: a multiple of 2 MiB.
+ * end_gpa: the host's CPUs address no more. FALSE and DOM1_STATUS_USAGE: something is there, or it is out of reach.
+ */
+gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_bytes, uint64_t end_gpa, GError **error);
 
 /* What the memory map calls RAM, in whole pages: a little less than ram_bytes, for the hole below 1 MiB. */
 uint64_t layout_ram_kib(const struct layout *layout);

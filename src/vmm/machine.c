@@ -250,6 +250,8 @@ static bool start_vm(struct machine *machine, GError **error)
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
 		return false;
+	if (setup->lending.n_windows > 0 && !(vm->lending = lending_new(vm, &setup->lending, error)))
+		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	return machine_start_vcpus(vm, error);
 }
@@ -316,6 +318,9 @@ static void stop_vm(struct machine *machine)
 	for (unsigned int i = 0; i < VM_MAX_VCPUS; i++)
 		vcpu_fini(&vm->vcpus[i]);
 	xen_domain_free(vm->xen);
+	/* Nobody looks into the guest's memory any more. */
+	lending_free(vm->lending);
+	vm->lending = NULL;
 	if (vm->vm_fd >= 0)
 		close(vm->vm_fd);
 	memory_loader_free(machine->loader);
@@ -371,7 +376,7 @@ static void close_other_files(const struct machine_setup *setup)
 {
 	const int fixed[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
-		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +

@@ -14,6 +14,7 @@
 #include "backend/console.h"
 #include "backend/nic.h"
 #include "config/vm_config.h"
+#include "lend/lending.h"
 #include "shim/boot_plan.h"
 #include "vmm/layout.h"
 #include "vmm/record.h"
@@ -32,6 +33,7 @@ struct machine_setup {
 	struct console_files console;
 	struct block_file *disks; /* n_disks of them, locked; borrowed */
 	size_t n_disks;
+	struct lending_config lending; /* n_windows 0: none */
 	struct nic *nics; /* n_nics of them; borrowed */
 	size_t n_nics;
 	bool console_patient; /* its reader is worth waiting for when the domain has ended */

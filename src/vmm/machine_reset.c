@@ -42,6 +42,7 @@ bool machine_soft_reset(struct machine *machine, GError **error)
 
 	/* What is in flight ends first: it is the old kernel's memory. */
 	machine_stop_devices(machine);
+	lending_reset(vm->lending);
 	const struct evtchn_backend *console_port = evtchn_kvm_backend(vm->xen->events_kvm, vm->xen->console_port);
 	if (!xen_domain_soft_reset(vm->xen, error) || !reset_console(machine, console_port, error) ||
 	    !machine_reset_store(machine, error) || !machine_start_devices(machine, error))

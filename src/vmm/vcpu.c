@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lend/lending.h"
 #include "vmm/cpuid.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
@@ -284,6 +285,30 @@ int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void 
 	return result;
 }
 
+bool vcpu_rest_until(struct vcpu *self, bool (*is_over)(void *opaque), void *opaque)
+{
+	struct vm *vm = self->vm;
+
+	pthread_mutex_lock(&vm->calls_lock);
+	serve_calls_locked(self);
+	while (!is_over(opaque) && !atomic_load(&vm->stopping)) {
+		rest_begin(vm);
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+		rest_end(vm);
+		serve_calls_locked(self);
+	}
+	bool over = is_over(opaque);
+	pthread_mutex_unlock(&vm->calls_lock);
+	return over;
+}
+
+void vcpu_end_rest(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->calls_lock);
+	pthread_cond_broadcast(&vm->calls_changed);
+	pthread_mutex_unlock(&vm->calls_lock);
+}
+
 static void write_power_port(struct vm *vm, uint16_t port, uint8_t value)
 {
 	bool off = port == POWER_SLEEP_CONTROL_PORT && (value & POWER_SLEEP_ENABLE) &&
@@ -346,7 +371,8 @@ static void handle_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_MMIO:
 		record_count(&exits[EXIT_MMIO]);
-		answer_mmio(vcpu->run);
+		if (!lending_on_mmio(vcpu))
+			answer_mmio(vcpu->run);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		vm_end(vm, OUTCOME_CRASH, 0, "triple fault on vCPU %u", vcpu->number);
@@ -386,18 +412,21 @@ static void run_guest(struct vcpu *vcpu)
 			handle_exit(vcpu);
 			continue;
 		}
-		if (errno == EFAULT && memory_comes_later) {
+		int error = errno;
+		if (lending_on_failed_run(vcpu, error))
+			continue;
+		if (error == EFAULT && memory_comes_later) {
 			guest_memory_await(vm->memory);
 			continue;
 		}
 		/* The places of the hypervisor's pages are empty until the guest puts a page there. */
-		if (errno == EFAULT) {
+		if (error == EFAULT) {
 			vm_end(vm, OUTCOME_CRASH, 0, "vCPU %u used guest memory that has nothing behind it", vcpu->number);
 			return;
 		}
 		/* EAGAIN: a vCPU that waited for INIT or SIPI has something to look at. */
-		if (errno != EINTR && errno != EAGAIN) {
-			vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM_RUN of vCPU %u: %s", vcpu->number, g_strerror(errno));
+		if (error != EINTR && error != EAGAIN) {
+			vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM_RUN of vCPU %u: %s", vcpu->number, g_strerror(error));
 			return;
 		}
 		record_count(&vm->record->exits[EXIT_INTERRUPTED]);
@@ -416,6 +445,7 @@ static void *vcpu_thread(void *opaque)
 	pthread_mutex_lock(&vm->calls_lock);
 	rest_end(vm);
 	pthread_mutex_unlock(&vm->calls_lock);
+	lending_vcpu_starts(vcpu);
 	hypercall_vcpu_starts(vcpu);
 	if (vcpu->number == 0)
 		record_phase(vm->record, PHASE_VCPU_RUN, NULL);

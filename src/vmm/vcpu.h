@@ -81,5 +81,13 @@ int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void 
  */
 bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa);
 
+/*
+ * Waits until is_over() says so, as a vCPU waits: it serves calls, rests for others, and can be paused. is_over() looks at
+ * atomics alone: a lock is held. FALSE: the VM stops first. Own thread only, outside KVM_RUN.
+ */
+bool vcpu_rest_until(struct vcpu *self, bool (*is_over)(void *opaque), void *opaque);
+/* What some vCPU's is_over() looks at has changed. Any thread. */
+void vcpu_end_rest(struct vm *vm);
+
 /* Once, before the first vcpu_start(): installs the handler of the kick signal. */
 void vcpu_set_up_kick_signal(void);

@@ -14,6 +14,7 @@
 #include "vmm/vcpu.h"
 
 struct guest_memory;
+struct lending;
 struct xen_domain;
 
 #define VM_MAX_VCPUS RECORD_MAX_VCPUS
@@ -24,6 +25,7 @@ struct vm {
 	struct record *record;
 	struct trace trace;
 	struct xen_domain *xen;
+	struct lending *lending; /* NULL: there is no lend window */
 	struct vcpu vcpus[VM_MAX_VCPUS];
 	unsigned int n_vcpus;
 	bool has_shim; /* the guest runs in ring 3 of a shim, and not by itself */

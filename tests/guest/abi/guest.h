@@ -44,6 +44,7 @@ void test_grant_table_op(void);
 void test_grant_map(void);
 void test_grant_v2(void);
 void test_hvm_op(void);
+void test_lend(void);
 void test_memory_op(void);
 void test_misc(void);
 void test_multicall(void);
@@ -165,7 +166,8 @@ void context_64(struct vcpu_hvm_context *context, const void *entry, const void 
 #endif
 
 /* traps.c */
-extern volatile unsigned int upcalls, nmis;
+extern volatile unsigned int upcalls, nmis, machine_checks;
+extern volatile uint64_t machine_check_address;
 #define UPCALL_VECTOR 0x40
 void traps_init(void);
 
@@ -177,6 +179,13 @@ static inline void cpuid(uint32_t leaf, uint32_t out[4])
 static inline void write_msr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+}
+static inline uint64_t read_msr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (uint64_t)high << 32 | low;
 }
 static inline uint64_t read_tsc(void)
 {

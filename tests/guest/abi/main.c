@@ -43,6 +43,7 @@ static const struct {
 	{ "paging", test_paging },
 	{ "smp", test_smp },
 	{ "soft_reset", test_soft_reset },
+	{ "lend", test_lend },
 	{ "stress", test_stress },
 	{ "end", test_end },
 	{ "say", test_say },

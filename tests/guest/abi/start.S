@@ -174,6 +174,7 @@ page_table_root:
 	.set	i, i + 1
 	.endr
 #else
+	.globl	page_directories
 page_directories:
 	.set	i, 0
 	.rept	2048

@@ -5,6 +5,9 @@
 #define N_VECTORS    65 /* as start.S has entries */
 #define USER_VECTOR  0x80
 #define NMI_VECTOR   2
+#define CHECK_VECTOR 18
+#define CHECK_STATUS_MSR 0x17a
+#define BANK_ADDRESS_MSR 0x402
 #define GATE         0x8e /* present, interrupt gate */
 #define GATE_USER    0xee
 #define LAPIC_EOI    0xfee000b0u
@@ -44,7 +47,8 @@ extern uint64_t gdt[];
 extern void user_return(void);
 void trap_handle(const struct trap_frame *frame);
 
-volatile unsigned int upcalls, nmis;
+volatile unsigned int upcalls, nmis, machine_checks;
+volatile uint64_t machine_check_address;
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static struct task_state task_state __attribute__((aligned(16)));
@@ -56,6 +60,12 @@ void trap_handle(const struct trap_frame *frame)
 
 	if (frame->vector == NMI_VECTOR) {
 		nmis++;
+		return;
+	}
+	if (frame->vector == CHECK_VECTOR) {
+		machine_checks++;
+		machine_check_address = read_msr(BANK_ADDRESS_MSR);
+		write_msr(CHECK_STATUS_MSR, 0);
 		return;
 	}
 	if (frame->vector == UPCALL_VECTOR) {

@@ -13,6 +13,7 @@
 #include "config/guest_config.h"
 #include "config/auto_append.h"
 #include "config/vm_config.h"
+#include "lend/lending.h"
 #include "vmm/error.h"
 #include "vmm/layout.h"
 
@@ -611,6 +612,35 @@ static void test_nets(void)
 	}
 }
 
+static void test_lend_windows(void)
+{
+	struct vm_config config;
+
+	parse_ok(&config, WORDS("--kernel=k", "--type=pvh", "--lend-window=4M", "--lend-window=2G,gpa=0x200000000,on-fail=stop",
+				"--lend-window=2,on-fail=zero"));
+	g_assert_cmpuint(config.lend_windows->len, ==, 3);
+	const struct lending_window *windows = (const struct lending_window *)(const void *)config.lend_windows->data;
+	g_assert_cmpuint(windows[0].len_bytes, ==, 4 * MIB);
+	g_assert_cmpuint(windows[0].gpa, ==, 0);
+	g_assert_cmpint(windows[0].on_fail, ==, LEND_ACTION_ZERO);
+	g_assert_cmpuint(windows[1].len_bytes, ==, 2048 * MIB);
+	g_assert_cmphex(windows[1].gpa, ==, 0x200000000);
+	g_assert_cmpint(windows[1].on_fail, ==, LEND_ACTION_STOP);
+	vm_config_clear(&config);
+	static const char *const bad[] = { "", "3M", "0", "x", "4K", "2M,gpa=", "2M,gpa=1", "2M,gpa=0", "2M,gpa=x", "2M,on-fail=",
+					   "2M,on-fail=wait", "2M,what", "2M,", "gpa=0x200000000", "2M,gpa=99999999999999999999" };
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *word = g_strconcat("--lend-window=", bad[i], NULL);
+
+		expect_refusal(WORDS("--kernel=k", "--type=pvh", word), "--lend-window");
+	}
+	expect_refusal(WORDS("--kernel=k", "--lend-window=2M"), "shim");
+	/* As many as there are places for, and not one more. */
+	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M",
+			     "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M"),
+		       "at most 8");
+}
+
 /* A version is two numbers and a dot: no blanks, no signs. */
 static void test_xen_version_junk(void)
 {
@@ -833,6 +863,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm_config/dump", test_dump);
 	g_test_add_func("/vm_config/disks", test_disks);
 	g_test_add_func("/vm_config/nets", test_nets);
+	g_test_add_func("/vm_config/lend-windows", test_lend_windows);
 	g_test_add_func("/vm_config/xen-version-junk", test_xen_version_junk);
 	g_test_add_func("/vm_config/refusals-with-newlines", test_refusals_with_newlines);
 	g_test_add_func("/vm_config/refusals-name-the-option-for-any-bytes",

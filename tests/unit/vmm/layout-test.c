@@ -173,11 +173,47 @@ static void test_any_numbers(void)
 		(void)try(random_size() & ~(random_size() % STEP_BYTES), random_size() & ~(random_size() % STEP_BYTES));
 }
 
+/* Windows for lent memory: in the map, in order, over nothing; and no RAM. */
+static void test_windows(void)
+{
+	for (unsigned int i = 0; i < 5000; i++) {
+		g_autoptr(GError) error = NULL;
+		struct layout layout;
+		uint64_t ram_kib, before;
+
+		g_assert_true(layout_init(&layout, (1 + random_size() % 4096) * 32 * MIB, LAYOUT_LOW_RAM_DEFAULT, NULL));
+		ram_kib = layout_ram_kib(&layout);
+		for (unsigned int n = 0; n < 8; n++) {
+			uint64_t gpa = g_test_rand_bit() ? 0 : random_size() / STEP_BYTES * STEP_BYTES, asked = gpa;
+			uint64_t len_bytes = (1 + random_size() % 1000) * STEP_BYTES;
+
+			before = layout.n_map;
+			if (!layout_add_window(&layout, &gpa, len_bytes, UINT64_C(1) << 46, &error)) {
+				g_assert_error(error, DOM1_ERROR, DOM1_STATUS_USAGE);
+				g_assert_cmpuint(asked, !=, 0);
+				g_assert_cmpuint(layout.n_map, ==, before);
+				g_clear_error(&error);
+				continue;
+			}
+			g_assert_true(asked == 0 || gpa == asked);
+			g_assert_cmpuint(layout.n_map, ==, before + 1);
+			g_assert_cmpuint(type_of(&layout, gpa, gpa + len_bytes), ==, MEMORY_MAP_RESERVED);
+			g_assert_true(gpa >= layout.overlay_end_gpa || (gpa >= layout.low_window_end_gpa && gpa + len_bytes <= 0xfec00000));
+			for (size_t entry = 1; entry < layout.n_map; entry++)
+				g_assert_cmpuint(entry_end(&layout.map[entry - 1]), <=, layout.map[entry].gpa);
+			uint64_t same = gpa;
+			g_assert_false(layout_add_window(&layout, &same, STEP_BYTES, UINT64_C(1) << 46, NULL));
+		}
+		g_assert_cmpuint(layout_ram_kib(&layout), ==, ram_kib);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/layout/accepted", test_accepted);
 	g_test_add_func("/layout/edges", test_edges);
 	g_test_add_func("/layout/any-numbers", test_any_numbers);
+	g_test_add_func("/layout/windows", test_windows);
 	return g_test_run();
 }

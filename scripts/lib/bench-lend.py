@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""What the runs of scripts/bench lend came to: a table and JSON.
+
+usage: bench-lend.py FOLDER [--json FILE] [--docs FILE]
+
+FOLDER is as tests/bench/lend-runs.sh left it. Status 0: all goals were reached, 1: not all.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from bench_common import Metric, finish, table
+
+BEGIN = "<!-- scripts/bench lend --docs writes from here -->"
+KINDS = ["memfd", "guest_memfd"]
+LOADS = [("idle", "idle"), ("busy", "the other vCPU reads")]
+SIZES = [1, 64, 4096]
+MEDIAN, HIGH = 0, 1
+
+
+def read_run(path):
+    return {name: [float(value) for value in values] for name, *values in
+            (line.split() for line in path.read_text().splitlines())}
+
+
+def read_runs(folder, kind):
+    runs, i = [], 1
+    while (folder / f"{kind}.{i}").exists():
+        runs.append(read_run(folder / f"{kind}.{i}"))
+        i += 1
+    if not runs:
+        sys.exit(f"bench: there are no runs of {kind} in {folder}")
+    return runs
+
+
+def metrics_of(folder):
+    metrics = []
+    for kind in KINDS:
+        runs = read_runs(folder, kind)
+
+        def add(name, title, which, of, beside, goal):
+            metrics.append(Metric("lend", f"{kind}_{name}", f"{kind}, {title}", "us", [run[of][which] for run in runs],
+                                  [run[beside][which] for run in runs] if beside else [], ratio_goal=goal, digits=1))
+
+        for load, load_title in LOADS:
+            for size in SIZES:
+                case = f"{size}_{load}"
+                if f"lend_{case}" not in runs[0]:
+                    continue
+                for which, word in ((MEDIAN, "median"), (HIGH, "p99.9")):
+                    add(f"revoke_{case}_{word}", f"revoke of {size}, {load_title}, {word}: the memory thread, and the bare calls",
+                        which, f"revoke_in_thread_{case}", f"revoke_bare_calls_{case}", 1.5)
+                add(f"revoke_lender_{case}", f"revoke of {size}, {load_title}, median: as the lender sees it, and the bare calls",
+                    MEDIAN, f"revoke_by_lender_{case}", f"revoke_bare_calls_{case}", None)
+                add(f"lend_{case}", f"lending {size}, {load_title}, median", MEDIAN, f"lend_{case}", None, None)
+            for which, word in ((MEDIAN, "median"), (HIGH, "p99.9")):
+                add(f"fault_{load}_{word}", f"fault to resume, {load_title}, {word}: another process, and a userfaultfd in one",
+                    which, f"fault_{load}", f"userfault_{load}", 3 if which == MEDIAN else None)
+        add("slowest_revoke", "the slowest revoke of all", MEDIAN, "slowest_revoke", None, None)
+    return metrics
+
+
+def report(folder, metrics):
+    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
+    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
+    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs, {where}.\n\n" +
+            table(["", "unit", "dom1", "beside it", "ratio", "goal"], [metric.row() for metric in metrics]))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path)
+    arguments = parser.parse_args()
+    metrics = metrics_of(arguments.folder)
+    return finish(metrics, report(arguments.folder, metrics), arguments, BEGIN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The memory thread: it owns the windows of a domain, changes what they show, and talks to lenders. It waits for nobody: a
+ * lender's request is done in steps, a vCPU's report is a slot that it looks at when it is told to.
+ *
+ * vCPU threads report and wait, outside KVM_RUN, where they go on serving vcpu_call(), can be paused and can be ended.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "lend/space.h"
+
+struct lending;
+struct vcpu;
+struct vm;
+
+/* As a person asked for it; the gpa is settled by layout_add_window(). */
+struct lending_window {
+	uint64_t gpa;
+	uint64_t len_bytes; /* a multiple of 2 MiB */
+	enum lend_action on_fail; /* while nobody lends */
+};
+
+struct lending_config {
+	const struct lending_window *windows;
+	size_t n_windows; /* 1 to SPACE_MAX_WINDOWS */
+	int listen_fd;    /* non-blocking; borrowed */
+	size_t max_mappings;
+};
+
+/* Main thread, before the first vCPU runs; KVM gets its memslots here. DOM1_STATUS_HOST. */
+struct lending *lending_new(struct vm *vm, const struct lending_config *config, GError **error);
+/* Main thread, after the last vCPU: everything is revoked, then lenders are told. */
+void lending_free(struct lending *lending);
+/* Main thread, while no vCPU runs: the windows are as at the start, their lenders stay. */
+void lending_reset(struct lending *lending);
+
+/* The vCPU's own thread. */
+void lending_vcpu_starts(struct vcpu *vcpu);
+/* KVM_RUN failed with this errno. FALSE: that was not for a window; else it is to be run again. */
+bool lending_on_failed_run(struct vcpu *vcpu, int error);
+/* KVM_EXIT_MMIO. FALSE: its address is not in a window. */
+bool lending_on_mmio(struct vcpu *vcpu);

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+#include "lend/mapper_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/userfaultfd.h>
+
+#include "lend/space.h"
+#include "vmm/error.h"
+
+/* KVM maps huge pages only where both addresses are aligned to one. */
+#define ALIGNMENT_BYTES (UINT64_C(2) << 20)
+#define ANONYMOUS       (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+/* R42: a build with revokes that do nothing, which the tests must notice. */
+#ifdef LEND_BROKEN_REVOKE
+enum { BROKEN = 1 };
+#else
+enum { BROKEN = 0 };
+#endif
+
+struct range {
+	uint8_t *reservation;
+	size_t reservation_bytes;
+	uint8_t *hva;
+	size_t n_pages;
+};
+
+struct mapper_host {
+	int uffd;
+	struct range windows[SPACE_MAX_WINDOWS];
+	unsigned int n_windows;
+	uint64_t kernel_ns;
+};
+
+/* System calls: userfaultfd, ioctl */
+struct mapper_host *mapper_host_new(GError **error)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_POISON };
+	/* Faults of the kernel's own accesses are none of its business: so nobody needs a privilege. */
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+
+	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) != 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
+			    "userfaultfd: %s: lend windows need kernel 6.6 or newer with CONFIG_USERFAULTFD", g_strerror(errno));
+		if (uffd >= 0)
+			close(uffd);
+		return NULL;
+	}
+	struct mapper_host *mapper = g_new0(struct mapper_host, 1);
+	mapper->uffd = uffd;
+	return mapper;
+}
+
+void mapper_host_free(struct mapper_host *mapper)
+{
+	if (!mapper)
+		return;
+	for (unsigned int i = 0; i < mapper->n_windows; i++)
+		munmap(mapper->windows[i].reservation, mapper->windows[i].reservation_bytes);
+	close(mapper->uffd);
+	g_free(mapper);
+}
+
+bool mapper_host_add_window(struct mapper_host *mapper, size_t n_pages, uintptr_t *hva, GError **error)
+{
+	struct range *range = &mapper->windows[mapper->n_windows];
+
+	g_assert(mapper->n_windows < SPACE_MAX_WINDOWS);
+	/* On both sides something is left that nothing merges with. */
+	range->reservation_bytes = n_pages * LEND_PAGE_BYTES + 2 * ALIGNMENT_BYTES;
+	void *at = mmap(NULL, range->reservation_bytes, PROT_NONE, ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "no address space for a lend window of %zu MiB: %s",
+			    n_pages / 256, g_strerror(errno));
+		return false;
+	}
+	range->reservation = at;
+	range->hva = (uint8_t *)(((uintptr_t)at + ALIGNMENT_BYTES) & ~(ALIGNMENT_BYTES - 1));
+	range->n_pages = n_pages;
+	*hva = (uintptr_t)range->hva;
+	mapper->n_windows++;
+	return true;
+}
+
+bool mapper_host_find(const struct mapper_host *mapper, uintptr_t hva, unsigned int *window, size_t *page)
+{
+	for (unsigned int i = 0; i < mapper->n_windows; i++) {
+		const struct range *range = &mapper->windows[i];
+		uintptr_t start = (uintptr_t)range->hva;
+
+		if (hva < start || (hva - start) / LEND_PAGE_BYTES >= range->n_pages)
+			continue;
+		*window = i;
+		*page = (hva - start) / LEND_PAGE_BYTES;
+		return true;
+	}
+	return false;
+}
+
+static uint8_t *place(const struct mapper_host *mapper, unsigned int window, size_t page, size_t n_pages)
+{
+	const struct range *range = &mapper->windows[window];
+
+	g_assert(window < mapper->n_windows && page < range->n_pages && n_pages <= range->n_pages - page);
+	return range->hva + page * LEND_PAGE_BYTES;
+}
+
+static int map(uint8_t *at, size_t n_pages, int rights, int flags, int fd, uint64_t offset_bytes)
+{
+	void *mapped = mmap(at, n_pages * LEND_PAGE_BYTES, rights, flags | MAP_FIXED, fd, (off_t)offset_bytes);
+
+	return mapped == MAP_FAILED ? errno : 0;
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t mapper_host_kernel_ns(const struct mapper_host *mapper)
+{
+	return mapper->kernel_ns;
+}
+
+/* System calls: mprotect */
+static int host_close(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	struct mapper_host *mapper = opaque;
+	uint64_t began_ns = clock_ns();
+
+	if (BROKEN)
+		return 0;
+	int error = mprotect(place(mapper, window, page, n_pages), n_pages * LEND_PAGE_BYTES, PROT_NONE) == 0 ? 0 : errno;
+
+	mapper->kernel_ns += clock_ns() - began_ns;
+	return error;
+}
+
+/* System calls: mmap */
+static int host_drop(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	struct mapper_host *mapper = opaque;
+	uint64_t began_ns = clock_ns();
+
+	if (BROKEN)
+		return 0;
+	int error = map(place(mapper, window, page, n_pages), n_pages, PROT_NONE, ANONYMOUS, -1, 0);
+
+	mapper->kernel_ns += clock_ns() - began_ns;
+	return error;
+}
+
+static int poison(int uffd, uintptr_t start, size_t len_bytes)
+{
+	while (len_bytes > 0) {
+		struct uffdio_poison poison = { .range = { start, len_bytes } };
+
+		if (ioctl(uffd, UFFDIO_POISON, &poison) == 0)
+			return 0;
+		if (errno != EAGAIN)
+			return errno;
+		/* A part of it was done, or none; the change that was in the way is over soon. */
+		if (poison.updated > 0) {
+			start += (uintptr_t)poison.updated;
+			len_bytes -= (size_t)poison.updated;
+		}
+	}
+	return 0;
+}
+
+static int try_to_arm(int uffd, uint8_t *at, size_t len_bytes)
+{
+	struct uffdio_register area = { .range = { (uintptr_t)at, len_bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	if (ioctl(uffd, UFFDIO_REGISTER, &area) != 0)
+		return errno;
+	int error = poison(uffd, (uintptr_t)at, len_bytes);
+	if (error == 0 && mprotect(at, len_bytes, PROT_READ | PROT_WRITE) != 0)
+		error = errno;
+	return error;
+}
+
+/* System calls: ioctl, mprotect, mmap */
+static int host_arm(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	const struct mapper_host *mapper = opaque;
+	uint8_t *at = place(mapper, window, page, n_pages);
+	int error = try_to_arm(mapper->uffd, at, n_pages * LEND_PAGE_BYTES);
+
+	if (error == 0)
+		return 0;
+	/* Neighbours that the kernel has not merged cannot be filled in one go; a fresh mapping is one. */
+	error = host_drop(opaque, window, page, n_pages);
+	if (error == 0)
+		error = try_to_arm(mapper->uffd, at, n_pages * LEND_PAGE_BYTES);
+	/* What has no markers yet must not have rights. */
+	if (error != 0)
+		(void)host_drop(opaque, window, page, n_pages);
+	return error;
+}
+
+/* System calls: mmap */
+static int host_show(void *opaque, unsigned int window, size_t page, size_t n_pages, int fd, uint64_t fd_offset_bytes,
+		     bool writable)
+{
+	return map(place(opaque, window, page, n_pages), n_pages, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd,
+		   fd_offset_bytes);
+}
+
+static int host_zero(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	return map(place(opaque, window, page, n_pages), n_pages, PROT_READ | PROT_WRITE, ANONYMOUS, -1, 0);
+}
+
+/* System calls: process_vm_readv, process_vm_writev */
+static int host_copy(void *opaque, unsigned int window, size_t page, size_t offset_bytes, void *bytes, size_t len_bytes,
+		     bool to_guest)
+{
+	const struct iovec local = { bytes, len_bytes };
+	const struct iovec remote = { place(opaque, window, page, 1) + offset_bytes, len_bytes };
+	ssize_t done = to_guest ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0) :
+				  process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+
+	if (done == (ssize_t)len_bytes)
+		return 0;
+	return done < 0 ? errno : EFAULT;
+}
+
+const struct lend_mapper MAPPER_HOST = {
+	.close = host_close, .drop = host_drop, .arm = host_arm, .show = host_show, .zero = host_zero, .copy = host_copy,
+};

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A vCPU's thread where its guest came upon a page of a window that is not there. How KVM says so:
+ *   EFAULT                        nothing is mapped; where, it does not say
+ *   EINTR and SIGBUS              a poison marker; si_addr is the page's address in our address space
+ *   EFAULT, KVM_EXIT_MEMORY_FAULT kernels to come: with the guest's address
+ *   KVM_EXIT_MMIO                 an instruction that KVM emulates; it has the address, and waits for the bytes
+ * Source: arch/x86/kvm/mmu/mmu.c, kvm_handle_error_pfn().
+ *
+ * SIGBUS is blocked but in KVM_RUN: so it is pending when the thread looks, and never interrupts anything else.
+ */
+#include "lend/lending_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <linux/kvm.h>
+
+#include "lend/machine_check.h"
+#include "vmm/error.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+#define KERNEL_SIGSET_BYTES 8u
+
+static bool is_answered(void *opaque)
+{
+	const struct slot *slot = opaque;
+
+	return atomic_load(&slot->state) == SLOT_ANSWERED;
+}
+
+/* FALSE: the VM stops first. */
+static bool report_and_wait(struct vcpu *vcpu, const struct space_report *report)
+{
+	struct lending *lending = vcpu->vm->lending;
+	struct slot *slot = &lending->slots[vcpu->number];
+
+	slot->report = *report;
+	atomic_store(&slot->state, SLOT_REPORTED);
+	lending_wake(lending);
+	if (!vcpu_rest_until(vcpu, is_answered, slot))
+		return false;
+	atomic_store(&slot->state, SLOT_IDLE);
+	return true;
+}
+
+void lending_vcpu_starts(struct vcpu *vcpu)
+{
+	union {
+		struct kvm_signal_mask mask;
+		uint8_t bytes[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_BYTES];
+	} in_guest = { .mask.len = KERNEL_SIGSET_BYTES };
+	sigset_t bus, current;
+
+	if (!vcpu->vm->lending)
+		return;
+	sigemptyset(&bus);
+	sigaddset(&bus, SIGBUS);
+	pthread_sigmask(SIG_BLOCK, &bus, &current);
+	sigdelset(&current, SIGBUS);
+	/* The kernel's set is the beginning of the library's. */
+	memcpy(in_guest.mask.sigset, &current, KERNEL_SIGSET_BYTES);
+	if (ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &in_guest) != 0)
+		vm_end(vcpu->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "KVM_SET_SIGNAL_MASK of vCPU %u: %s", vcpu->number,
+		       g_strerror(errno));
+}
+
+/* System calls: rt_sigtimedwait. TRUE: a page of a window. */
+static bool take_signal(struct vcpu *vcpu, struct space_report *report)
+{
+	const struct timespec now = { 0 };
+	siginfo_t info;
+	sigset_t bus;
+
+	sigemptyset(&bus);
+	sigaddset(&bus, SIGBUS);
+	if (sigtimedwait(&bus, &info, &now) != SIGBUS)
+		return false;
+	if (info.si_code == BUS_MCEERR_AR &&
+	    mapper_host_find(vcpu->vm->lending->mapper, (uintptr_t)info.si_addr, &report->window, &report->page)) {
+		report->access = SPACE_ACCESS_PAGE;
+		return true;
+	}
+	vm_end(vcpu->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "vCPU %u: the host's memory has an error", vcpu->number);
+	return false;
+}
+
+/* What the window's policy or its lender wants this vCPU to feel; where that would do harm, the report is made again. */
+static void wait_for_page(struct vcpu *vcpu, struct space_report *report)
+{
+	struct lending *lending = vcpu->vm->lending;
+	struct slot *slot = &lending->slots[vcpu->number];
+	uint64_t gpa = lending->space.windows[report->window].gpa + (uint64_t)report->page * LEND_PAGE_BYTES;
+
+	/* The stack or the code for a machine check lies in a page that is not there: another one would not end either. */
+	report->no_fault = slot->had_machine_check && machine_check_in_delivery(vcpu->fd);
+	if (!report_and_wait(vcpu, report) || slot->answer != SPACE_FAULT)
+		return;
+	slot->had_machine_check = true;
+	if (machine_check_inject(vcpu->fd, gpa))
+		return;
+	report->no_fault = report->fault_undone = true;
+	(void)report_and_wait(vcpu, report);
+}
+
+bool lending_on_failed_run(struct vcpu *vcpu, int error)
+{
+	const struct kvm_run *run = vcpu->run;
+	struct lending *lending = vcpu->vm->lending;
+	struct space_report report = { .access = SPACE_ACCESS_UNKNOWN };
+
+	if (!lending)
+		return false;
+	/* A kick, or a trap; the first is told apart by nothing else. */
+	if (error == EINTR)
+		return take_signal(vcpu, &report) && (wait_for_page(vcpu, &report), true);
+	if (error != EFAULT)
+		return false;
+	if (run->exit_reason == KVM_EXIT_MEMORY_FAULT) {
+		if (!space_find(&lending->space, run->memory_fault.gpa, &report.window, &report.page))
+			return false;
+		report.access = SPACE_ACCESS_PAGE;
+		wait_for_page(vcpu, &report);
+		return true;
+	}
+	if (!report_and_wait(vcpu, &report))
+		return true;
+	return lending->slots[vcpu->number].answer != SPACE_NOTHING;
+}
+
+bool lending_on_mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	struct lending *lending = vcpu->vm->lending;
+	struct space_report report = { .access = run->mmio.is_write ? SPACE_ACCESS_WRITE : SPACE_ACCESS_READ };
+
+	if (!lending || !space_find(&lending->space, run->mmio.phys_addr, &report.window, &report.page))
+		return false;
+	report.offset_bytes = run->mmio.phys_addr % LEND_PAGE_BYTES;
+	report.len_bytes = run->mmio.len;
+	/* KVM does not let a piece cross a page. */
+	if (report.len_bytes > sizeof(report.bytes) || report.offset_bytes + report.len_bytes > LEND_PAGE_BYTES)
+		return false;
+	memcpy(report.bytes, run->mmio.data, report.len_bytes);
+	if (report_and_wait(vcpu, &report) && !run->mmio.is_write)
+		memcpy(run->mmio.data, lending->slots[vcpu->number].report.bytes, report.len_bytes);
+	return true;
+}

@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Memory is lent to a guest of ours, which does what its lender asks of it (tests/guest/abi/lend.h): each rule of
+# docs/lending.md, with memory of each kind; hypercalls with arguments in lent memory; bad lenders; revokes under two vCPUs
+# that use the pages in every way; dom1 lend; and the ends of lender and domain.
+# variants: rules-memfd rules-guest_memfd rules-file hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux
+# long: rules-memfd rules-guest_memfd rules-file bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux
+# limit: 900
+# shellcheck source=tests/boot/lib/test.sh
+source "$(dirname "$0")/lib/test.sh"
+
+tool=$tools/lend-check
+guest=${tools%/*}/guest/guest-abi-64
+
+# start_guest: sets $pid, $name and $socket; returns when the guest has a window to look at.
+start_guest() {
+  next_run
+  name=lend-$$-$runs
+  socket=$XDG_RUNTIME_DIR/dom1/$name/lend.sock
+  command=(dom1 run --type pvh --kernel "$guest" --memory 64M --vcpus 2 --timeout 800 --append lend --name "$name"
+    "--lend-window=64M,gpa=0xd0000000" "--lend-window=2M,gpa=0xe0000000" --report "$run/report.json")
+  printf '%q ' "${command[@]}" >"$run/command"
+  "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" &
+  pid=$!
+  wait_for "$run/console" '^waiting for tasks'
+}
+
+# check KIND CASE [ARGUMENT...]: as a lender without rights, where we are root.
+check() {
+  start_guest
+  local status=0 as=()
+  if [[ $(id -u) == 0 && $1 != /* && $1 != guest_memfd ]]; then
+    # Only the socket is needed: a descriptor's worth of authority. The folder is root's, so this user may pass it.
+    chmod 755 "$XDG_RUNTIME_DIR" "$XDG_RUNTIME_DIR/dom1" "${socket%/*}" "${scratch%/*}" "$scratch"
+    chmod 666 "$socket"
+    as=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs)
+    "${as[@]}" true 2>/dev/null || as=()
+  fi
+  timeout 800 "${as[@]}" "$tool" "$socket" "$@" >"$run/lender" 2>&1 || status=$?
+  cat "$run/lender"
+  ((status == 0)) || fail "lend-check $*: status $status"
+  finish
+  expect_status 0
+  expect "$run/console" 'Test result: SUCCESS'
+}
+
+# say LINE: to dom1 lend.
+say() {
+  printf '%s\n' "$1" >&"$commands"
+}
+
+# dom1 lend, with a file; the guest looks at its post all the time, which is zeros at first.
+lend_command() {
+  local kept=$scratch/post lender
+  start_guest
+  dom1 lend list "$name" >"$run/list"
+  expect "$run/list" 'window 0: 0xd0000000, 64 MiB, free, on-fail zero'
+  expect "$run/list" 'window 1: 0xe0000000, 2 MiB, free, on-fail zero'
+  truncate -s 2M "$kept"
+  mkfifo "$scratch/commands"
+  exec {commands}<>"$scratch/commands"
+  dom1 lend file "$name" "$kept" --window 1 <"$scratch/commands" >"$run/lender" 2>&1 &
+  lender=$!
+  wait_for "$run/lender" '^lent 0x0 0x200000'
+  say hold
+  say 'revoke 0x0 0x1000'
+  wait_for "$run/lender" '^revoked 0x0 0x1000$'
+  # vCPU 0 waits for its post now; so does the other one.
+  wait_for "$run/lender" '^fault 0x0$'
+  dom1 lend list "$name" >"$run/list2"
+  grep -qE 'vCPUs waiting: [12]$' "$run/list2" || fail "nobody waits: $(cat "$run/list2")"
+  # It can be paused and goes on; the page comes.
+  dom1 pause "$name"
+  say answer
+  wait_for "$run/lender" '^supplied 0x0'
+  dom1 unpause "$name"
+  say 'revoke 0x10000 0x1'
+  wait_for "$run/lender" '^error revoke'
+  # A task for vCPU 0 in the file is a task for the guest: number 1, TASK_END (100).
+  printf '\144' | dd of="$kept" bs=1 seek=16 conv=notrunc status=none
+  printf '\1' | dd of="$kept" bs=1 conv=notrunc status=none
+  finish
+  expect_status 0
+  wait "$lender" || fail "dom1 lend: status $?"
+}
+
+# Who dies, and what becomes of the others.
+ends() {
+  local lender
+  start_guest
+  truncate -s 2M "$scratch/post"
+  # Both vCPUs wait for ever; the domain ends at once all the same.
+  dom1 lend file "$name" "$scratch/post" --window 1 --at 0x1000 --offset 0x1000 </dev/null >"$run/lender" 2>&1 &
+  lender=$!
+  wait_for "$run/lender" '^lent'
+  kill -KILL "$lender"
+  wait "$lender" || true
+  dom1 lend list "$name" >"$run/list"
+  mkfifo "$scratch/commands"
+  exec {commands}<>"$scratch/commands"
+  dom1 lend file "$name" "$scratch/post" --window 1 --on-demand <"$scratch/commands" >"$run/lender2" 2>&1 &
+  lender=$!
+  wait_for "$run/lender2" '^window 1'
+  say hold
+  say 'revoke'
+  wait_for "$run/lender2" '^fault 0x0'
+  dom1 destroy "$name"
+  finish
+  expect_status 143
+  wait "$lender" || fail "the lender was not told of the end: status $?"
+  # A window whose policy is stop ends the domain when nobody lends.
+  next_run
+  status=0
+  dom1 run --type pvh --kernel "$guest" --memory 64M --vcpus 1 --timeout 60 --append lend --name "stop-$$" \
+    --lend-window 64M,gpa=0xd0000000 --lend-window 2M,gpa=0xe0000000,on-fail=stop --report "$run/report.json" \
+    </dev/null >"$run/console" 2>"$run/stderr" || status=$?
+  expect_status 34
+  expect_words "$run/stderr" 'dom1: stop-[0-9]+: crash: lend window 1: nothing was lent at 0xe0000000 when the guest used it'
+  # A PV guest is refused, with the reason.
+  next_run
+  status=0
+  dom1 run --kernel "$guests/vmlinuz-old" --lend-window 2M </dev/null >"$run/console" 2>"$run/stderr" || status=$?
+  expect_status 2
+  expect_one_line "$run/stderr" 'dom1: --lend-window: the shim denies a PV guest all memory that is not RAM: use it with --type=pvh'
+}
+
+# An unmodified kernel uses lent memory as it uses any device's: by its address.
+linux() {
+  local lender
+  guest_script <<'GUEST'
+gpa=0x200000000
+echo "map $(sed -n 's/^ *200000000-\([0-9a-f]*\) : /\1 /p' /proc/iomem)"
+echo "read $(devmem $gpa 64)"
+devmem $((gpa + 8)) 64 $((nonce * 7 + 3))
+echo "again $(devmem $((gpa + 4096)) 64)"
+echo "done"
+until [ "$(devmem $((gpa + 16)) 64)" != 0x0000000000000000 ]; do sleep 0.1; done
+echo "moved $(devmem $gpa 64)"
+GUEST
+  next_run
+  truncate -s 64M "$scratch/lent"
+  printf '\1\2\3\4' | dd of="$scratch/lent" conv=notrunc status=none
+  mkfifo "$scratch/commands"
+  exec {commands}<>"$scratch/commands"
+  dom1 run --type pvh --kernel "$guests/vmlinuz-old" --initrd "$scratch/initrd" --vcpus 2 --timeout 300 --name "lend-$$" \
+    --append "console=hvc0 quiet dom1.nonce=$nonce" --lend-window 64M,gpa=0x200000000 --report "$run/report.json" \
+    </dev/null >"$run/console" 2>"$run/stderr" &
+  pid=$!
+  local steps=0
+  until dom1 lend list "lend-$$" >"$run/list" 2>/dev/null; do
+    ((++steps < 100)) || fail "no lend.sock"
+    sleep 0.1
+  done
+  dom1 lend file "lend-$$" "$scratch/lent" --on-demand <"$scratch/commands" >"$run/lender" 2>&1 &
+  lender=$!
+  wait_for "$run/console" '^done'
+  # The lender's file is on another page now: nobody tells the guest.
+  say revoke
+  wait_for "$run/lender" '^revoked 0x0 0x4000000'
+  printf '\5\6' | dd of="$scratch/lent" conv=notrunc status=none
+  printf '\1' | dd of="$scratch/lent" bs=1 seek=16 conv=notrunc status=none
+  finish
+  expect_status 0
+  wait "$lender" || fail "dom1 lend: status $?"
+  expect "$run/console" 'map 203ffffff Reserved'
+  expect "$run/console" 'read 0x0000000004030201'
+  expect "$run/console" 'again 0x0000000000000000'
+  expect "$run/console" 'moved 0x0000000004030605'
+  expect "$run/lender" 'fault 0x1000'
+  [[ $(od -An -t u8 -j 8 -N 8 "$scratch/lent" | tr -d ' ') == $((nonce * 7 + 3)) ]] || fail "what the guest wrote is not in the file"
+}
+
+case $1 in
+  linux) linux ;;
+  rules-file) check "$scratch/lent" rules ;;
+  rules-*) check "${1#*-}" rules ;;
+  stress-*)
+    IFS=- read -r _ kind count <<<"$1"
+    check "$kind" stress "$count"
+    ;;
+  command) lend_command ;;
+  ends) ends ;;
+  *) check memfd "$1" ;;
+esac

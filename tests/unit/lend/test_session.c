@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a lender may send: anything. Random messages, mostly of a shape that is nearly right, in pieces, with descriptors or
+ * without. Afterwards every descriptor is closed, a dead lender holds no window, and its windows show nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#include "lend/fake_mapper.h"
+#include "lend/session.h"
+
+#define N_SESSIONS 2u
+
+struct world {
+	struct space space;
+	struct fake_mapper fake;
+	struct session sessions[N_SESSIONS];
+	struct lent_files files;
+};
+
+static void on_need(void *opaque, unsigned int lender, const struct space_need *need)
+{
+	struct world *world = opaque;
+
+	session_need(&world->sessions[lender - 1], need);
+}
+
+static void on_widened(void *opaque, unsigned int lender, unsigned int window, uint64_t seq)
+{
+	struct world *world = opaque;
+
+	session_widened(&world->sessions[lender - 1], window, seq);
+}
+
+static void on_answer(void *opaque, unsigned int vcpu, enum space_answer answer, const struct space_report *report)
+{
+	(void)opaque, (void)vcpu, (void)answer, (void)report;
+}
+
+static void on_stop(void *opaque, unsigned int window, size_t page)
+{
+	(void)opaque, (void)window, (void)page;
+}
+
+static const struct space_events EVENTS = { .need = on_need, .widened = on_widened, .answer = on_answer, .stop = on_stop };
+
+static struct world *world_new(void)
+{
+	struct world *world = g_new0(struct world, 1);
+
+	world->fake.n_windows = 2;
+	world->fake.max_mappings = 1000;
+	space_init(&world->space, 2, 900, &FAKE_MAPPER, &world->fake, &EVENTS, world);
+	for (unsigned int i = 0; i < 2; i++) {
+		world->fake.n_pages[i] = 64;
+		g_assert_true(space_add_window(&world->space, 0x10000000u * (i + 1), 64, LEND_ACTION_ZERO));
+	}
+	for (unsigned int i = 0; i < N_SESSIONS; i++) {
+		session_init(&world->sessions[i], &world->space, i + 1, &world->files, -1);
+		/* Else most would not get through the door. */
+		world->sessions[i].greeted = g_test_rand_int_range(0, 8) != 0;
+		if (g_test_rand_int_range(0, 8) != 0)
+			g_assert_cmpint(space_claim(&world->space, i, i + 1, LEND_ACTION_ZERO, 0), ==, 0);
+	}
+	return world;
+}
+
+static uint64_t random_number(void)
+{
+	static const uint64_t some[] = { 0, 1, 2, 3, 4096, 8192, 63 * 4096, 64 * 4096, UINT64_MAX, UINT64_MAX - 4095, 1ull << 63, 7, UINT32_MAX };
+
+	return g_test_rand_int_range(0, 4) ? some[g_test_rand_int_range(0, G_N_ELEMENTS(some))] : (uint64_t)(uint32_t)g_test_rand_int();
+}
+
+static size_t random_message(uint8_t *bytes)
+{
+	static const struct {
+		uint32_t request, len_bytes;
+	} shapes[] = {
+		{ LEND_HELLO, 16 }, { LEND_CLAIM, 16 },	 { LEND_RELEASE, 8 }, { LEND_LEND, 48 },	 { LEND_REVOKE, 24 },
+		{ LEND_REVOKE, 40 }, { LEND_SUPPLY, 48 }, { LEND_FAIL, 16 },  { LEND_QUERY, 8 }, { LEND_REVOKE_BEGIN, 24 },
+		{ LEND_REVOKE_END, 8 },
+	};
+	unsigned int shape = (unsigned int)g_test_rand_int_range(0, G_N_ELEMENTS(shapes));
+	struct lend_header header = { shapes[shape].request, LEND_FLAGS_VERSION, shapes[shape].len_bytes };
+	uint64_t body[8];
+
+	for (unsigned int i = 0; i < G_N_ELEMENTS(body); i++)
+		body[i] = random_number();
+	/* Nearly right: window, counts and flags are small numbers. */
+	if (g_test_rand_int_range(0, 8)) {
+		uint32_t *words = (uint32_t *)(void *)body;
+
+		words[0] = (uint32_t)g_test_rand_int_range(0, 3);
+		words[1] = (shapes[shape].len_bytes - 8) / 16;
+		if (header.request == LEND_LEND || header.request == LEND_SUPPLY) {
+			body[0] = header.request == LEND_SUPPLY ? 1 + (uint64_t)g_test_rand_int_range(0, 30) : 0;
+			body[1] = 0;
+			words[4] = (uint32_t)g_test_rand_int_range(0, 2);
+			words[5] = (uint32_t)g_test_rand_int_range(0, 2);
+			body[3] = (uint64_t)g_test_rand_int_range(0, 64) * 4096;
+			body[4] = (uint64_t)g_test_rand_int_range(1, 4) * 4096;
+		} else if (header.request == LEND_CLAIM) {
+			words[1] = (uint32_t)g_test_rand_int_range(0, 4);
+		} else if (header.request == LEND_HELLO) {
+			words[0] = 1;
+		}
+	}
+	if (g_test_rand_int_range(0, 300) == 0)
+		header.len_bytes = (uint32_t)random_number();
+	if (g_test_rand_int_range(0, 300) == 0)
+		header.flags = (uint32_t)random_number();
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + sizeof(header), body, shapes[shape].len_bytes);
+	return sizeof(header) + shapes[shape].len_bytes;
+}
+
+static void turn(struct world *world)
+{
+	for (unsigned int i = 0; i < N_SESSIONS; i++)
+		(void)session_work(&world->sessions[i], 20);
+	(void)space_work(&world->space, 100);
+}
+
+static void send_message(struct world *world, unsigned int number)
+{
+	struct session *session = &world->sessions[number];
+	uint8_t bytes[sizeof(struct lend_header) + 64];
+	size_t len_bytes = random_message(bytes), at = 0;
+	struct lend_header header;
+	int fd = -1;
+
+	memcpy(&header, bytes, sizeof(header));
+	if ((header.request == LEND_LEND || header.request == LEND_SUPPLY) == (g_test_rand_int_range(0, 400) != 0))
+		fd = memfd_create("test", MFD_CLOEXEC);
+	for (unsigned int i = 0; i < 1000 && at < len_bytes && session->job < SESSION_DIES; i++) {
+		size_t wanted = session_wants(session);
+
+		if (wanted == 0) {
+			/* It has not read, or something is being done. */
+			session_sent(session, session->out_bytes);
+			turn(world);
+			continue;
+		}
+		size_t n = 1 + (size_t)g_test_rand_int_range(0, (gint32)MIN(wanted, len_bytes - at));
+		n = MIN(n, MIN(wanted, len_bytes - at));
+		memcpy(session->in + session->in_bytes, bytes + at, n);
+		session_received(session, n, fd);
+		fd = -1;
+		at += n;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void touch(struct world *world, unsigned int vcpu)
+{
+	struct space_report report = { .access = SPACE_ACCESS_PAGE, .window = (unsigned int)g_test_rand_int_range(0, 2),
+				       .page = (size_t)g_test_rand_int_range(0, 64) };
+
+	if (world->space.vcpus[vcpu].state != SPACE_VCPU_RUNS)
+		return;
+	if (g_test_rand_bit())
+		report = (struct space_report){ .access = SPACE_ACCESS_UNKNOWN };
+	space_report(&world->space, vcpu, &report);
+}
+
+static unsigned int open_files(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void test_anything(void)
+{
+	unsigned int files = open_files(), greeted = 0, lends = 0;
+
+	for (unsigned int round = 0; round < 300; round++) {
+		struct world *world = world_new();
+
+		for (unsigned int i = 0; i < 150; i++) {
+			unsigned int number = (unsigned int)g_test_rand_int_range(0, N_SESSIONS);
+
+			if (world->sessions[number].job < SESSION_DIES)
+				send_message(world, number);
+			touch(world, (unsigned int)g_test_rand_int_range(0, 2));
+			turn(world);
+		}
+		for (unsigned int i = 0; i < N_SESSIONS; i++) {
+			greeted += world->sessions[i].greeted;
+			lends += (unsigned int)world->space.windows[i].counters.lends;
+			session_kill(&world->sessions[i]);
+			while (world->sessions[i].job != SESSION_DEAD)
+				g_assert_true(session_work(&world->sessions[i], 20));
+		}
+		while (space_work(&world->space, 100))
+			;
+		for (unsigned int w = 0; w < 2; w++) {
+			g_assert_cmpuint(world->space.windows[w].lender, ==, SPACE_NO_LENDER);
+			g_assert_cmpuint(world->space.windows[w].holds, ==, 0);
+			g_assert_cmpuint(page_map_count(&world->space.windows[w].map, LEND_PAGES_LENT), ==, 0);
+			for (size_t page = 0; page < 64; page++)
+				g_assert_true(world->fake.pages[w][page].kind != FAKE_FILE || !world->fake.pages[w][page].rights);
+		}
+		for (unsigned int i = 0; i < 2; i++)
+			g_assert_cmpint(world->space.vcpus[i].state, ==, SPACE_VCPU_RUNS);
+		space_fini(&world->space);
+		g_free(world);
+		g_assert_cmpuint(open_files(), ==, files);
+	}
+	/* It was not all refused at the door. */
+	g_assert_cmpuint(greeted, >, 100);
+	g_assert_cmpuint(lends, >, 50);
+}
+
+/* What is asked is answered in a thread; what is refused is closed there. */
+static bool may_be_lent(struct lent_files *files, int fd)
+{
+	struct lent_question *question;
+
+	if (lent_file_is_known(files, fd)) {
+		close(fd);
+		return true;
+	}
+	question = lent_file_ask(files, fd, -1);
+	g_assert_nonnull(question);
+	while (!lent_file_answered(files, question, &fd))
+		g_usleep(100);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void test_files(void)
+{
+	struct lent_files files = { .n_known = 0 };
+	unsigned int before = open_files();
+	int pipe_fds[2];
+
+	g_assert_true(may_be_lent(&files, memfd_create("test", MFD_CLOEXEC)));
+	for (unsigned int i = 0; i < 20; i++) {
+		g_assert_cmpint(pipe(pipe_fds), ==, 0);
+		g_assert_false(may_be_lent(&files, pipe_fds[0]));
+		close(pipe_fds[1]);
+		/* On a file system in memory, as some files that may. */
+		g_assert_false(may_be_lent(&files, open("/dev/zero", O_RDWR | O_CLOEXEC)));
+		g_assert_false(may_be_lent(&files, open("/proc/self/maps", O_RDONLY | O_CLOEXEC)));
+		g_assert_false(may_be_lent(&files, open("/dev", O_RDONLY | O_CLOEXEC)));
+	}
+	/* Forgotten ones make room when they are answered. */
+	for (unsigned int i = 0; i < 100; i++) {
+		struct lent_question *question = lent_file_ask(&files, open("/proc/self/maps", O_RDONLY | O_CLOEXEC), -1);
+
+		g_assert_nonnull(question);
+		lent_file_forget(question);
+		g_usleep(2000);
+	}
+	g_usleep(100000);
+	lent_files_fini(&files);
+	g_assert_cmpuint(open_files(), ==, before);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/lend/session/anything", test_anything);
+	g_test_add_func("/lend/session/files", test_files);
+	return g_test_run();
+}
