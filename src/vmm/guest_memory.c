@@ -9,6 +9,9 @@
 
 #include "vmm/error.h"
 
+/* Of the 65530 mappings that a process may have by default, at most these times two. */
+#define MAX_HOLE_RUNS 1024u
+
 struct guest_memory {
 	struct layout layout;
 	uint8_t *reservation; /* as mmap gave it */
@@ -18,9 +21,12 @@ struct guest_memory {
 	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
 	_Atomic bool is_deferred;
 	bool is_wanted; /* somebody has waited for it */
-	_Atomic bool has_holes; /* pages of RAM were given back to the host */
 	pthread_mutex_t deferred_lock; /* of is_deferred's end, and is_wanted */
 	pthread_cond_t deferred_changed;
+
+	pthread_mutex_t holes_lock;
+	uint8_t *has_holes; /* a bit for each huge page's worth: pages of it were given back to the host */
+	size_t n_hole_runs; /* of such side by side, at most: each is a mapping of its own */
 };
 
 void guest_memory_advise(void *hva, size_t len_bytes)
@@ -42,9 +48,6 @@ static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t en
 	    MAP_FAILED)
 		return false;
 	guest_memory_advise(hva, len_bytes);
-	/* As its neighbours are, or each page that was taken and given back would be a mapping of its own. */
-	if (atomic_load(&memory->has_holes))
-		(void)madvise(hva, len_bytes, MADV_NOHUGEPAGE);
 	return true;
 }
 
@@ -55,6 +58,8 @@ struct guest_memory *guest_memory_new(const struct layout *layout, GError **erro
 	memory->layout = *layout;
 	pthread_mutex_init(&memory->deferred_lock, NULL);
 	pthread_cond_init(&memory->deferred_changed, NULL);
+	pthread_mutex_init(&memory->holes_lock, NULL);
+	memory->has_holes = g_malloc0(MAX(layout->low_ram_top_gpa, layout->high_ram_top_gpa) / GUEST_MEMORY_HUGE_BYTES / 8 + 1);
 	memory->reservation_bytes = layout->overlay_end_gpa + 2 * GUEST_MEMORY_HUGE_BYTES;
 	void *reservation = mmap(NULL, memory->reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reservation == MAP_FAILED)
@@ -81,6 +86,8 @@ void guest_memory_free(struct guest_memory *memory)
 		return;
 	if (memory->reservation)
 		munmap(memory->reservation, memory->reservation_bytes);
+	g_free(memory->has_holes);
+	pthread_mutex_destroy(&memory->holes_lock);
 	pthread_cond_destroy(&memory->deferred_changed);
 	pthread_mutex_destroy(&memory->deferred_lock);
 	g_free(memory);
@@ -251,31 +258,74 @@ int guest_memory_overlay_private(struct guest_memory *memory, uint64_t gfn, int 
 	return overlay(memory, gfn, memfd, offset_bytes, MAP_PRIVATE);
 }
 
+/* Of what the host makes no huge pages, [gpa, end_gpa) or the part of it that is RAM. */
+static void advise_small(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa)
+{
+	const struct layout *layout = &memory->layout;
+	const uint64_t ram[][2] = { { 0, layout->low_ram_top_gpa }, { LAYOUT_4GIB, layout->high_ram_top_gpa } };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ram); i++) {
+		uint64_t from_gpa = MAX(gpa, ram[i][0]), to_gpa = MIN(end_gpa, ram[i][1]);
+
+		if (from_gpa < to_gpa)
+			(void)madvise(memory->base + from_gpa, to_gpa - from_gpa, MADV_NOHUGEPAGE);
+	}
+}
+
+static bool has_holes(const struct guest_memory *memory, uint64_t huge)
+{
+	return memory->has_holes[huge / 8] & 1u << huge % 8;
+}
+
+/*
+ * khugepaged makes whole huge pages of those with holes: what the guest has given up would come back, as zeros. Only those
+ * stay small, since every PV Linux gives up a page or two when it starts; unless there are so many here and there that
+ * the process would run out of mappings.
+ */
+static void keep_holes(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
+{
+	uint64_t last = (gpa + len_bytes - 1) / GUEST_MEMORY_HUGE_BYTES;
+
+	pthread_mutex_lock(&memory->holes_lock);
+	for (uint64_t huge = gpa / GUEST_MEMORY_HUGE_BYTES; huge <= last && memory->n_hole_runs <= MAX_HOLE_RUNS; huge++) {
+		if (has_holes(memory, huge))
+			continue;
+		memory->has_holes[huge / 8] |= (uint8_t)(1u << huge % 8);
+		memory->n_hole_runs += !(huge > 0 && has_holes(memory, huge - 1));
+		if (memory->n_hole_runs <= MAX_HOLE_RUNS)
+			advise_small(memory, huge * GUEST_MEMORY_HUGE_BYTES, (huge + 1) * GUEST_MEMORY_HUGE_BYTES);
+		else {
+			/* What comes later brings other advice with it: let it come first. */
+			guest_memory_await(memory);
+			advise_small(memory, 0, UINT64_MAX);
+		}
+	}
+	pthread_mutex_unlock(&memory->holes_lock);
+}
+
+/* Advised as its neighbours are: else each page that was taken and given back would be a mapping of its own. */
+static int remap_ram_page(struct guest_memory *memory, uint64_t gpa)
+{
+	await_range(memory, gpa, LAYOUT_PAGE_BYTES);
+	pthread_mutex_lock(&memory->holes_lock);
+	int error = map_ram(memory, gpa, gpa + LAYOUT_PAGE_BYTES) ? 0 : errno;
+
+	if (error == 0 && (memory->n_hole_runs > MAX_HOLE_RUNS || has_holes(memory, gpa / GUEST_MEMORY_HUGE_BYTES)))
+		advise_small(memory, gpa, gpa + LAYOUT_PAGE_BYTES);
+	pthread_mutex_unlock(&memory->holes_lock);
+	return error;
+}
+
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)
 {
-	if (gfn_is_ram(memory, gfn)) {
-		await_range(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
-		return map_ram(memory, gfn * LAYOUT_PAGE_BYTES, (gfn + 1) * LAYOUT_PAGE_BYTES) ? 0 : errno;
-	}
+	if (gfn_is_ram(memory, gfn))
+		return remap_ram_page(memory, gfn * LAYOUT_PAGE_BYTES);
 	if (!gfn_is_window(memory, gfn))
 		return EINVAL;
 	if (mmap(memory->base + gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
 	    MAP_FAILED)
 		return errno;
 	return 0;
-}
-
-/* khugepaged makes whole huge pages of those with holes: what the guest has given up would come back, as zeros. */
-static void keep_holes(struct guest_memory *memory)
-{
-	const struct layout *layout = &memory->layout;
-
-	if (atomic_exchange(&memory->has_holes, true))
-		return;
-	guest_memory_await(memory);
-	(void)madvise(memory->base, layout->low_ram_top_gpa, MADV_NOHUGEPAGE);
-	if (layout->high_ram_top_gpa > LAYOUT_4GIB)
-		(void)madvise(memory->base + LAYOUT_4GIB, layout->high_ram_top_gpa - LAYOUT_4GIB, MADV_NOHUGEPAGE);
 }
 
 bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
@@ -286,6 +336,6 @@ bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t le
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
 	await_range(memory, gpa, len_bytes);
-	keep_holes(memory);
+	keep_holes(memory, gpa, len_bytes);
 	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
 }

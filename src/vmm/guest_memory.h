@@ -78,7 +78,7 @@ int guest_memory_overlay_private(struct guest_memory *memory, uint64_t gfn, int 
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn);
 
 /*
- * Gives the pages back to the host; the guest finds zeros when it touches them again. RAM only. From then on the host
- * makes no new huge pages of this memory, which would fill the holes.
+ * Gives the pages back to the host; the guest finds zeros when it touches them again. RAM only. Where they were the host
+ * makes no new huge pages, which would fill the holes.
  */
 bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes);

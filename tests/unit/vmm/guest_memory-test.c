@@ -505,9 +505,10 @@ static bool has_flag(const void *address, const char *flag)
 	g_assert_not_reached();
 }
 
-/* The host may make huge pages of RAM until the first page is given back: it would fill the hole. */
+/* The host may make huge pages of RAM, but not where a page was given back: it would fill the hole. */
 static void test_holes_stay(void)
 {
+	const uint64_t huge = GUEST_MEMORY_HUGE_BYTES;
 	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
 	const uint8_t *low = guest_memory_span(memory, 0, 1), *high = guest_memory_span(memory, LAYOUT_4GIB, 1);
 
@@ -517,9 +518,41 @@ static void test_holes_stay(void)
 		return;
 	}
 	g_assert_true(has_flag(high, " hg"));
-	g_assert_true(guest_memory_discard(memory, 5 * PAGE, PAGE));
-	g_assert_true(has_flag(low, " nh"));
-	g_assert_true(has_flag(high, " nh"));
+	g_assert_true(guest_memory_discard(memory, 3 * huge - PAGE, 2 * PAGE));
+	g_assert_true(guest_memory_discard(memory, LAYOUT_4GIB + PAGE, PAGE));
+	for (uint64_t i = 0; i < 32 * MIB / huge; i++) {
+		g_assert_true(has_flag(low + i * huge, i == 2 || i == 3 ? " nh" : " hg"));
+		g_assert_true(has_flag(high + i * huge, i == 0 ? " nh" : " hg"));
+	}
+	/* A page that was taken and comes back is no mapping of its own. */
+	g_assert_cmpint(guest_memory_overlay_remove(memory, 2 * huge / PAGE + 7), ==, 0);
+	g_assert_true(has_flag(low + 2 * huge + 7 * PAGE, " nh"));
+	guest_memory_free(memory);
+}
+
+/* Holes here and there cost mappings, of which a process has not more than so many. */
+static void test_many_holes(void)
+{
+	const uint64_t huge = GUEST_MEMORY_HUGE_BYTES, bytes = UINT64_C(6) << 30;
+	struct guest_memory *memory = memory_new(bytes, UINT64_C(2) << 30);
+	const uint8_t *high = guest_memory_span(memory, LAYOUT_4GIB, 1);
+	g_autofree char *maps = NULL;
+	unsigned int n_maps = 0;
+
+	if (!has_flag(high, " hg")) {
+		g_test_skip("this host has no huge pages");
+		guest_memory_free(memory);
+		return;
+	}
+	for (uint64_t i = 0; i < 2048; i += 2)
+		g_assert_true(guest_memory_discard(memory, LAYOUT_4GIB + i * huge, PAGE));
+	g_assert_true(has_flag(high + 2047 * huge, " hg"));
+	g_assert_true(guest_memory_discard(memory, 0, PAGE));
+	g_assert_true(has_flag(high + 2047 * huge, " nh"));
+	g_assert_true(g_file_get_contents("/proc/self/maps", &maps, NULL, NULL));
+	for (const char *c = maps; *c; c++)
+		n_maps += *c == '\n';
+	g_assert_cmpuint(n_maps, <, 500);
 	guest_memory_free(memory);
 }
 
@@ -633,6 +666,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/guest_memory/overlay-remove-refusals", test_overlay_remove_refusals);
 	g_test_add_func("/guest_memory/discard-refusals", test_discard_refusals);
 	g_test_add_func("/guest_memory/holes-stay", test_holes_stay);
+	g_test_add_func("/guest_memory/many-holes", test_many_holes);
 	g_test_add_func("/guest_memory/deferred", test_deferred);
 	g_test_add_func("/guest_memory/too-much", test_too_much);
 	return g_test_run();
