@@ -30,9 +30,6 @@ events=(kvm_exit kvm_emulate_insn kvm_userspace_exit kvm_pio kvm_mmio kvm_msr kv
 
 scratch=$(mktemp -d)
 tracing=
-# On real hardware memory is as good after a boot as before it.
-scrub=()
-[[ ! -e $out/lab ]] || scrub=(--scrub)
 failures=0
 
 # shellcheck disable=SC2317  # by trap
@@ -56,7 +53,7 @@ watched() {
   shift 2
   for try in 1 2; do
     if "$programs/boot-watch" --result "$out/$name" --log "$scratch/log" --limit "$limit_s" --mark "banner=Xen version " \
-      --mark "built=Scrubbing Free RAM" --mark "init=bench: init" "${scrub[@]}" "${watch_options[@]}" -- "$@" \
+      --mark "built=Scrubbing Free RAM" --mark "init=bench: init" "${watch_options[@]}" -- "$@" \
       2>"$scratch/stderr"; then
       same_shim_options "$name"
       tell "$name"
@@ -104,7 +101,7 @@ run_qemu() {
 # run_floor PROGRAM NUMBER
 run_floor() {
   local name=${1#boot-}.$2
-  "$programs/boot-watch" --result "$out/$name" --limit "$limit_s" --tracing "$tracing" --entry --mark "end=floor" "${scrub[@]}" \
+  "$programs/boot-watch" --result "$out/$name" --limit "$limit_s" --tracing "$tracing" --entry --mark "end=floor" \
     -- "$programs/$1" "${memory%M}"
   tell "$name"
 }
@@ -175,7 +172,7 @@ describe_host() {
 }
 
 trap cleanup EXIT
-limit_s=240
+limit_s=300
 open_tracing
 warm_up
 time_runs

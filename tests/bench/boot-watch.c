@@ -13,9 +13,6 @@
  *   --memory KIB      at the last mark, Private_Dirty in KiB of all processes that came of COMMAND: "private" without
  *                     what is taken for guest RAM, "guest_ram" of that, and "processes". Guest RAM is what lies side by
  *                     side, all of it accessible, and has at least KIB
- *   --scrub           before all this, write to all free memory. For emulated machines: there a page that an earlier
- *                     guest had code in is very slow to write for the first time, since its translation must be
- *                     dropped; without this each boot pays for the one before
  *   --log FILE        standard output of COMMAND also goes there
  *   --limit SECONDS   default 120
  *
@@ -44,7 +41,6 @@
 #define LINE_BYTES    4096
 #define GRACE_MS      5000
 /* For the kernel, while the rest of free memory is taken. */
-#define SCRUB_LEAVES_KIB (256 * 1024)
 
 struct mark {
 	const char *name, *text;
@@ -62,7 +58,7 @@ struct watch {
 	size_t n_marks;
 	const char *events[MAX_EVENTS];
 	size_t n_events;
-	bool wants_entry, wants_scrub;
+	bool wants_entry;
 	uint64_t ram_mapping_kib; /* 0: do not look at memory */
 	int limit_s;
 
@@ -112,7 +108,6 @@ static void parse(struct watch *watch, int argc, char **argv)
 		{ "result", required_argument, NULL, 'r' }, { "mark", required_argument, NULL, 'm' },
 		{ "tracing", required_argument, NULL, 't' }, { "entry", no_argument, NULL, 'e' },
 		{ "memory", required_argument, NULL, 'k' }, { "event", required_argument, NULL, 'v' },
-		{ "scrub", no_argument, NULL, 's' },
 		{ "log", required_argument, NULL, 'o' }, { "limit", required_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -143,9 +138,6 @@ static void parse(struct watch *watch, int argc, char **argv)
 				usage("too many events");
 			watch->events[watch->n_events++] = optarg;
 			break;
-		case 's':
-			watch->wants_scrub = true;
-			break;
 		case 'o':
 			watch->log_path = optarg;
 			break;
@@ -171,39 +163,6 @@ static void write_file(const char *folder, const char *name, const char *text)
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
 		fail(path);
 	close(fd);
-}
-
-static uint64_t free_memory_kib(void)
-{
-	FILE *meminfo = fopen("/proc/meminfo", "re");
-	uint64_t kib = 0;
-	char line[256];
-
-	if (!meminfo)
-		fail("/proc/meminfo");
-	while (fgets(line, sizeof(line), meminfo))
-		if (sscanf(line, "MemFree: %" SCNu64, &kib) == 1)
-			break;
-	fclose(meminfo);
-	return kib;
-}
-
-/* The kernel clears what it gives: touching is enough. Caches stay. */
-static void scrub(void)
-{
-	const uint64_t kib = free_memory_kib();
-	const size_t len = kib > SCRUB_LEAVES_KIB ? (kib - SCRUB_LEAVES_KIB) * 1024 : 0;
-	volatile char *bytes;
-
-	if (len == 0)
-		return;
-	bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (bytes == MAP_FAILED)
-		fail("mmap");
-	madvise((void *)(uintptr_t)bytes, len, MADV_HUGEPAGE);
-	for (size_t at = 0; at < len; at += 4096)
-		bytes[at] = 1;
-	munmap((void *)(uintptr_t)bytes, len);
 }
 
 static void enable_event(const struct watch *watch, const char *event, bool on)
@@ -526,8 +485,6 @@ int main(int argc, char **argv)
 	struct watch watch = { .limit_s = 120, .out_fd = -1, .log_fd = -1, .pipe_fd = -1 };
 
 	parse(&watch, argc, argv);
-	if (watch.wants_scrub)
-		scrub();
 	start(&watch, argv + optind);
 	follow(&watch);
 	if (watch.tracing_path)
