@@ -28,6 +28,7 @@ PRIVATE_GOAL_KIB = 4096
 VCPU_GOAL_KIB = 64
 FLOORS = [
     ("dom1", "dom1"),
+    ("floor-shim", "`boot-floor`, static, with the shim read into its memory"),
     ("floor-libraries", "`boot-floor` with the libraries that dom1 is linked with"),
     ("floor", "`boot-floor`, static: what KVM and exec take"),
 ]

@@ -3,8 +3,9 @@
  * What no VMM can save on the way to the first guest instruction: a VM with a guest's memory and one vCPU, whose first
  * instruction ends it. Nothing is loaded, checked, locked, confined or listened to.
  *
- *   boot-floor MIB
+ *   boot-floor MIB [FILE]
  *
+ * FILE is read into the guest's memory at 2 MiB: what a VMM starts has to be there.
  * Built twice by scripts/bench: static, and linked with the libraries of dom1, which it does not use. Says "floor" when
  * the guest has run.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <linux/kvm.h>
 
@@ -22,6 +24,7 @@
 #define TSS_GPA     0xfffbd000
 #define IOAPIC_PINS 24
 #define N_CPUID     256
+#define FILE_GPA    (UINT64_C(2) << 20)
 
 /* In real mode: out %al, $0. With the LAPIC in the kernel a hlt would wait for ever. */
 static const uint8_t code[] = { 0xe6, 0 };
@@ -41,7 +44,19 @@ static int call(int fd, unsigned long request, const void *argument, const char 
 	return rc;
 }
 
-static int make_vm(int kvm_fd, uint64_t memory_bytes)
+static void read_file(const char *path, uint8_t *to, uint64_t room_bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	if (fd < 0)
+		fail(path);
+	for (uint64_t done = 0; (got = read(fd, to + done, room_bytes - done)) != 0; done += (uint64_t)got)
+		if (got < 0)
+			fail(path);
+}
+
+static int make_vm(int kvm_fd, uint64_t memory_bytes, const char *path)
 {
 	const struct kvm_xen_hvm_config config = { .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, .msr = XEN_MSR };
 	const struct kvm_enable_cap split_irqchip = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
@@ -51,6 +66,8 @@ static int make_vm(int kvm_fd, uint64_t memory_bytes)
 		fail("mmap");
 	(void)madvise(ram, memory_bytes, MADV_HUGEPAGE);
 	memcpy(ram, code, sizeof(code));
+	if (path)
+		read_file(path, ram + FILE_GPA, memory_bytes - FILE_GPA);
 
 	const struct kvm_userspace_memory_region region = { .memory_size = memory_bytes, .userspace_addr = (uintptr_t)ram };
 	int vm_fd = call(kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
@@ -86,12 +103,12 @@ static int make_vcpu(int kvm_fd, int vm_fd)
 
 int main(int argc, char **argv)
 {
-	uint64_t memory_mib = argc == 2 ? strtoull(argv[1], NULL, 10) : 0;
+	uint64_t memory_mib = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
 	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
-	if (memory_mib == 0 || kvm_fd < 0)
-		fail("usage: boot-floor MIB, with /dev/kvm");
-	int fd = make_vcpu(kvm_fd, make_vm(kvm_fd, memory_mib << 20));
+	if (memory_mib <= FILE_GPA >> 20 || kvm_fd < 0)
+		fail("usage: boot-floor MIB [FILE], with /dev/kvm");
+	int fd = make_vcpu(kvm_fd, make_vm(kvm_fd, memory_mib << 20, argc > 2 ? argv[2] : NULL));
 
 	struct kvm_run *run = mmap(NULL, (size_t)call(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE"),
 				   PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

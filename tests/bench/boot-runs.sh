@@ -5,7 +5,7 @@
 # PROGRAMS is the folder of boot-watch, boot-floor and boot-floor-libraries.
 # Leaves in OUT, of each run, SERIES.NUMBER as boot-watch wrote it, and SERIES.NUMBER.counts of the traced ones.
 # Series: dom1, qemu (timed); dom1-cold (no kernel in dom1's cache), qemu-elf (the kernel unpacked beforehand);
-# floor, floor-libraries (boot-floor.c); dom1-count, qemu-count (traced); dom1-vcpus, qemu-vcpus (four vCPUs, for their
+# floor, floor-libraries, floor-shim (boot-floor.c); dom1-count, qemu-count (traced); dom1-vcpus, qemu-vcpus (four vCPUs, for their
 # memory).
 set -euo pipefail
 
@@ -98,11 +98,11 @@ run_qemu() {
     -kernel "$shim" -append "$shim_options" -initrd "$3 $guest_options,$initrd"
 }
 
-# run_floor PROGRAM NUMBER
+# run_floor SERIES NUMBER PROGRAM [FILE]
 run_floor() {
-  local name=${1#boot-}.$2
+  local name=$1.$2
   "$programs/boot-watch" --result "$out/$name" --limit "$limit_s" --tracing "$tracing" --entry --mark "end=floor" \
-    -- "$programs/$1" "${memory%M}"
+    -- "$programs/$3" "${memory%M}" "${@:4}"
   tell "$name"
 }
 
@@ -128,8 +128,9 @@ time_runs() {
     mkdir "$scratch/cold"
     run_dom1 dom1-cold "$i" "$scratch/cold" 1
     run_qemu qemu-elf "$i" "$scratch/vmlinux" 1
-    run_floor boot-floor "$i"
-    run_floor boot-floor-libraries "$i"
+    run_floor floor "$i" boot-floor
+    run_floor floor-libraries "$i" boot-floor-libraries
+    run_floor floor-shim "$i" boot-floor "$shim"
   done
 }
 
