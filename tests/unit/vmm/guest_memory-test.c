@@ -489,18 +489,19 @@ static void test_discard_refusals(void)
 static bool has_flag(const void *address, const char *flag)
 {
 	g_autofree char *smaps = NULL;
-	g_auto(GStrv) lines = NULL;
+	char *end_of_line;
 	bool is_it = false;
 
 	g_assert_true(g_file_get_contents("/proc/self/smaps", &smaps, NULL, NULL));
-	lines = g_strsplit(smaps, "\n", -1);
-	for (char **line = lines; *line; line++) {
-		uint64_t start, end;
+	for (char *line = smaps; (end_of_line = strchr(line, '\n')) != NULL; line = end_of_line + 1) {
+		char *rest;
+		uint64_t start = g_ascii_strtoull(line, &rest, 16);
 
-		if (sscanf(*line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
-			is_it = start <= (uintptr_t)address && (uintptr_t)address < end;
-		else if (is_it && g_str_has_prefix(*line, "VmFlags:"))
-			return strstr(*line, flag) != NULL;
+		*end_of_line = '\0';
+		if (*rest == '-')
+			is_it = start <= (uintptr_t)address && (uintptr_t)address < g_ascii_strtoull(rest + 1, NULL, 16);
+		else if (is_it && g_str_has_prefix(line, "VmFlags:"))
+			return strstr(line, flag) != NULL;
 	}
 	g_assert_not_reached();
 }
@@ -520,7 +521,7 @@ static void test_holes_stay(void)
 	g_assert_true(has_flag(high, " hg"));
 	g_assert_true(guest_memory_discard(memory, 3 * huge - PAGE, 2 * PAGE));
 	g_assert_true(guest_memory_discard(memory, LAYOUT_4GIB + PAGE, PAGE));
-	for (uint64_t i = 0; i < 32 * MIB / huge; i++) {
+	for (uint64_t i = 0; i < 6; i++) {
 		g_assert_true(has_flag(low + i * huge, i == 2 || i == 3 ? " nh" : " hg"));
 		g_assert_true(has_flag(high + i * huge, i == 0 ? " nh" : " hg"));
 	}
