@@ -2,7 +2,8 @@
 # Xen's ABI as guests of our own find it: 64-bit, PAE, two-level and no paging; one is a Multiboot 1 image. Each family of hypercalls is a boot of
 # its own, so that one failure does not hide another. A check that fails on purpose must be seen. vcpus-N: so many
 # vCPUs are started by VCPUOP_initialise, and again by INIT and SIPI. ends: how the guest ends, as dom1 reports it.
-# variants: 64 pae nonpae flat fails ends vcpus-4 vcpus-32
+# pv: a PV guest in the shim, of what the shim hands on.
+# variants: 64 pae nonpae flat pv fails ends vcpus-4 vcpus-32
 # limit: 240
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -69,6 +70,10 @@ pae down 0 poweroff
 64 watchdog 34 crash
 pae watchdog 34 crash
 ENDS
+    ;;
+  pv)
+    run_guest pv "" --type pv --shim "$guests/xen-shim" --shim-log "$DOM1_BOOT_OUT/shim.log" --memory 128M
+    expect_success "in the shim"
     ;;
   vcpus-*)
     n=${1#vcpus-}
