@@ -73,7 +73,7 @@ static int16_t show(struct xen_domain *xen, const struct map_request *request, u
 	const uint64_t target = map->host_addr / LAYOUT_PAGE_BYTES;
 	int16_t status = GNTST_general_error;
 
-	if (target == gfn || pages_show(&xen->pages, target) || grant_maps_show(&xen->maps, target, 1))
+	if (target == gfn || pages_at(&xen->pages, target) || grant_maps_show(&xen->maps, target, 1))
 		return GNTST_general_error;
 	int page = find_page(xen, request, gfn, &status);
 	if (page == GRANT_MAP_NONE)

@@ -1,15 +1,31 @@
 // SPDX-License-Identifier: MIT
 #include "xen/guest_access.h"
 
+#include <string.h>
+
 #include <glib.h>
 
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
+#include "xen/domain.h"
 #include "xen/hypercall.h"
 
 static size_t bytes_in_page(uint64_t gva, size_t len_bytes)
 {
 	return MIN(len_bytes, LAYOUT_PAGE_BYTES - gva % LAYOUT_PAGE_BYTES);
+}
+
+/* Where len_bytes of one page are: RAM, or a page of the hypervisor's that the guest has placed where there is none. */
+static uint8_t *find(const struct vcpu *vcpu, uint64_t gpa, size_t len_bytes)
+{
+	uint8_t *hva = guest_memory_span(vcpu->vm->memory, gpa, len_bytes);
+
+	if (hva)
+		return hva;
+	pthread_mutex_lock(&vcpu->vm->xen->lock);
+	hva = pages_at(&vcpu->vm->xen->pages, gpa / LAYOUT_PAGE_BYTES);
+	pthread_mutex_unlock(&vcpu->vm->xen->lock);
+	return hva ? hva + gpa % LAYOUT_PAGE_BYTES : NULL;
 }
 
 bool copy_from_guest(struct vcpu *vcpu, void *destination, uint64_t gva, size_t len_bytes)
@@ -18,11 +34,12 @@ bool copy_from_guest(struct vcpu *vcpu, void *destination, uint64_t gva, size_t 
 
 	while (len_bytes > 0) {
 		size_t piece_bytes = bytes_in_page(gva, len_bytes);
+		const uint8_t *from;
 		uint64_t gpa;
 
-		if (!vcpu_translate(vcpu, gva, GUEST_READ, &gpa) ||
-		    !guest_memory_read(vcpu->vm->memory, gpa, to, piece_bytes))
+		if (!vcpu_translate(vcpu, gva, GUEST_READ, &gpa) || !(from = find(vcpu, gpa, piece_bytes)))
 			return false;
+		memcpy(to, from, piece_bytes);
 		to += piece_bytes;
 		gva += piece_bytes;
 		len_bytes -= piece_bytes;
@@ -36,11 +53,12 @@ bool copy_to_guest(struct vcpu *vcpu, uint64_t gva, const void *source, size_t l
 
 	while (len_bytes > 0) {
 		size_t piece_bytes = bytes_in_page(gva, len_bytes);
+		uint8_t *to;
 		uint64_t gpa;
 
-		if (!vcpu_translate(vcpu, gva, GUEST_WRITE, &gpa) ||
-		    !guest_memory_write(vcpu->vm->memory, gpa, from, piece_bytes))
+		if (!vcpu_translate(vcpu, gva, GUEST_WRITE, &gpa) || !(to = find(vcpu, gpa, piece_bytes)))
 			return false;
+		memcpy(to, from, piece_bytes);
 		from += piece_bytes;
 		gva += piece_bytes;
 		len_bytes -= piece_bytes;

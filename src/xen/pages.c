@@ -115,12 +115,12 @@ int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, u
 	return frame < n_status_frames(pages) ? place(pages, memory, 1 + pages->n_grant_frames + frame, gfn) : EINVAL;
 }
 
-bool pages_show(const struct pages *pages, uint64_t gfn)
+void *pages_at(const struct pages *pages, uint64_t gfn)
 {
 	for (unsigned int i = 0; gfn != PAGES_NOWHERE && i < n_pages(pages); i++)
 		if (pages->gfn[i] == gfn)
-			return true;
-	return false;
+			return pages->hva + i * LAYOUT_PAGE_BYTES;
+	return NULL;
 }
 
 void pages_reset(struct pages *pages, struct guest_memory *memory)

@@ -44,8 +44,8 @@ int pages_place_shared_info(struct pages *pages, struct guest_memory *memory, ui
 int pages_place_grant_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);
 int pages_place_status_frame(struct pages *pages, struct guest_memory *memory, unsigned int frame, uint64_t gfn);
 
-/* Whether one of them is shown there. */
-bool pages_show(const struct pages *pages, uint64_t gfn);
+/* The page that is shown at gfn, at an address that stays when it is shown elsewhere. NULL: none is. */
+void *pages_at(const struct pages *pages, uint64_t gfn);
 
 /* All are shown nowhere, and zero. */
 void pages_reset(struct pages *pages, struct guest_memory *memory);

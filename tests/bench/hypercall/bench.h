@@ -4,7 +4,6 @@
 
 #include "guest.h"
 
-uint64_t parameter(uint32_t index); /* of the domain, as HVMOP_get_param tells it */
 long send_event(unsigned int port);
 /* Sleeps by SCHEDOP_poll, which KVM answers, until the port is pending, and clears it. */
 void wait_for_event(unsigned int port);

@@ -43,13 +43,6 @@ void guest_main(void);
 
 static evtchn_port_t timer_port, self_port, first_port, second_port;
 
-uint64_t parameter(uint32_t index)
-{
-	struct xen_hvm_param param = { .domid = DOMID_SELF, .index = index };
-
-	return hvm_op(HVMOP_get_param, &param) == 0 ? param.value : 0;
-}
-
 long send_event(unsigned int port)
 {
 	struct evtchn_send send = { .port = port };

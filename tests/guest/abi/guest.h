@@ -128,6 +128,9 @@ static inline long grant_table_op(unsigned long operation, void *argument, unsig
 	return hypercall(__HYPERVISOR_grant_table_op, operation, ADDRESS(argument), count, 0, 0);
 }
 
+/* runtime.c: an HVM_PARAM_*; 0 when hvm_op refuses. */
+uint64_t parameter(uint32_t index);
+
 /* paging.c: pages of the window at 1 GiB. Without paging there is none, and HAS_PAGING is 0. */
 #define HAS_PAGING (GUEST_PAGING != 0)
 void *window_map(unsigned int page, const void *memory, bool writable);

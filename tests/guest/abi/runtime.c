@@ -45,7 +45,7 @@ int memcmp(const void *a, const void *b, size_t len_bytes)
 	return 0;
 }
 
-static uint64_t parameter(uint32_t index)
+uint64_t parameter(uint32_t index)
 {
 	struct xen_hvm_param param = { .domid = DOMID_SELF, .index = index };
 

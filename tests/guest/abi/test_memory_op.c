@@ -6,6 +6,7 @@
 #include "guest.h"
 
 #include <xen/grant_table.h>
+#include <xen/hvm/params.h>
 #include <xen/memory.h>
 
 #define ENTRIES      32
@@ -176,6 +177,36 @@ static void check_remove(void)
 	CHECK("remove_from_physmap from nowhere", memory_op(XENMEM_remove_from_physmap, nowhere()), -XEN_EFAULT);
 }
 
+/* Where there is no RAM: the first such gfn behind the pages that dom1 itself has placed there. 0: none takes it. */
+static unsigned long place_outside_of_ram(unsigned int frame)
+{
+	unsigned long last = (unsigned long)parameter(HVM_PARAM_STORE_PFN) + 64;
+
+	for (unsigned long gfn = last - 63; gfn < last; gfn++)
+		if (add_to_physmap(XENMAPSPACE_grant_table, frame, (void *)(gfn * PAGE_BYTES)) == 0)
+			return gfn;
+	return 0;
+}
+
+/* Such a page is the guest's memory as any other: copy_from_guest() and copy_to_guest() take it. */
+static void check_argument_outside_of_ram(void)
+{
+	unsigned long gfn = place_outside_of_ram(1);
+	struct xen_remove_from_physmap request = { .domid = DOMID_SELF, .gpfn = gfn };
+	void *outside = (void *)(gfn * PAGE_BYTES);
+
+	CHECK_TRUE("grant frame 1 outside of RAM", gfn != 0);
+	struct xen_memory_map *argument = window_map(0, outside, true);
+	argument->nr_entries = ENTRIES;
+	set_xen_guest_handle(argument->buffer, (void *)map);
+	CHECK("memory_map with its argument in it", memory_op(XENMEM_memory_map, argument), 0);
+	CHECK_TRUE("wrote to it", argument->nr_entries > 1 && argument->nr_entries < ENTRIES);
+	memset(argument, 0, sizeof(*argument));
+	CHECK("away again", memory_op(XENMEM_remove_from_physmap, &request), 0);
+	CHECK("memory_map with its argument where nothing is any more", memory_op(XENMEM_memory_map, argument), -XEN_EFAULT);
+	window_unmap(0);
+}
+
 static void check_operations(void)
 {
 	struct xen_vnuma_topology_info vnuma = { .domid = DOMID_SELF };
@@ -203,4 +234,5 @@ void test_memory_op(void)
 	check_batch();
 	check_operations();
 	check_remove();
+	check_argument_outside_of_ram();
 }
