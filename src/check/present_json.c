@@ -3,48 +3,18 @@
  * Keys are promises: they are added to, and neither renamed nor removed. An errno is given by its number under a key
  * that ends in _errno, 0 for what works; what was not asked is null.
  */
-#include <json-glib/json-glib.h>
-
 #include "check/present.h"
 #include "vmm/error.h"
+#include "vmm/json_members.h"
 #include "vmm/kvm.h"
-
-static void add_string(JsonBuilder *builder, const char *key, const char *value)
-{
-	g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
-
-	json_builder_set_member_name(builder, key);
-	if (valid)
-		json_builder_add_string_value(builder, valid);
-	else
-		json_builder_add_null_value(builder);
-}
-
-static void add_bool(JsonBuilder *builder, const char *key, bool value)
-{
-	json_builder_set_member_name(builder, key);
-	json_builder_add_boolean_value(builder, value);
-}
-
-static void add_int(JsonBuilder *builder, const char *key, gint64 value)
-{
-	json_builder_set_member_name(builder, key);
-	json_builder_add_int_value(builder, value);
-}
 
 /* FACT_UNKNOWN: null. */
 static void add_control(JsonBuilder *builder, const char *key, int value)
 {
 	if (value == FACT_UNKNOWN)
-		add_string(builder, key, NULL);
+		json_add_string(builder, key, NULL);
 	else
-		add_int(builder, key, value);
-}
-
-static void begin(JsonBuilder *builder, const char *key)
-{
-	json_builder_set_member_name(builder, key);
-	json_builder_begin_object(builder);
+		json_add_number(builder, key, value);
 }
 
 static void add_findings(JsonBuilder *builder, const struct findings *findings)
@@ -55,11 +25,11 @@ static void add_findings(JsonBuilder *builder, const struct findings *findings)
 		const struct finding *finding = &g_array_index(findings->list, struct finding, i);
 
 		json_builder_begin_object(builder);
-		add_string(builder, "key", finding->key);
-		add_string(builder, "state", finding_state_name(finding->state));
-		add_string(builder, "meaning", finding->meaning);
-		add_string(builder, "remedy", finding->remedy);
-		add_int(builder, "status", finding->status);
+		json_add_string(builder, "key", finding->key);
+		json_add_string(builder, "state", finding_state_name(finding->state));
+		json_add_string(builder, "meaning", finding->meaning);
+		json_add_string(builder, "remedy", finding->remedy);
+		json_add_number(builder, "status", finding->status);
 		json_builder_end_object(builder);
 	}
 	json_builder_end_array(builder);
@@ -69,22 +39,22 @@ static void add_system(JsonBuilder *builder, const struct system_facts *facts)
 {
 	static const char *const cpus[] = { [CPU_NO_VIRTUALIZATION] = NULL, [CPU_VMX] = "vmx", [CPU_SVM] = "svm" };
 
-	begin(builder, "host");
-	add_string(builder, "kernel_release", facts->kernel_release);
-	add_string(builder, "cpu_virtualization", cpus[facts->cpu]);
-	add_bool(builder, "is_virtual", facts->is_virtual);
+	json_begin_object(builder, "host");
+	json_add_string(builder, "kernel_release", facts->kernel_release);
+	json_add_string(builder, "cpu_virtualization", cpus[facts->cpu]);
+	json_add_boolean(builder, "is_virtual", facts->is_virtual);
 	json_builder_end_object(builder);
 }
 
 static void add_xen_flags(JsonBuilder *builder, const struct kvm_facts *facts)
 {
-	begin(builder, "xen_flags");
+	json_begin_object(builder, "xen_flags");
 	for (size_t i = 0; i < N_KVM_XEN_FLAGS; i++) {
 		g_autofree char *key = g_ascii_strdown(KVM_XEN_FLAGS[i].name, -1);
 
-		begin(builder, key);
-		add_bool(builder, "present", facts->xen_flags & KVM_XEN_FLAGS[i].flag);
-		add_bool(builder, "needed", KVM_XEN_FLAGS[i].flag & KVM_XEN_FLAGS_NEEDED);
+		json_begin_object(builder, key);
+		json_add_boolean(builder, "present", facts->xen_flags & KVM_XEN_FLAGS[i].flag);
+		json_add_boolean(builder, "needed", KVM_XEN_FLAGS[i].flag & KVM_XEN_FLAGS_NEEDED);
 		json_builder_end_object(builder);
 	}
 	json_builder_end_object(builder);
@@ -92,13 +62,13 @@ static void add_xen_flags(JsonBuilder *builder, const struct kvm_facts *facts)
 
 static void add_guest_memfd(JsonBuilder *builder, const struct kvm_facts *facts)
 {
-	begin(builder, "guest_memfd");
-	add_bool(builder, "present", facts->has_guest_memfd);
-	add_int(builder, "flags", (gint64)facts->guest_memfd_flags);
+	json_begin_object(builder, "guest_memfd");
+	json_add_boolean(builder, "present", facts->has_guest_memfd);
+	json_add_number(builder, "flags", (gint64)facts->guest_memfd_flags);
 	for (size_t i = 0; i < N_GUEST_MEMFD_FLAGS; i++) {
 		g_autofree char *key = g_ascii_strdown(GUEST_MEMFD_FLAGS[i].name, -1);
 
-		add_bool(builder, key, facts->guest_memfd_flags & GUEST_MEMFD_FLAGS[i].flag);
+		json_add_boolean(builder, key, facts->guest_memfd_flags & GUEST_MEMFD_FLAGS[i].flag);
 	}
 	json_builder_end_object(builder);
 }
@@ -108,58 +78,58 @@ static void add_kvm(JsonBuilder *builder, const struct kvm_facts *facts)
 	bool exists = facts->stat_errno == 0;
 	g_autofree char *mode = g_strdup_printf("%04o", facts->mode);
 
-	begin(builder, "kvm");
-	add_string(builder, "device", "/dev/kvm");
-	add_bool(builder, "exists", exists);
-	add_string(builder, "owner", facts->owner);
-	add_string(builder, "group", facts->group);
+	json_begin_object(builder, "kvm");
+	json_add_string(builder, "device", "/dev/kvm");
+	json_add_boolean(builder, "exists", exists);
+	json_add_string(builder, "owner", facts->owner);
+	json_add_string(builder, "group", facts->group);
 	add_control(builder, "uid", exists ? (int)facts->uid : FACT_UNKNOWN);
 	add_control(builder, "gid", exists ? (int)facts->gid : FACT_UNKNOWN);
-	add_string(builder, "mode", exists ? mode : NULL);
-	add_bool(builder, "can_open", exists && facts->open_errno == 0);
-	add_int(builder, "open_errno", exists ? facts->open_errno : facts->stat_errno);
+	json_add_string(builder, "mode", exists ? mode : NULL);
+	json_add_boolean(builder, "can_open", exists && facts->open_errno == 0);
+	json_add_number(builder, "open_errno", exists ? facts->open_errno : facts->stat_errno);
 	if (exists && facts->open_errno == 0) {
-		add_int(builder, "create_vm_errno", facts->create_vm_errno);
-		add_string(builder, "refusal", facts->refusal);
+		json_add_number(builder, "create_vm_errno", facts->create_vm_errno);
+		json_add_string(builder, "refusal", facts->refusal);
 		add_xen_flags(builder, facts);
 		add_guest_memfd(builder, facts);
 	} else {
-		add_string(builder, "create_vm_errno", NULL);
-		add_string(builder, "refusal", NULL);
-		add_string(builder, "xen_flags", NULL);
-		add_string(builder, "guest_memfd", NULL);
+		json_add_string(builder, "create_vm_errno", NULL);
+		json_add_string(builder, "refusal", NULL);
+		json_add_string(builder, "xen_flags", NULL);
+		json_add_string(builder, "guest_memfd", NULL);
 	}
 	json_builder_end_object(builder);
 }
 
 static void add_user_space(JsonBuilder *builder, const struct host_facts *facts)
 {
-	begin(builder, "user_namespaces");
-	add_bool(builder, "allowed", facts->namespaces.machine_errno == 0);
-	add_int(builder, "user_errno", facts->namespaces.user_errno);
-	add_int(builder, "machine_errno", facts->namespaces.machine_errno);
+	json_begin_object(builder, "user_namespaces");
+	json_add_boolean(builder, "allowed", facts->namespaces.machine_errno == 0);
+	json_add_number(builder, "user_errno", facts->namespaces.user_errno);
+	json_add_number(builder, "machine_errno", facts->namespaces.machine_errno);
 	add_control(builder, "max_user_namespaces", facts->namespaces.max_user_namespaces);
 	add_control(builder, "unprivileged_userns_clone", facts->namespaces.unprivileged_clone);
 	add_control(builder, "apparmor_restrict_unprivileged_userns", facts->namespaces.apparmor_restricts);
 	json_builder_end_object(builder);
 
-	begin(builder, "landlock");
-	add_int(builder, "abi", facts->landlock.abi);
-	add_int(builder, "create_errno", facts->landlock.errnum);
+	json_begin_object(builder, "landlock");
+	json_add_number(builder, "abi", facts->landlock.abi);
+	json_add_number(builder, "create_errno", facts->landlock.errnum);
 	json_builder_end_object(builder);
 
-	begin(builder, "userfaultfd");
-	add_bool(builder, "allowed", facts->userfaultfd.user_mode_errno == 0);
-	add_bool(builder, "poison", facts->userfaultfd.has_poison);
-	add_int(builder, "user_mode_errno", facts->userfaultfd.user_mode_errno);
-	add_int(builder, "full_errno", facts->userfaultfd.full_errno);
-	add_int(builder, "device_errno", facts->userfaultfd.device_errno);
+	json_begin_object(builder, "userfaultfd");
+	json_add_boolean(builder, "allowed", facts->userfaultfd.user_mode_errno == 0);
+	json_add_boolean(builder, "poison", facts->userfaultfd.has_poison);
+	json_add_number(builder, "user_mode_errno", facts->userfaultfd.user_mode_errno);
+	json_add_number(builder, "full_errno", facts->userfaultfd.full_errno);
+	json_add_number(builder, "device_errno", facts->userfaultfd.device_errno);
 	add_control(builder, "unprivileged_userfaultfd", facts->userfaultfd.unprivileged);
 	json_builder_end_object(builder);
 
-	begin(builder, "io_uring");
-	add_bool(builder, "allowed", facts->io_uring.setup_errno == 0);
-	add_int(builder, "setup_errno", facts->io_uring.setup_errno);
+	json_begin_object(builder, "io_uring");
+	json_add_boolean(builder, "allowed", facts->io_uring.setup_errno == 0);
+	json_add_number(builder, "setup_errno", facts->io_uring.setup_errno);
 	add_control(builder, "io_uring_disabled", facts->io_uring.disabled);
 	add_control(builder, "io_uring_group", facts->io_uring.group);
 	json_builder_end_object(builder);
@@ -182,13 +152,13 @@ static void add_shims(JsonBuilder *builder, const struct host_facts *facts)
 		const struct shim_facts *shim = &facts->shims[i];
 
 		json_builder_begin_object(builder);
-		add_string(builder, "path", shim->path);
-		add_string(builder, "source", sources[shim->source]);
-		add_bool(builder, "selected", shim->selected);
-		add_string(builder, "error", shim->error);
-		add_string(builder, "kind", kinds[shim->kind]);
-		add_bool(builder, "multiboot", shim->has_multiboot);
-		add_bool(builder, "pvh", shim->has_pvh);
+		json_add_string(builder, "path", shim->path);
+		json_add_string(builder, "source", sources[shim->source]);
+		json_add_boolean(builder, "selected", shim->selected);
+		json_add_string(builder, "error", shim->error);
+		json_add_string(builder, "kind", kinds[shim->kind]);
+		json_add_boolean(builder, "multiboot", shim->has_multiboot);
+		json_add_boolean(builder, "pvh", shim->has_pvh);
 		json_builder_end_object(builder);
 	}
 	json_builder_end_array(builder);
@@ -211,25 +181,25 @@ static void add_kernel(JsonBuilder *builder, const struct kernel_facts *facts)
 	bool known = !facts->error;
 
 	if (!facts->path) {
-		add_string(builder, "kernel", NULL);
+		json_add_string(builder, "kernel", NULL);
 		return;
 	}
-	begin(builder, "kernel");
-	add_string(builder, "path", facts->path);
-	add_string(builder, "error", facts->error);
-	add_string(builder, "refusal", facts->refusal);
-	add_string(builder, "container", known ? containers[facts->image.container] : NULL);
-	add_string(builder, "compression", known ? compressions[facts->image.compression] : NULL);
+	json_begin_object(builder, "kernel");
+	json_add_string(builder, "path", facts->path);
+	json_add_string(builder, "error", facts->error);
+	json_add_string(builder, "refusal", facts->refusal);
+	json_add_string(builder, "container", known ? containers[facts->image.container] : NULL);
+	json_add_string(builder, "compression", known ? compressions[facts->image.compression] : NULL);
 	for (size_t i = 0; i < G_N_ELEMENTS(elf_keys) && !(known && facts->has_elf); i++)
-		add_string(builder, elf_keys[i], NULL);
+		json_add_string(builder, elf_keys[i], NULL);
 	if (known && facts->has_elf) {
-		add_bool(builder, "pv", facts->elf.is_pv);
-		add_bool(builder, "pvh", facts->elf.has_phys32_entry);
-		add_bool(builder, "xen_notes", facts->elf.has_xen_notes);
-		add_int(builder, "bits", facts->elf.is_64bit ? 64 : 32);
-		add_string(builder, "guest_os", facts->elf.guest_os[0] ? facts->elf.guest_os : NULL);
-		add_int(builder, "elf_bytes", (gint64)facts->elf_bytes);
-		add_int(builder, "load_bytes", (gint64)facts->elf.load_bytes);
+		json_add_boolean(builder, "pv", facts->elf.is_pv);
+		json_add_boolean(builder, "pvh", facts->elf.has_phys32_entry);
+		json_add_boolean(builder, "xen_notes", facts->elf.has_xen_notes);
+		json_add_number(builder, "bits", facts->elf.is_64bit ? 64 : 32);
+		json_add_string(builder, "guest_os", facts->elf.guest_os[0] ? facts->elf.guest_os : NULL);
+		json_add_number(builder, "elf_bytes", (gint64)facts->elf_bytes);
+		json_add_number(builder, "load_bytes", (gint64)facts->elf.load_bytes);
 	}
 	json_builder_end_object(builder);
 }
@@ -240,11 +210,11 @@ char *present_json(const struct findings *findings, const struct host_facts *fac
 	g_autoptr(JsonGenerator) generator = json_generator_new();
 
 	json_builder_begin_object(builder);
-	add_int(builder, "version", 1);
-	add_int(builder, "status", findings->status);
+	json_add_number(builder, "version", 1);
+	json_add_number(builder, "status", findings->status);
 	/* The host alone: a bad kernel does not make it a bad host. */
-	add_bool(builder, "can_run_pv", findings->status != DOM1_STATUS_HOST);
-	add_string(builder, "verdict", findings->verdict);
+	json_add_boolean(builder, "can_run_pv", findings->status != DOM1_STATUS_HOST);
+	json_add_string(builder, "verdict", findings->verdict);
 	add_findings(builder, findings);
 	add_system(builder, &facts->system);
 	add_kvm(builder, &facts->kvm);

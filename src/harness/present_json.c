@@ -2,36 +2,20 @@
 /* Keys are promises: they are added to, and neither renamed nor removed. */
 #include "harness/present.h"
 
-#include <json-glib/json-glib.h>
-
 #include "control/json_text.h"
+#include "vmm/json_members.h"
 
 #define RESULTS_VERSION 1
-
-static void add_string(JsonBuilder *json, const char *key, const char *value)
-{
-	g_autofree char *valid = g_utf8_make_valid(value, -1);
-
-	json_builder_set_member_name(json, key);
-	json_builder_add_string_value(json, valid);
-}
-
-static void add_number(JsonBuilder *json, const char *key, gint64 value)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_add_int_value(json, value);
-}
 
 static void add_tap(JsonBuilder *json, const struct verdict_result *verdict)
 {
 	if (verdict->n_passed + verdict->n_failed + verdict->n_skipped + verdict->n_todo == 0)
 		return;
-	json_builder_set_member_name(json, "tap");
-	json_builder_begin_object(json);
-	add_number(json, "passed", (gint64)verdict->n_passed);
-	add_number(json, "failed", (gint64)verdict->n_failed);
-	add_number(json, "skipped", (gint64)verdict->n_skipped);
-	add_number(json, "todo", (gint64)verdict->n_todo);
+	json_begin_object(json, "tap");
+	json_add_number(json, "passed", (gint64)verdict->n_passed);
+	json_add_number(json, "failed", (gint64)verdict->n_failed);
+	json_add_number(json, "skipped", (gint64)verdict->n_skipped);
+	json_add_number(json, "todo", (gint64)verdict->n_todo);
 	json_builder_end_object(json);
 }
 
@@ -41,38 +25,35 @@ static void add_result(JsonBuilder *json, const struct test_result *result)
 	g_autofree char *words = test_result_text(result->words, "");
 
 	json_builder_begin_object(json);
-	add_string(json, "name", result->name);
-	add_string(json, "path", result->path);
-	add_number(json, "round", result->round);
-	add_string(json, "verdict", VERDICT_NAMES[result->verdict.verdict]);
-	add_number(json, "status", result->verdict.status);
-	add_string(json, "detail", result->verdict.detail);
-	add_number(json, "attempts", result->attempts);
-	json_builder_set_member_name(json, "flaky");
-	json_builder_add_boolean_value(json, result->flaky);
-	add_number(json, "duration_us", result->duration_us);
+	json_add_string(json, "name", result->name);
+	json_add_string(json, "path", result->path);
+	json_add_number(json, "round", result->round);
+	json_add_string(json, "verdict", VERDICT_NAMES[result->verdict.verdict]);
+	json_add_number(json, "status", result->verdict.status);
+	json_add_string(json, "detail", result->verdict.detail);
+	json_add_number(json, "attempts", result->attempts);
+	json_add_boolean(json, "flaky", result->flaky);
+	json_add_number(json, "duration_us", result->duration_us);
 	add_tap(json, &result->verdict);
 	if (result->folder)
-		add_string(json, "folder", result->folder);
-	add_string(json, "console_tail", console);
-	add_string(json, "messages", words);
+		json_add_string(json, "folder", result->folder);
+	json_add_string(json, "console_tail", console);
+	json_add_string(json, "messages", words);
 	json_builder_end_object(json);
 }
 
 static void add_counts(JsonBuilder *json, const struct test_counts *counts)
 {
-	json_builder_set_member_name(json, "counts");
-	json_builder_begin_object(json);
-	add_number(json, "tests", counts->n);
-	add_number(json, "passed", counts->passed);
-	add_number(json, "failed", counts->failed);
-	add_number(json, "skipped", counts->skipped);
-	add_number(json, "flaky", counts->flaky);
-	json_builder_set_member_name(json, "verdicts");
-	json_builder_begin_object(json);
+	json_begin_object(json, "counts");
+	json_add_number(json, "tests", counts->n);
+	json_add_number(json, "passed", counts->passed);
+	json_add_number(json, "failed", counts->failed);
+	json_add_number(json, "skipped", counts->skipped);
+	json_add_number(json, "flaky", counts->flaky);
+	json_begin_object(json, "verdicts");
 	for (size_t i = 0; i < N_VERDICTS; i++)
 		if (counts->by_verdict[i] > 0)
-			add_number(json, VERDICT_NAMES[i], counts->by_verdict[i]);
+			json_add_number(json, VERDICT_NAMES[i], counts->by_verdict[i]);
 	json_builder_end_object(json);
 	json_builder_end_object(json);
 }
@@ -84,9 +65,9 @@ char *present_results_json(const GPtrArray *results, gint64 duration_us)
 
 	test_results_count(results, &counts);
 	json_builder_begin_object(json);
-	add_number(json, "version", RESULTS_VERSION);
-	add_number(json, "status", counts.status);
-	add_number(json, "duration_us", duration_us);
+	json_add_number(json, "version", RESULTS_VERSION);
+	json_add_number(json, "status", counts.status);
+	json_add_number(json, "duration_us", duration_us);
 	add_counts(json, &counts);
 	json_builder_set_member_name(json, "tests");
 	json_builder_begin_array(json);

@@ -7,6 +7,7 @@
 
 #include <linux/kvm.h>
 
+#include "vmm/json_members.h"
 #include "vmm/record.h"
 #include "vmm/symbols.h"
 
@@ -207,20 +208,7 @@ static void add_hex(JsonBuilder *json, const char *key, uint64_t value)
 	/* As text: JSON's numbers do not hold 64 bits. */
 	g_autofree char *text = g_strdup_printf("0x%" PRIx64, value);
 
-	json_builder_set_member_name(json, key);
-	json_builder_add_string_value(json, text);
-}
-
-static void add_number(JsonBuilder *json, const char *key, uint32_t value)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_add_int_value(json, value);
-}
-
-static void add_word(JsonBuilder *json, const char *key, const char *value)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_add_string_value(json, value);
+	json_add_string(json, key, text);
 }
 
 static void add_registers(JsonBuilder *json, const char *key, const struct evidence *evidence,
@@ -237,13 +225,12 @@ static void add_registers(JsonBuilder *json, const char *key, const struct evide
 	};
 	g_autofree char *symbol = symbol_text(evidence, symbols, r);
 
-	json_builder_set_member_name(json, key);
-	json_builder_begin_object(json);
+	json_begin_object(json, key);
 	for (size_t i = 0; i < G_N_ELEMENTS(values); i++)
 		add_hex(json, values[i].name, values[i].value);
-	add_word(json, "in", code_owner(evidence, r->cs));
+	json_add_string(json, "in", code_owner(evidence, r->cs));
 	if (symbol[0] != '\0')
-		add_word(json, "symbol", symbol + 1);
+		json_add_string(json, "symbol", symbol + 1);
 	json_builder_end_object(json);
 }
 
@@ -255,8 +242,8 @@ static void add_vcpus(JsonBuilder *json, const struct evidence *evidence, const 
 		const struct evidence_vcpu *vcpu = &evidence->vcpus[i];
 
 		json_builder_begin_object(json);
-		add_number(json, "vcpu", vcpu->number);
-		add_word(json, "state", run_state(vcpu->mp_state));
+		json_add_number(json, "vcpu", vcpu->number);
+		json_add_string(json, "state", run_state(vcpu->mp_state));
 		add_registers(json, "registers", evidence, &vcpu->registers, symbols);
 		add_hex(json, "cr0", vcpu->cr0);
 		add_hex(json, "cr2", vcpu->cr2);
@@ -282,13 +269,11 @@ static void add_ports(JsonBuilder *json, const struct evidence *evidence)
 		const struct evidence_port *port = &evidence->ports[i];
 
 		json_builder_begin_object(json);
-		add_number(json, "port", port->port);
-		add_word(json, "kind", word(PORT_KINDS, G_N_ELEMENTS(PORT_KINDS), port->kind));
-		add_number(json, "vcpu", port->vcpu);
-		json_builder_set_member_name(json, "pending");
-		json_builder_add_boolean_value(json, port->pending != 0);
-		json_builder_set_member_name(json, "masked");
-		json_builder_add_boolean_value(json, port->masked != 0);
+		json_add_number(json, "port", port->port);
+		json_add_string(json, "kind", word(PORT_KINDS, G_N_ELEMENTS(PORT_KINDS), port->kind));
+		json_add_number(json, "vcpu", port->vcpu);
+		json_add_boolean(json, "pending", port->pending != 0);
+		json_add_boolean(json, "masked", port->masked != 0);
 		json_builder_end_object(json);
 	}
 	json_builder_end_array(json);
@@ -305,9 +290,9 @@ static void add_devices(JsonBuilder *json, const struct evidence *evidence)
 
 		device_path(device, path);
 		json_builder_begin_object(json);
-		add_word(json, "path", path);
-		add_word(json, "frontend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->frontend_state));
-		add_word(json, "backend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->backend_state));
+		json_add_string(json, "path", path);
+		json_add_string(json, "frontend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->frontend_state));
+		json_add_string(json, "backend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->backend_state));
 		json_builder_end_object(json);
 	}
 	json_builder_end_array(json);
@@ -319,14 +304,13 @@ void evidence_add_json(JsonBuilder *json, const struct record *record, const str
 	g_autofree char *console = tail_text(&evidence->console);
 	g_autofree char *shim = tail_text(&evidence->shim);
 
-	json_builder_set_member_name(json, "evidence");
-	json_builder_begin_object(json);
+	json_begin_object(json, "evidence");
 	if (atomic_load(&evidence->collected)) {
 		add_vcpus(json, evidence, symbols);
 		add_ports(json, evidence);
 		add_devices(json, evidence);
 	}
-	add_word(json, "shim_log_tail", shim);
-	add_word(json, "console_tail", console);
+	json_add_string(json, "shim_log_tail", shim);
+	json_add_string(json, "console_tail", console);
 	json_builder_end_object(json);
 }

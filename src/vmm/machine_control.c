@@ -8,6 +8,7 @@
 #include <json-glib/json-glib.h>
 
 #include "vmm/error.h"
+#include "vmm/json_members.h"
 #include "vmm/machine_state.h"
 #include "vmm/one_line.h"
 #include "xen/domain.h"
@@ -72,8 +73,7 @@ void machine_pause_for(struct machine *machine, const char *why)
 	machine_say(machine, "paused: %s: make room, then dom1 unpause %s", why, machine->setup->config->name);
 	json = json_builder_new();
 	json_builder_begin_object(json);
-	json_builder_set_member_name(json, "reason");
-	json_builder_add_string_value(json, machine->pause_reason);
+	json_add_string(json, "reason", machine->pause_reason);
 	json_builder_end_object(json);
 	control_server_event(machine->control, "PAUSE", json_builder_get_root(json));
 	g_object_unref(json);
@@ -190,8 +190,7 @@ void machine_control_tell_end(struct machine *machine)
 	JsonBuilder *json = json_builder_new();
 
 	json_builder_begin_object(json);
-	json_builder_set_member_name(json, "outcome");
-	json_builder_add_string_value(json, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
+	json_add_string(json, "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
 	json_builder_end_object(json);
 	control_server_event(machine->control, "SHUTDOWN", json_builder_get_root(json));
 	g_object_unref(json);

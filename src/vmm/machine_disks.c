@@ -8,6 +8,7 @@
 #include "config/guest_config.h"
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
+#include "vmm/json_members.h"
 #include "vmm/machine_state.h"
 #include "xen/domain.h"
 
@@ -41,8 +42,7 @@ static void tell_disk_event(const struct machine *machine, const char *event, co
 	JsonBuilder *json = json_builder_new();
 
 	json_builder_begin_object(json);
-	json_builder_set_member_name(json, "vdev");
-	json_builder_add_string_value(json, vdev);
+	json_add_string(json, "vdev", vdev);
 	json_builder_end_object(json);
 	control_server_event(machine->control, event, json_builder_get_root(json));
 	g_object_unref(json);

@@ -7,45 +7,24 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <json-glib/json-glib.h>
-
 #include "vmm/error.h"
 #include "vmm/evidence_print.h"
+#include "vmm/json_members.h"
 #include "vmm/launcher.h"
 #include "vmm/machine.h"
 
 #define REPORT_VERSION 1
 
-static void add_string(JsonBuilder *json, const char *key, const char *value)
-{
-	g_autofree char *valid = g_utf8_make_valid(value, -1);
-
-	json_builder_set_member_name(json, key);
-	json_builder_add_string_value(json, valid);
-}
-
-static void add_number(JsonBuilder *json, const char *key, uint64_t value)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_add_int_value(json, (gint64)MIN(value, (uint64_t)G_MAXINT64));
-}
-
-static void begin(JsonBuilder *json, const char *key)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_begin_object(json);
-}
-
 static void add_host(JsonBuilder *json)
 {
 	struct utsname uts;
 
-	begin(json, "host");
+	json_begin_object(json, "host");
 	if (uname(&uts) == 0) {
-		add_string(json, "kernel", uts.release);
-		add_string(json, "architecture", uts.machine);
+		json_add_string(json, "kernel", uts.release);
+		json_add_string(json, "architecture", uts.machine);
 	}
-	add_number(json, "cpus", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+	json_add_count(json, "cpus", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
 	json_builder_end_object(json);
 }
 
@@ -53,18 +32,18 @@ static void add_machine(JsonBuilder *json, const struct machine_setup *setup)
 {
 	const struct vm_config *config = setup->config;
 
-	begin(json, "machine");
-	add_string(json, "kernel", config->kernel_path);
+	json_begin_object(json, "machine");
+	json_add_string(json, "kernel", config->kernel_path);
 	if (config->initrd_path)
-		add_string(json, "initrd", config->initrd_path);
-	add_string(json, "append", config->guest_command_line);
-	add_string(json, "type", config->type == GUEST_PVH ? "pvh" : "pv");
+		json_add_string(json, "initrd", config->initrd_path);
+	json_add_string(json, "append", config->guest_command_line);
+	json_add_string(json, "type", config->type == GUEST_PVH ? "pvh" : "pv");
 	if (config->type == GUEST_PV) {
-		add_string(json, "shim", config->shim_path);
-		add_string(json, "shim_entry", config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
+		json_add_string(json, "shim", config->shim_path);
+		json_add_string(json, "shim_entry", config->entry == BOOT_ENTRY_PVH ? "pvh" : "multiboot");
 	}
-	add_number(json, "memory_kib", setup->layout.ram_bytes / 1024);
-	add_number(json, "vcpus", config->n_vcpus);
+	json_add_count(json, "memory_kib", setup->layout.ram_bytes / 1024);
+	json_add_count(json, "vcpus", config->n_vcpus);
 	json_builder_end_object(json);
 }
 
@@ -81,14 +60,14 @@ static void add_phases(JsonBuilder *json, struct record *record)
 			continue;
 		event.text[sizeof(event.text) - 1] = '\0';
 		json_builder_begin_object(json);
-		add_string(json, "phase", PHASE_NAMES[event.phase - 1]);
-		add_number(json, "t_ns", event.t_ns);
+		json_add_string(json, "phase", PHASE_NAMES[event.phase - 1]);
+		json_add_count(json, "t_ns", event.t_ns);
 		if (event.generation > 0)
-			add_number(json, "restart", event.generation);
+			json_add_count(json, "restart", event.generation);
 		if (event.private_kib > 0)
-			add_number(json, "private_kib", event.private_kib);
+			json_add_count(json, "private_kib", event.private_kib);
 		if (event.text[0] != '\0')
-			add_string(json, event.phase - 1 == PHASE_MARK ? "text" : "path", event.text);
+			json_add_string(json, event.phase - 1 == PHASE_MARK ? "text" : "path", event.text);
 		json_builder_end_object(json);
 	}
 	json_builder_end_array(json);
@@ -96,21 +75,21 @@ static void add_phases(JsonBuilder *json, struct record *record)
 
 static void add_counters(JsonBuilder *json, struct record *record)
 {
-	begin(json, "counters");
-	begin(json, "exits");
+	json_begin_object(json, "counters");
+	json_begin_object(json, "exits");
 	for (unsigned int i = 0; i < N_EXIT_KINDS; i++)
-		add_number(json, EXIT_KIND_NAMES[i], atomic_load(&record->exits[i]));
+		json_add_count(json, EXIT_KIND_NAMES[i], atomic_load(&record->exits[i]));
 	json_builder_end_object(json);
-	begin(json, "hypercalls");
+	json_begin_object(json, "hypercalls");
 	for (unsigned int i = 0; i < RECORD_N_HYPERCALLS; i++) {
 		uint64_t count = atomic_load(&record->hypercalls[i]);
 		g_autofree char *number = g_strdup_printf("%u", i);
 
 		if (count > 0)
-			add_number(json, number, count);
+			json_add_count(json, number, count);
 	}
 	json_builder_end_object(json);
-	add_number(json, "restarts", atomic_load(&record->generation));
+	json_add_count(json, "restarts", atomic_load(&record->generation));
 	json_builder_end_object(json);
 }
 
@@ -124,18 +103,18 @@ static JsonNode *build(const struct machine_setup *setup, const struct launcher_
 	memcpy(detail, record->detail, sizeof(detail));
 	detail[sizeof(detail) - 1] = '\0';
 	json_builder_begin_object(json);
-	add_number(json, "version", REPORT_VERSION);
-	add_string(json, "name", setup->config->name);
-	add_string(json, "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
-	add_number(json, "status", (uint64_t)end->status);
+	json_add_count(json, "version", REPORT_VERSION);
+	json_add_string(json, "name", setup->config->name);
+	json_add_string(json, "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
+	json_add_count(json, "status", (uint64_t)end->status);
 	if (detail[0] != '\0' && atomic_load(&record->detail_ready))
-		add_string(json, "detail", detail);
+		json_add_string(json, "detail", detail);
 	add_host(json);
 	add_machine(json, setup);
 	add_phases(json, record);
 	add_counters(json, record);
-	begin(json, "memory");
-	add_number(json, "peak_private_kib", atomic_load(&record->peak_private_kib));
+	json_begin_object(json, "memory");
+	json_add_count(json, "peak_private_kib", atomic_load(&record->peak_private_kib));
 	json_builder_end_object(json);
 	if (outcome != OUTCOME_POWEROFF && outcome != OUTCOME_REBOOT && outcome != OUTCOME_DESTROYED)
 		evidence_add_json(json, record, symbols);

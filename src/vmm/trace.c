@@ -5,12 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <json-glib/json-glib.h>
-
 #include "xen/abi.h"
 #include <xen/io/xs_wire.h>
 
 #include "vmm/error.h"
+#include "vmm/json_members.h"
 #include "vmm/record.h"
 #include "xen/hypercall.h"
 
@@ -88,23 +87,9 @@ static JsonBuilder *begin_line(const struct trace *trace, const char *kind)
 	JsonBuilder *json = json_builder_new();
 
 	json_builder_begin_object(json);
-	json_builder_set_member_name(json, "t_ns");
-	json_builder_add_int_value(json, (gint64)record_now_ns(trace->record));
-	json_builder_set_member_name(json, "trace");
-	json_builder_add_string_value(json, kind);
+	json_add_number(json, "t_ns", (gint64)record_now_ns(trace->record));
+	json_add_string(json, "trace", kind);
 	return json;
-}
-
-static void add_number(JsonBuilder *json, const char *key, int64_t value)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_add_int_value(json, value);
-}
-
-static void add_string(JsonBuilder *json, const char *key, const char *value)
-{
-	json_builder_set_member_name(json, key);
-	json_builder_add_string_value(json, value);
 }
 
 static void end_line(const struct trace *trace, JsonBuilder *json)
@@ -124,9 +109,9 @@ void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct 
 {
 	JsonBuilder *json = begin_line(trace, "hypercall");
 
-	add_number(json, "vcpu", vcpu);
-	add_string(json, "name", name_of(HYPERCALL_NAMES, G_N_ELEMENTS(HYPERCALL_NAMES), call->number));
-	add_number(json, "number", (int64_t)call->number);
+	json_add_number(json, "vcpu", vcpu);
+	json_add_string(json, "name", name_of(HYPERCALL_NAMES, G_N_ELEMENTS(HYPERCALL_NAMES), call->number));
+	json_add_number(json, "number", (int64_t)call->number);
 	json_builder_set_member_name(json, "arguments");
 	json_builder_begin_array(json);
 	for (size_t i = 0; i < G_N_ELEMENTS(call->arguments); i++) {
@@ -135,8 +120,8 @@ void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct 
 		json_builder_add_string_value(json, hex);
 	}
 	json_builder_end_array(json);
-	add_number(json, "cpl", call->cpl);
-	add_number(json, "result", result);
+	json_add_number(json, "cpl", call->cpl);
+	json_add_number(json, "result", result);
 	end_line(trace, json);
 }
 
@@ -144,11 +129,11 @@ void trace_evtchn(const struct trace *trace, unsigned int vcpu, const char *oper
 {
 	JsonBuilder *json = begin_line(trace, "evtchn");
 
-	add_number(json, "vcpu", vcpu);
-	add_string(json, "operation", operation);
+	json_add_number(json, "vcpu", vcpu);
+	json_add_string(json, "operation", operation);
 	if (port != 0)
-		add_number(json, "port", port);
-	add_number(json, "result", result);
+		json_add_number(json, "port", port);
+	json_add_number(json, "result", result);
 	end_line(trace, json);
 }
 
@@ -157,11 +142,11 @@ static void trace_message(const struct trace_xenstore *stream, const struct xsd_
 	JsonBuilder *json = begin_line(stream->trace, "xenstore");
 	GString *text = g_string_new(NULL);
 
-	add_string(json, "from", stream->from_guest ? "guest" : "store");
-	add_string(json, "type", name_of(XENSTORE_NAMES, G_N_ELEMENTS(XENSTORE_NAMES), header->type));
-	add_number(json, "request", header->req_id);
+	json_add_string(json, "from", stream->from_guest ? "guest" : "store");
+	json_add_string(json, "type", name_of(XENSTORE_NAMES, G_N_ELEMENTS(XENSTORE_NAMES), header->type));
+	json_add_number(json, "request", header->req_id);
 	if (header->tx_id != 0)
-		add_number(json, "transaction", header->tx_id);
+		json_add_number(json, "transaction", header->tx_id);
 	/* Strings between NULs, and whatever else a guest may have put there. */
 	for (uint32_t i = 0; i < header->len; i++) {
 		if (g_ascii_isprint(body[i]))
@@ -171,7 +156,7 @@ static void trace_message(const struct trace_xenstore *stream, const struct xsd_
 		else if (body[i] != '\0')
 			g_string_append_printf(text, "\\x%02x", (unsigned char)body[i]);
 	}
-	add_string(json, "body", text->str);
+	json_add_string(json, "body", text->str);
 	g_string_free(text, TRUE);
 	end_line(stream->trace, json);
 }
