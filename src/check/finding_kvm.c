@@ -142,20 +142,10 @@ static void add_vm(struct findings *findings, const struct kvm_facts *kvm)
 			     g_strdup(REMEDY_LOG));
 }
 
-static char *missing_flags(uint32_t xen_flags)
-{
-	GString *names = g_string_new(NULL);
-
-	for (size_t i = 0; i < N_KVM_XEN_FLAGS; i++)
-		if (KVM_XEN_FLAGS_NEEDED & ~xen_flags & KVM_XEN_FLAGS[i].flag)
-			g_string_append_printf(names, "%s%s", names->len ? ", " : "", KVM_XEN_FLAGS[i].name);
-	return g_string_free(names, FALSE);
-}
-
 static void add_xen(struct findings *findings, const struct kvm_facts *kvm)
 {
 	static const char key[] = "kvm_xen", title[] = "KVM's Xen support";
-	g_autofree char *missing = missing_flags(kvm->xen_flags);
+	g_autofree char *missing = kvm_missing_xen_flags(kvm->xen_flags);
 
 	if (!kvm_opens(kvm))
 		findings_add(findings, key, title, FINDING_UNKNOWN, g_strdup("cannot be asked"), NULL);

@@ -33,14 +33,10 @@ static void set_ended(const struct control_client *client, GError **error)
 
 static void set_io_error(const struct control_client *client, GError **error)
 {
-	if (errno == EAGAIN)
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_TIMEOUT, "%s: does not answer (dom1 destroy %s ends it)",
-			    client->name, client->name);
-	else if (errno == EPIPE || errno == ECONNRESET)
+	if (errno == EPIPE || errno == ECONNRESET)
 		set_ended(client, error);
 	else
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT, "%s: control.sock: %s", client->name,
-			    g_strerror(errno));
+		domain_folder_call_error(client->name, "control.sock", error);
 }
 
 /* Takes the next line out of what was received. NULL: there is none yet. */

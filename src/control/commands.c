@@ -38,21 +38,9 @@ struct command {
 	struct parameter parameters[PARAMETERS_MAX];
 };
 
-static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool refuse(GError **error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	g_autofree char *message = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, message);
-	return false;
-}
-
 static bool not_offered(GError **error)
 {
-	return refuse(error, "this domain does not offer it");
+	return refuse_usage(error, "this domain does not offer it");
 }
 
 /* Lines */
@@ -160,7 +148,7 @@ static struct xenstore *store_of_guest(const struct call *call, GError **error)
 
 	if (store && status_of(call).state != CONTROL_SHUTDOWN)
 		return store;
-	refuse(error, "the guest has shut down");
+	refuse_usage(error, "the guest has shut down");
 	return NULL;
 }
 
@@ -266,7 +254,7 @@ static bool change_state(struct call *call, bool (*change)(void *opaque, GError 
 	if (!change)
 		return not_offered(error);
 	if (before == CONTROL_SHUTDOWN)
-		return refuse(error, "the guest has shut down");
+		return refuse_usage(error, "the guest has shut down");
 	if (!change(call->request->opaque, error))
 		return false;
 	if (status_of(call).state != before)
@@ -346,7 +334,7 @@ static bool run_balloon(struct call *call, GError **error)
 		return false;
 	gint64 bytes = json_object_get_int_member(call->arguments, "bytes");
 	if (bytes < 0)
-		return refuse(error, "bytes: must not be negative");
+		return refuse_usage(error, "bytes: must not be negative");
 	if (!domain_set_memory(store, (uint64_t)bytes, &target_kib, error))
 		return false;
 	JsonObject *result = json_object_new();
@@ -376,19 +364,19 @@ static bool run_trigger(struct call *call, GError **error)
 	if (!ops->trigger)
 		return not_offered(error);
 	if (status.state == CONTROL_SHUTDOWN)
-		return refuse(error, "the guest has shut down");
+		return refuse_usage(error, "the guest has shut down");
 	const char *type = json_object_get_string_member(call->arguments, "type");
 	if (strcmp(type, "nmi") == 0)
 		trigger = CONTROL_TRIGGER_NMI;
 	else if (strcmp(type, "debug") == 0)
 		trigger = CONTROL_TRIGGER_DEBUG;
 	else
-		return refuse(error, "type: must be nmi or debug");
+		return refuse_usage(error, "type: must be nmi or debug");
 	vcpu = trigger == CONTROL_TRIGGER_NMI ? 0 : CONTROL_EVERY_VCPU;
 	if (has_argument(call, "vcpu")) {
 		vcpu = json_object_get_int_member(call->arguments, "vcpu");
 		if (vcpu < 0 || vcpu >= status.max_vcpus)
-			return refuse(error, "vcpu: this guest has vCPUs 0 to %u", status.max_vcpus - 1);
+			return refuse_usage(error, "vcpu: this guest has vCPUs 0 to %u", status.max_vcpus - 1);
 	}
 	return ops->trigger(call->request->opaque, trigger, (int)vcpu, error);
 }
@@ -435,7 +423,7 @@ static bool run_disk_attach(struct call *call, GError **error)
 	if (!request->ops->disk_attach)
 		return not_offered(error);
 	if (request->n_fds == 0)
-		return refuse(error, "disk-attach: the descriptor of the open image comes with the request");
+		return refuse_usage(error, "disk-attach: the descriptor of the open image comes with the request");
 	return request->ops->disk_attach(request->opaque, json_object_get_string_member(call->arguments, "disk"),
 					 request->fds, request->n_fds, error);
 }
@@ -466,7 +454,7 @@ static bool run_disk_resize(struct call *call, GError **error)
 	if (!ops->disk_resize)
 		return not_offered(error);
 	if (bytes < 0)
-		return refuse(error, "bytes: must not be negative");
+		return refuse_usage(error, "bytes: must not be negative");
 	if (!ops->disk_resize(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), &size_bytes, error))
 		return false;
 	JsonObject *result = json_object_new();
@@ -540,13 +528,13 @@ static bool check_arguments(const struct command *command, JsonObject *arguments
 
 		n_known += value != NULL;
 		if (!value && !parameter->optional)
-			return refuse(error, "argument %s is missing", parameter->name);
+			return refuse_usage(error, "argument %s is missing", parameter->name);
 		if (value && !type_fits(parameter, value))
-			return refuse(error, "argument %s must be %s", parameter->name,
+			return refuse_usage(error, "argument %s must be %s", parameter->name,
 				      parameter->type == PARAMETER_STRING ? "a string" : "an integer");
 	}
 	return !arguments || json_object_get_size(arguments) == n_known ||
-	       refuse(error, "%s takes no other arguments", command->name);
+	       refuse_usage(error, "%s takes no other arguments", command->name);
 }
 
 static const struct command *find_command(const char *name)
@@ -563,7 +551,7 @@ static JsonNode *member_of_kind(JsonObject *object, const char *name, JsonNodeTy
 
 	if (!node || json_node_get_node_type(node) == kind)
 		return node;
-	refuse(error, "%s: must be %s", name, kind == JSON_NODE_OBJECT ? "an object" : "a string");
+	refuse_usage(error, "%s: must be %s", name, kind == JSON_NODE_OBJECT ? "an object" : "a string");
 	return NULL;
 }
 
@@ -580,20 +568,20 @@ static const struct command *find_call(JsonObject *object, JsonNode **arguments,
 		return NULL;
 	}
 	if (!execute || json_node_get_value_type(execute) != G_TYPE_STRING) {
-		refuse(error, "execute: must be there, and the name of a command");
+		refuse_usage(error, "execute: must be there, and the name of a command");
 		return NULL;
 	}
 	guint n_known = 1;
 	n_known += *arguments != NULL;
 	n_known += json_object_has_member(object, "id") != FALSE;
 	if (json_object_get_size(object) != n_known) {
-		refuse(error, "a request has execute, arguments and id, nothing else");
+		refuse_usage(error, "a request has execute, arguments and id, nothing else");
 		return NULL;
 	}
 	command = find_command(json_node_get_string(execute));
 	if (!command) {
 		*class = CLASS_NOT_FOUND;
-		refuse(error, "%s: no such command (query-commands lists them)", json_node_get_string(execute));
+		refuse_usage(error, "%s: no such command (query-commands lists them)", json_node_get_string(execute));
 	}
 	return command;
 }

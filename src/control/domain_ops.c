@@ -12,23 +12,11 @@
 #define MIN_KIB  1024u
 #define PAGE_KIB 4u
 
-static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool refuse(GError **error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	g_autofree char *message = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, message);
-	return false;
-}
-
 static bool write_node(struct xenstore *store, const char *path, const char *value, GError **error)
 {
 	int rc = xenstore_write(store, path, value, strlen(value));
 
-	return rc == 0 || refuse(error, "xenstore %s: %s", path, g_strerror(rc));
+	return rc == 0 || refuse_usage(error, "xenstore %s: %s", path, g_strerror(rc));
 }
 
 /* NULL: no such node. Freed with free(). */
@@ -78,7 +66,7 @@ bool domain_ask_sysrq(struct xenstore *store, char key, bool *heeded, GError **e
 	const char value[] = { key, '\0' };
 
 	if (!g_ascii_isgraph(key))
-		return refuse(error, "a SysRq key is one printable character");
+		return refuse_usage(error, "a SysRq key is one printable character");
 	*heeded = node_is(store, HOME "control/feature-sysrq", "1");
 	return write_node(store, HOME "control/sysrq", value, error);
 }
@@ -95,11 +83,11 @@ bool domain_set_memory(struct xenstore *store, uint64_t bytes, uint64_t *target_
 	uint64_t max_kib;
 
 	if (!read_number(store, HOME "memory/static-max", &max_kib))
-		return refuse(error, "xenstore " HOME "memory/static-max is not a number");
+		return refuse_usage(error, "xenstore " HOME "memory/static-max is not a number");
 	if (kib < MIN_KIB)
-		return refuse(error, "%" PRIu64 " KiB: a guest keeps 1 MiB at the least", kib);
+		return refuse_usage(error, "%" PRIu64 " KiB: a guest keeps 1 MiB at the least", kib);
 	if (kib > max_kib)
-		return refuse(error, "%" PRIu64 " KiB: this guest has %" PRIu64 " KiB at the most (memory/static-max)",
+		return refuse_usage(error, "%" PRIu64 " KiB: this guest has %" PRIu64 " KiB at the most (memory/static-max)",
 			      kib, max_kib);
 	*target_kib = kib;
 	g_autofree char *value = g_strdup_printf("%" PRIu64, kib);
@@ -133,7 +121,7 @@ bool domain_set_vcpus(struct xenstore *store, unsigned int n, GError **error)
 	unsigned int max = domain_vcpus(store, &online);
 
 	if (n < 1 || n > max)
-		return refuse(error, "%u vCPUs: this guest may have 1 to %u", n, max);
+		return refuse_usage(error, "%u vCPUs: this guest may have 1 to %u", n, max);
 	for (unsigned int i = 0; i < max; i++) {
 		g_autofree char *path = availability_path(i);
 		const char *wanted = i < n ? "online" : "offline";

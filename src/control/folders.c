@@ -37,26 +37,11 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* In /tmp it may be anybody's, who would like us to talk to his sockets. */
-static int open_own_folder(int at_fd, const char *path)
-{
-	struct stat status;
-	int fd = openat(at_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 022) == 0)
-		return fd;
-	close(fd);
-	errno = EPERM;
-	return -1;
-}
-
 /* -1 and no error: there is none, so no domain runs. */
 static int open_parent(GError **error)
 {
 	g_autofree char *path = run_folder_parent_path();
-	int fd = open_own_folder(AT_FDCWD, path);
+	int fd = run_folder_open_own(AT_FDCWD, path);
 
 	if (fd < 0 && errno != ENOENT)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "%s: cannot read the folder of the domains: %s", path,
@@ -78,7 +63,7 @@ static bool open_at(struct domain_folder *folder, int parent_fd, const char *nam
 {
 	*folder = (struct domain_folder){ .parent_fd = fcntl(parent_fd, F_DUPFD_CLOEXEC, 3), .fd = -1, .lock_fd = -1 };
 	if (folder->parent_fd >= 0)
-		folder->fd = open_own_folder(folder->parent_fd, name);
+		folder->fd = run_folder_open_own(folder->parent_fd, name);
 	if (folder->fd < 0) {
 		int saved_errno = errno;
 
@@ -246,6 +231,14 @@ int domain_folder_connect(const struct domain_folder *folder, const char *socket
 	close(fd);
 	errno = saved_errno;
 	return connect_error(folder->name, socket_name, error);
+}
+
+void domain_folder_call_error(const char *name, const char *socket_name, GError **error)
+{
+	if (errno == EAGAIN)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_TIMEOUT, "%s: does not answer (dom1 destroy %s ends it)", name, name);
+	else
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT, "%s: %s: %s", name, socket_name, g_strerror(errno));
 }
 
 int folder_listen(int folder_fd, const char *socket_name, GError **error)

@@ -39,6 +39,9 @@ void domain_folder_clean(const struct domain_folder *folder);
 int domain_folder_connect(const struct domain_folder *folder, const char *socket_name, unsigned int timeout_ms,
 			  GError **error);
 
+/* What errno says of a call on such a connection, other than that it has ended. */
+void domain_folder_call_error(const char *name, const char *socket_name, GError **error);
+
 /*
  * For the owner of a folder: a listening, non-blocking socket in it. The path's length does not matter. -1:
  * DOM1_STATUS_HOST.

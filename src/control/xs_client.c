@@ -62,14 +62,10 @@ static void set_ended(const struct xs_client *client, GError **error)
 
 static gboolean fail_io(const struct xs_client *client, GError **error)
 {
-	if (errno == EAGAIN)
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_TIMEOUT, "%s: does not answer (dom1 destroy %s ends it)",
-			    client->name, client->name);
-	else if (errno == EPIPE || errno == ECONNRESET)
+	if (errno == EPIPE || errno == ECONNRESET)
 		set_ended(client, error);
 	else
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT, "%s: xenstore.sock: %s", client->name,
-			    g_strerror(errno));
+		domain_folder_call_error(client->name, "xenstore.sock", error);
 	return FALSE;
 }
 

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <glib.h>
 
 /* The exit statuses of dom1; docs/man/dom1.1 says the same in words. */
@@ -29,3 +31,6 @@ enum dom1_status {
 
 #define DOM1_ERROR dom1_error_quark()
 GQuark dom1_error_quark(void);
+
+/* DOM1_STATUS_USAGE; FALSE always, to be returned. */
+bool refuse_usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -54,7 +54,7 @@ static void explain_open_failure(int saved_errno, GError **error)
 	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, KVM_DEVICE ": cannot open: %s", g_strerror(saved_errno));
 }
 
-static char *missing_flags(uint32_t xen_flags)
+char *kvm_missing_xen_flags(uint32_t xen_flags)
 {
 	GString *names = g_string_new(NULL);
 
@@ -89,7 +89,7 @@ static bool check_capabilities(int kvm_fd, uint32_t *xen_flags, GError **error)
 		return false;
 	}
 	if (KVM_XEN_FLAGS_NEEDED & ~*xen_flags) {
-		g_autofree char *names = missing_flags(*xen_flags);
+		g_autofree char *names = kvm_missing_xen_flags(*xen_flags);
 
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST,
 			    KVM_DEVICE ": this KVM's Xen support lacks %s: boot kernel 6.9 or newer", names);

@@ -30,6 +30,8 @@ struct kvm_xen_flag {
 };
 extern const struct kvm_xen_flag KVM_XEN_FLAGS[];
 extern const size_t N_KVM_XEN_FLAGS;
+/* The names of those that are needed and not in xen_flags, for a person; g_free(). */
+char *kvm_missing_xen_flags(uint32_t xen_flags);
 
 /*
  * Opens /dev/kvm and checks what is needed. Returns a descriptor, or -1 and DOM1_STATUS_HOST with the remedy.

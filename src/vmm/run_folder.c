@@ -33,13 +33,11 @@ char *run_folder_parent_path(void)
 }
 
 /* In /tmp anybody could have made it before us: it must be a folder, ours, and closed to others. */
-static int open_own_folder(int at_fd, const char *path)
+int run_folder_open_own(int at_fd, const char *path)
 {
 	struct stat status;
-
-	if (mkdirat(at_fd, path, 0700) != 0 && errno != EEXIST)
-		return -1;
 	int fd = openat(at_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 022) == 0)
@@ -47,6 +45,13 @@ static int open_own_folder(int at_fd, const char *path)
 	close(fd);
 	errno = EPERM;
 	return -1;
+}
+
+static int make_own_folder(int at_fd, const char *path)
+{
+	if (mkdirat(at_fd, path, 0700) != 0 && errno != EEXIST)
+		return -1;
+	return run_folder_open_own(at_fd, path);
 }
 
 /* 1: taken; 0: in use; -1: errno. */
@@ -102,7 +107,7 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 	int taken = -1;
 
 	*folder = (struct run_folder){ .parent_fd = -1, .fd = -1, .lock_fd = -1 };
-	folder->parent_fd = open_own_folder(AT_FDCWD, parent);
+	folder->parent_fd = make_own_folder(AT_FDCWD, parent);
 	if (folder->parent_fd < 0)
 		return host_error(error, parent, "cannot make a folder for the domain");
 	/* A domain of this name may end while we look: its folder vanishes under us, and we make it anew. */
@@ -112,7 +117,7 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 			g_usleep(1000);
 		taken = -1;
 		close_all(folder);
-		folder->fd = open_own_folder(folder->parent_fd, name);
+		folder->fd = make_own_folder(folder->parent_fd, name);
 		if (folder->fd < 0 && errno == ENOENT)
 			continue;
 		if (folder->fd < 0)

@@ -10,6 +10,9 @@
 /* Where the folders of all domains of this user are; g_free(). */
 char *run_folder_parent_path(void);
 
+/* A folder that is ours alone to write to. -1 and errno; EPERM: in /tmp it may be anybody's. */
+int run_folder_open_own(int at_fd, const char *path);
+
 struct run_folder {
 	char *name;
 	int parent_fd;
