@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* lend-check SOCKET memfd|guest_memfd|FILE rules|hypercalls|bad-input|stress|bench [REVOKES] [VCPUS] */
+/* lend-check SOCKET memfd|guest_memfd|FILE rules|hypercalls|bad-input|stress|bench [GROUP | REVOKES] [VCPUS] */
 #include "lend-check.h"
 
 #include <fcntl.h>
@@ -13,6 +13,8 @@
 
 #define TASK_LIMIT_MS  60000u
 #define FAULT_LIMIT_MS 60000
+
+static int post_fd = -1;
 
 void check_fatal(const char *format, ...)
 {
@@ -44,28 +46,46 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static void supply_post(void *opaque, const struct lend_fault *fault)
+{
+	(void)lend_supply(opaque, fault, LEND_PAGE_BYTES, post_fd, 0, LEND_WRITABLE);
+}
+
+/*
+ * The post has a lender of its own, who gives it back whenever it was taken away: that happens to all that is lent when the
+ * kernel does not say which page is the one that cannot be used.
+ */
+static void lend_post(struct check *check)
+{
+	struct lend *keeper;
+	int rc = lend_open(check->socket_path, &keeper);
+
+	if (rc != 0)
+		check_fatal("lend_open %s: %s", check->socket_path, strerror(-rc));
+	post_fd = lend_memory_new(LEND_MEMORY_MEMFD, LEND_PAGE_BYTES);
+	check->boxes = mmap(NULL, LEND_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, post_fd, 0);
+	if (check->boxes == MAP_FAILED)
+		check_fatal("no post");
+	rc = lend_claim(keeper, 1, LEND_ACTION_ZERO, 0, NULL);
+	/* A guest that looked before there was a post has zeros in its place. */
+	if (rc != 0 || lend_revoke(keeper, 1, 0, LEND_POST_BYTES, NULL) < 0 ||
+	    lend_map(keeper, 1, 0, LEND_PAGE_BYTES, post_fd, 0, LEND_WRITABLE) != 0 ||
+	    lend_start_handler(keeper, supply_post, keeper) != 0)
+		check_fatal("the post cannot be lent");
+}
+
 void check_connect(struct check *check)
 {
-	static int post_fd = -1;
 	struct lend_claimed claimed;
 	int rc = lend_open(check->socket_path, &check->lend);
 
 	if (rc != 0)
 		check_fatal("lend_open %s: %s", check->socket_path, strerror(-rc));
-	if (post_fd < 0) {
-		post_fd = lend_memory_new(LEND_MEMORY_MEMFD, LEND_PAGE_BYTES);
-		check->boxes = mmap(NULL, LEND_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, post_fd, 0);
-		if (check->boxes == MAP_FAILED)
-			check_fatal("no post");
-	}
 	rc = lend_claim(check->lend, 0, LEND_ACTION_ZERO, 0, &claimed);
 	if (rc != 0 || claimed.gpa != LEND_WINDOW_GPA || claimed.len_bytes != LEND_WINDOW_BYTES)
 		check_fatal("claim of window 0: %s", strerror(-rc));
-	rc = lend_claim(check->lend, 1, LEND_ACTION_ZERO, 0, NULL);
-	/* A guest that looked before there was a post has zeros in its place. */
-	if (rc != 0 || lend_revoke(check->lend, 1, 0, LEND_POST_BYTES, NULL) < 0 ||
-	    lend_map(check->lend, 1, 0, LEND_PAGE_BYTES, post_fd, 0, LEND_WRITABLE) != 0)
-		check_fatal("the post cannot be lent");
+	if (post_fd < 0)
+		lend_post(check);
 }
 
 /* Tasks */
@@ -129,12 +149,7 @@ void revoke_pages(struct check *check, uint64_t page, uint64_t n_pages)
 
 int next_fault(struct check *check, struct lend_fault *fault, int timeout_ms)
 {
-	int rc;
-
-	do
-		rc = lend_next_fault(check->lend, fault, timeout_ms);
-	while (rc == 0 && fault->window != 0);
-	return rc;
+	return lend_next_fault(check->lend, fault, timeout_ms);
 }
 
 struct lend_fault expect_fault(struct check *check, uint64_t page, int line)
@@ -188,7 +203,7 @@ int main(int argc, char **argv)
 		if (task_do(&check, 0, TASK_READ, LEND_POST_GPA, 0, 0) != 0 && i == 2)
 			break;
 	if (strcmp(argv[3], "rules") == 0)
-		check_rules(&check);
+		check_rules(&check, argc > 4 ? (unsigned int)strtoul(argv[4], NULL, 10) : 0);
 	else if (strcmp(argv[3], "hypercalls") == 0)
 		check_hypercalls(&check);
 	else if (strcmp(argv[3], "bad-input") == 0)

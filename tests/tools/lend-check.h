@@ -24,7 +24,7 @@ struct check {
 #define PAGE(check, number) ((uint64_t *)(void *)((check)->memory + (size_t)(number) * LEND_PAGE_BYTES))
 #define GPA(page, offset)   (LEND_WINDOW_GPA + (uint64_t)(page) * LEND_PAGE_BYTES + (offset))
 
-/* Connects, claims both windows, lends the post. Ends the program where that fails. */
+/* Connects and claims window 0; the first time, the post is lent by a connection of its own. Ends the program where that fails. */
 void check_connect(struct check *check);
 void check_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
@@ -41,7 +41,7 @@ uint64_t task_do(struct check *check, unsigned int vcpu, enum lend_task task, ui
 /* Lends pages of the file; there must be no error. */
 void lend_pages(struct check *check, uint64_t page, uint64_t n_pages, uint64_t file_page);
 void revoke_pages(struct check *check, uint64_t page, uint64_t n_pages);
-/* As lend_next_fault(), but for faults of the post: those were answered when it was lent. */
+/* Of window 0. */
 int next_fault(struct check *check, struct lend_fault *fault, int timeout_ms);
 /* The next fault, which must be in this page. */
 struct lend_fault expect_fault(struct check *check, uint64_t page, int line);
@@ -51,7 +51,8 @@ void supply(struct check *check, const struct lend_fault *fault, uint64_t file_p
 uint64_t now_ns(void);
 
 /* lend-check-*.c */
-void check_rules(struct check *check);
+/* One group of them, by its number; 0: all. */
+void check_rules(struct check *check, unsigned int only);
 void check_hypercalls(struct check *check);
 void check_bad_input(struct check *check);
 void check_bench(struct check *check, uint64_t rounds, unsigned int n_vcpus);

@@ -180,12 +180,13 @@ static uint64_t code_to_copy(void)
 	return ADDRESS(code);
 }
 
+/* Under an emulated SVM, CR4 is read with the host's MCE in it: who asks for no machine checks must say so. */
 static void set_cr4(unsigned long bits)
 {
 	unsigned long cr4;
 
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | bits));
+	__asm__ volatile("mov %0, %%cr4" : : "r"((cr4 & ~CR4_MCE) | bits));
 }
 
 static uint64_t do_task(unsigned int vcpu, struct lend_box *box)
