@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#define TX_EVENT_NS 500000u
+
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
 static void signal_fd(int fd)
@@ -39,20 +41,46 @@ static void tell_if_stopped(struct net_connection *connection)
 
 /* Publications */
 
-static void finish(struct io_task *task)
+static void notify(struct net_queue *queue, bool tx, bool rx)
 {
-	struct net_queue *queue = CONTAINER(task, struct net_queue, finish);
-	const bool tx = slot_ring_publish(&queue->tx), rx = slot_ring_publish(&queue->rx);
+	const bool is_one = queue->rx_notify_fd == queue->tx_notify_fd;
 
-	if (tx || (rx && queue->rx_notify_fd == queue->tx_notify_fd)) {
+	if (tx || (rx && is_one)) {
 		queue->connection->counters.notifications++;
 		signal_fd(queue->tx_notify_fd);
 	}
-	if (rx && queue->rx_notify_fd != queue->tx_notify_fd) {
+	if (rx && !is_one) {
 		queue->connection->counters.notifications++;
 		signal_fd(queue->rx_notify_fd);
 	}
-	tell_if_stopped(queue->connection);
+}
+
+/* For frames that were sent nobody waits but a sender with a full socket, and TCP allows for a millisecond of them. */
+static void finish(struct io_task *task)
+{
+	struct net_queue *queue = CONTAINER(task, struct net_queue, finish);
+	struct net_connection *connection = queue->connection;
+	const bool rx = slot_ring_publish(&queue->rx), waits = queue->patience.is_set;
+	unsigned int n_unseen = 0;
+	const bool tx = (slot_ring_publish(&queue->tx) || waits) && slot_ring_awaited(&queue->tx, &n_unseen);
+
+	if (tx && !rx && n_unseen < queue->tx.n_slots / 4 && !connection->stopping) {
+		if (!waits)
+			io_thread_set_timer(connection->target->io, &queue->patience, io_thread_now_ns() + TX_EVENT_NS);
+	} else {
+		io_thread_clear_timer(connection->target->io, &queue->patience);
+		notify(queue, tx, rx);
+	}
+	tell_if_stopped(connection);
+}
+
+static void end_patience(struct io_timer *timer)
+{
+	struct net_queue *queue = CONTAINER(timer, struct net_queue, patience);
+	unsigned int n_unseen;
+
+	if (slot_ring_awaited(&queue->tx, &n_unseen))
+		notify(queue, true, false);
 }
 
 void net_queue_changed(struct net_queue *queue)
@@ -235,6 +263,7 @@ static void stop(struct io_task *task)
 		end_watch(&queue->tx_kick);
 		end_watch(&queue->rx_kick);
 		end_watch(&queue->host);
+		io_thread_clear_timer(connection->target->io, &queue->patience);
 		net_queue_drop_window(queue);
 	}
 	end_watch(&connection->room);
@@ -260,6 +289,7 @@ void net_connection_start(struct net_connection *connection)
 		queue->connection = connection;
 		queue->number = i;
 		queue->finish.run = finish;
+		queue->patience.run = end_patience;
 		init_watch(connection, &queue->tx_kick, queue, on_kick, on_gone);
 		init_watch(connection, &queue->rx_kick, queue, on_kick, on_gone);
 		init_watch(connection, &queue->host, queue, on_host, on_peer_gone);

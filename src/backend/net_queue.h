@@ -10,6 +10,9 @@
  * extra info in the second slot, whose page stays unused; whether the next frame is such a one is guessed from the last,
  * and where that was wrong the pages are moved up or down.
  *
+ * Of frames that were sent the guest is told together with the next that it gets, or when a quarter of the ring is full of
+ * them, or after TX_EVENT_NS. It sees them before, when it sends the next.
+ *
  * When the guest has posted too little, frames stay where they are: in the tap's queue, which drops, or in the socket.
  * Nothing is queued here. A ring whose indexes are a lie is not read any more, and the main thread is told.
  *
@@ -79,6 +82,7 @@ struct net_queue {
 	struct net_watch host;             /* the link has a frame */
 	int tx_notify_fd, rx_notify_fd;    /* ours, perhaps the same */
 	struct io_task finish; /* publishes what was answered in a turn */
+	struct io_timer patience; /* runs while the guest is not told yet of frames that were sent */
 	bool host_ready;       /* the link had more, when last asked */
 	bool expect_segments;  /* the last large frame had some */
 	struct net_buffer window[NET_WINDOW];

@@ -74,3 +74,12 @@ bool slot_ring_publish(struct slot_ring *ring)
 	/* As RING_PUSH_RESPONSES_AND_CHECK_NOTIFY: told when the index it named is among these. */
 	return ring->answered - ring_read(shared_index(ring, RSP_EVENT)) < ring->answered - before;
 }
+
+bool slot_ring_awaited(const struct slot_ring *ring, unsigned int *n)
+{
+	/* It names the first that it has not taken, or a later one. */
+	const uint32_t behind = ring->published - ring_read(shared_index(ring, RSP_EVENT));
+
+	*n = behind < ring->n_slots ? behind + 1 : 0;
+	return behind < ring->n_slots;
+}

@@ -40,3 +40,5 @@ bool slot_ring_arm(struct slot_ring *ring, unsigned int n);
 void slot_ring_answer(struct slot_ring *ring, const void *response, size_t len_bytes);
 /* TRUE: the guest wants to be told of it. */
 bool slot_ring_publish(struct slot_ring *ring);
+/* TRUE: it still wants to. n: published responses that it has not taken when it last looked, as far as it is to be believed. */
+bool slot_ring_awaited(const struct slot_ring *ring, unsigned int *n);

@@ -265,3 +265,72 @@ int fake_receive(struct fake_queue *queue, uint8_t *frame, uint16_t *flags, uint
 	__atomic_store_n(shared_index(queue->rx, RSP_EVENT), queue->rx_consumed + 1, __ATOMIC_SEQ_CST);
 	return len_bytes;
 }
+
+/* The host's side */
+
+static void wait_bytes(int fd, void *bytes, size_t len_bytes, int flags)
+{
+	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+	ssize_t got;
+
+	while ((got = recv(fd, bytes, len_bytes, flags | MSG_DONTWAIT)) <= 0) {
+		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+		g_usleep(50);
+	}
+	if ((size_t)got < len_bytes)
+		wait_bytes(fd, (uint8_t *)bytes + got, len_bytes - (size_t)got, flags);
+}
+
+/* One frame, and what a tap was told of it. */
+size_t fake_host_receive(struct fake *fake, unsigned int queue, uint8_t *frame, struct virtio_net_hdr *header)
+{
+	static uint8_t message[sizeof(*header) + 70000];
+	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+	ssize_t got;
+
+	if (fake->nic.link.stream) {
+		uint8_t length[4];
+
+		wait_bytes(fake->host_fd[0], length, sizeof(length), 0);
+		size_t len_bytes = (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
+		g_assert_cmpuint(length[0], ==, 0);
+		wait_bytes(fake->host_fd[0], frame, len_bytes, 0);
+		memset(header, 0, sizeof(*header));
+		return len_bytes;
+	}
+	while ((got = recv(fake->host_fd[queue], message, sizeof(message), MSG_DONTWAIT)) <= 0) {
+		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+		g_usleep(50);
+	}
+	memcpy(header, message, sizeof(*header));
+	memcpy(frame, message + sizeof(*header), (size_t)got - sizeof(*header));
+	return (size_t)got - sizeof(*header);
+}
+
+void fake_host_send(struct fake *fake, unsigned int queue, const uint8_t *frame, size_t len_bytes,
+		    const struct virtio_net_hdr *header)
+{
+	uint8_t length[4] = { 0, (uint8_t)(len_bytes >> 16), (uint8_t)(len_bytes >> 8), (uint8_t)len_bytes };
+	struct iovec iov[2] = { { length, sizeof(length) }, { (void *)(uintptr_t)frame, len_bytes } };
+	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
+	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+	ssize_t sent;
+
+	if (!fake->nic.link.stream)
+		iov[0] = (struct iovec){ (void *)(uintptr_t)header, sizeof(*header) };
+	while (iov[0].iov_len + iov[1].iov_len > 0) {
+		sent = sendmsg(fake->host_fd[queue], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent < 0) {
+			g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+			g_usleep(50);
+			continue;
+		}
+		for (unsigned int i = 0; i < 2; i++) {
+			size_t part = MIN((size_t)sent, iov[i].iov_len);
+
+			iov[i].iov_base = (uint8_t *)iov[i].iov_base + part;
+			iov[i].iov_len -= part;
+			sent -= (ssize_t)part;
+		}
+	}
+}

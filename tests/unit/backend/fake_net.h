@@ -56,3 +56,7 @@ void fake_post(struct fake *fake, struct fake_queue *queue, unsigned int n);
 void fake_post_ref(struct fake *fake, struct fake_queue *queue, uint32_t ref);
 /* Waits for one frame and puts it together; its length, or a negative status. flags of the first response. */
 int fake_receive(struct fake_queue *queue, uint8_t *frame, uint16_t *flags, uint8_t *gso_type, uint16_t *gso_size);
+
+/* The host's side: one frame, and what a tap is told of it; nothing for a stream. */
+size_t fake_host_receive(struct fake *fake, unsigned int queue, uint8_t *frame, struct virtio_net_hdr *header);
+void fake_host_send(struct fake *fake, unsigned int queue, const uint8_t *frame, size_t len_bytes, const struct virtio_net_hdr *header);

@@ -17,75 +17,6 @@ enum { SYNC, URING };
 #define BLANK NETTXF_csum_blank
 #define IS_URING(engine) (GPOINTER_TO_INT(engine) == URING)
 
-/* The host's side */
-
-static void wait_bytes(int fd, void *bytes, size_t len_bytes, int flags)
-{
-	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-	ssize_t got;
-
-	while ((got = recv(fd, bytes, len_bytes, flags | MSG_DONTWAIT)) <= 0) {
-		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
-		g_usleep(50);
-	}
-	if ((size_t)got < len_bytes)
-		wait_bytes(fd, (uint8_t *)bytes + got, len_bytes - (size_t)got, flags);
-}
-
-/* One frame, and what a tap was told of it. */
-static size_t host_receive(struct fake *fake, unsigned int queue, uint8_t *frame, struct virtio_net_hdr *header)
-{
-	static uint8_t message[sizeof(*header) + 70000];
-	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-	ssize_t got;
-
-	if (fake->nic.link.stream) {
-		uint8_t length[4];
-
-		wait_bytes(fake->host_fd[0], length, sizeof(length), 0);
-		size_t len_bytes = (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
-		g_assert_cmpuint(length[0], ==, 0);
-		wait_bytes(fake->host_fd[0], frame, len_bytes, 0);
-		memset(header, 0, sizeof(*header));
-		return len_bytes;
-	}
-	while ((got = recv(fake->host_fd[queue], message, sizeof(message), MSG_DONTWAIT)) <= 0) {
-		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
-		g_usleep(50);
-	}
-	memcpy(header, message, sizeof(*header));
-	memcpy(frame, message + sizeof(*header), (size_t)got - sizeof(*header));
-	return (size_t)got - sizeof(*header);
-}
-
-static void host_send(struct fake *fake, unsigned int queue, const uint8_t *frame, size_t len_bytes,
-		      const struct virtio_net_hdr *header)
-{
-	uint8_t length[4] = { 0, (uint8_t)(len_bytes >> 16), (uint8_t)(len_bytes >> 8), (uint8_t)len_bytes };
-	struct iovec iov[2] = { { length, sizeof(length) }, { (void *)(uintptr_t)frame, len_bytes } };
-	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
-	gint64 until_us = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-	ssize_t sent;
-
-	if (!fake->nic.link.stream)
-		iov[0] = (struct iovec){ (void *)(uintptr_t)header, sizeof(*header) };
-	while (iov[0].iov_len + iov[1].iov_len > 0) {
-		sent = sendmsg(fake->host_fd[queue], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0) {
-			g_assert_cmpint(g_get_monotonic_time(), <, until_us);
-			g_usleep(50);
-			continue;
-		}
-		for (unsigned int i = 0; i < 2; i++) {
-			size_t part = MIN((size_t)sent, iov[i].iov_len);
-
-			iov[i].iov_base = (uint8_t *)iov[i].iov_base + part;
-			iov[i].iov_len -= part;
-			sent -= (ssize_t)part;
-		}
-	}
-}
-
 /* Frames */
 
 struct made {
@@ -217,7 +148,7 @@ static void check_transmit(struct fake *fake, unsigned int number, GRand *random
 		unsigned int n = put_pieces(random, queue, pages, refs, made.bytes, made.len_bytes, blank ? BLANK : 0, gso_type, 1448);
 
 		fake_kick(fake, queue);
-		g_assert_cmpuint(host_receive(fake, number, got, &header), ==, made.len_bytes);
+		g_assert_cmpuint(fake_host_receive(fake, number, got, &header), ==, made.len_bytes);
 		take_all(queue, n, NETIF_RSP_OKAY);
 		if (blank && !stream) {
 			put16(made.bytes + made.csum_at, slow_pseudo(&made));
@@ -265,7 +196,7 @@ static void check_receive(struct fake *fake, unsigned int number, GRand *random,
 		unsigned int room = FAKE_SLOTS - (queue->rx_produced - queue->rx_consumed);
 		unsigned int posted_first = (unsigned int)g_rand_int_range(random, 0, (gint32)room + 1);
 		fake_post(fake, queue, posted_first);
-		host_send(fake, number, made.bytes, made.len_bytes, &header);
+		fake_host_send(fake, number, made.bytes, made.len_bytes, &header);
 		fake_post(fake, queue, room - posted_first);
 		g_assert_cmpint(fake_receive(queue, got, &flags, &gso_type, &gso_size), ==, (int)made.len_bytes);
 		if (elsewhere) {
@@ -320,10 +251,10 @@ static void test_plain(gconstpointer engine)
 	g_assert_false(fake->features.csum || fake->features.gso_ipv4 || fake->features.gso_ipv6);
 	check_receive(fake, 0, random, 40, false);
 	/* What it cannot take is lost, and the next frame comes. */
-	host_send(fake, 0, large, sizeof(large), &plain);
-	host_send(fake, 0, large, 2000, &segments);
+	fake_host_send(fake, 0, large, sizeof(large), &plain);
+	fake_host_send(fake, 0, large, 2000, &segments);
 	memset(large, 0x42, 60);
-	host_send(fake, 0, large, 60, &plain);
+	fake_host_send(fake, 0, large, 60, &plain);
 	g_assert_cmpint(fake_receive(queue, got, &flags, &gso_type, &gso_size), ==, 60);
 	g_assert_cmpuint(got[59], ==, 0x42);
 	fake_disconnect(fake);
@@ -444,7 +375,7 @@ static void test_bad_packets(gconstpointer engine)
 	take_all(&fake->queues[0], 1, NETIF_RSP_OKAY);
 	static uint8_t frame[70000];
 	struct virtio_net_hdr header;
-	g_assert_cmpuint(host_receive(fake, 0, frame, &header), ==, 77);
+	g_assert_cmpuint(fake_host_receive(fake, 0, frame, &header), ==, 77);
 	check_transmit(fake, 0, random, 5);
 	g_assert_cmpint(fake_back_state(fake), ==, XenbusStateConnected);
 	g_rand_free(random);
@@ -506,7 +437,7 @@ static void test_lying_rings(gconstpointer engine)
 		queue->rx_produced = queue->rx_consumed + lies[i] + (lies[i] < 1000 ? 32 : 0) - 1;
 		fake_post_ref(fake, queue, 0);
 		/* The ring is looked at when there is a frame. */
-		host_send(fake, 0, (const uint8_t *)"12345678901234567890", 20, &header);
+		fake_host_send(fake, 0, (const uint8_t *)"12345678901234567890", 20, &header);
 		expect_closing(fake);
 	}
 	/* Half a packet, and extra infos without an end. */
@@ -548,7 +479,7 @@ static void test_bad_buffers(gconstpointer engine)
 		fake_post_ref(fake, queue, bad[i]);
 		/* Buffers are looked at when there is a frame. */
 		if (i == 0)
-			host_send(fake, 0, (const uint8_t *)"12345678901234567890", 20, &header);
+			fake_host_send(fake, 0, (const uint8_t *)"12345678901234567890", 20, &header);
 		g_assert_cmpint(fake_receive(queue, frame, &flags, &gso_type, &gso_size), <, 0);
 		g_assert_cmpint(fake_receive(queue, frame, &flags, &gso_type, &gso_size), <, 0);
 	}
@@ -712,7 +643,7 @@ static void test_full(gconstpointer engine)
 		/* Half a MiB does not fit into a socket. */
 		g_assert_cmpuint(__atomic_load_n((uint32_t *)(void *)queue->tx + 2, __ATOMIC_SEQ_CST), <, queue->tx_produced);
 		for (unsigned int i = 0; i < FAKE_SLOTS / 2; i++)
-			g_assert_cmpuint(host_receive(fake, 0, got, &header), ==, 8000);
+			g_assert_cmpuint(fake_host_receive(fake, 0, got, &header), ==, 8000);
 		take_all(queue, FAKE_SLOTS, NETIF_RSP_OKAY);
 	}
 	fake_free(fake);
