@@ -6,23 +6,8 @@
 # long: tap-pv-old-1-1500-8 tap-pv-new-2-1500-8 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
 # shellcheck source=tests/boot/lib/refused.sh
 source "$(dirname "$0")/lib/refused.sh"
-
-# add_to_guest KERNEL: the network driver of that kernel.
-add_to_guest() {
-  local tree=$scratch/more
-  mkdir -p "$tree"
-  cp "$guests/modules-$1/xen-netfront.ko" "$tree/"
-  (cd "$tree" && echo xen-netfront.ko | cpio -o -H newc -R 0:0 --quiet | gzip -1) >>"$scratch/initrd"
-}
-
-# wait_interface NAME: on the host.
-wait_interface() {
-  local steps=0
-  until [[ -e /sys/class/net/$1 ]]; do
-    ((++steps < 100)) || fail "the host has no interface $1"
-    sleep 0.1
-  done
-}
+# shellcheck source=tests/boot/lib/net.sh
+source "$(dirname "$0")/lib/net.sh"
 
 sum() {
   sha256sum | cut -d ' ' -f 1
@@ -50,7 +35,7 @@ read -r _ </dev/hvc0
 cat /sys/class/net/eth0/statistics/rx_errors /sys/class/net/eth0/statistics/rx_dropped | tr '\n' ' '
 echo "errors"
 GUEST
-  add_to_guest "$kernel"
+  add_module "$kernel" xen-netfront
 
   mkdir "$scratch/www"
   head -c "${mib}M" /dev/urandom >"$scratch/www/data"
@@ -81,18 +66,6 @@ GUEST
   expect "$console" "0 0 errors"
 }
 
-# An interface with a default route, from which passt takes what it tells the guest.
-make_uplink() {
-  busybox tunctl -t up0 >/dev/null
-  ip address add 10.77.0.1/24 dev up0
-  ip link set up0 up
-  ip route add default via 10.77.0.2
-}
-
-passts() {
-  grep -l '^passt' /proc/[0-9]*/comm 2>/dev/null || true
-}
-
 over_passt() {
   local server listener
   guest_script <<'GUEST'
@@ -117,7 +90,7 @@ echo "up $(sha256sum </up | cut -d ' ' -f 1)"
 nc 10.77.0.2 8001 </up
 read -r _ </dev/hvc0
 GUEST
-  add_to_guest "$kernel"
+  add_module "$kernel" xen-netfront
   make_uplink
   mkdir "$scratch/www"
   head -c 8M /dev/urandom >"$scratch/www/data"
@@ -176,7 +149,7 @@ else
   nc 10.98.0.1 8001 </up
 fi
 GUEST
-  add_to_guest new
+  add_module new xen-netfront
   open_keys
   start --net "socket:$scratch/wire" --append "console=hvc0 quiet dom1.nonce=$nonce me=1" <"$scratch/keys"
   first=$pid

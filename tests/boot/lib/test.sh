@@ -32,6 +32,32 @@ guest_script() {
   } >"$scratch/initrd"
 }
 
+# add_to_initrd TREE: what the folder TREE holds, beside what is there.
+add_to_initrd() {
+  (cd "$1" && find . -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | gzip -1) >>"$scratch/initrd"
+}
+
+# add_module KERNEL NAME: a driver of that kernel, for the guest to insmod as /NAME.ko.
+add_module() {
+  local tree=$scratch/more-$2
+  mkdir -p "$tree"
+  cp "$guests/modules-$1/$2.ko" "$tree/"
+  add_to_initrd "$tree"
+}
+
+# add_program NAME: the host's, with its libraries.
+add_program() {
+  local tree=$scratch/more-$1 file
+  mkdir -p "$tree"/{bin,lib64}
+  file=$(type -P "$1") || fail "there is no $1 here"
+  cp -L "$file" "$tree/bin/$1"
+  /lib64/ld-linux-x86-64.so.2 --list "$file" | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' | while read -r file; do
+    mkdir -p "$tree${file%/*}"
+    cp -L "$file" "$tree$file"
+  done
+  add_to_initrd "$tree"
+}
+
 # The guest without a script: it gives a shell.
 guest_shell() {
   ln -sf "$DOM1_GUEST" "$scratch/initrd"
