@@ -19,6 +19,7 @@
 #include "backend/block_request.h"
 #include "backend/block_snapshot.h"
 #include "backend/nbd_client.h"
+#include "backend/share_image.h"
 #include "config/guest_config.h"
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
@@ -38,6 +39,10 @@ static bool only_reads(const struct disk_config *disk)
 
 static gboolean open_file(struct block_file *file, const struct disk_config *disk, GError **error)
 {
+	if (disk->label) {
+		file->fd = share_image_open(disk->target, disk->label, error);
+		return file->fd >= 0;
+	}
 	const int access = only_reads(disk) ? O_RDONLY : O_RDWR;
 	const int direct = disk->cache == DISK_CACHE_DIRECT ? O_DIRECT : 0;
 

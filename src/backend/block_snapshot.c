@@ -31,7 +31,7 @@ static int clone_image(const struct block_file *file, const struct disk_config *
 }
 
 /* Where large files may lie; memory, when nothing can be written there. */
-static int make_overlay_file(void)
+int block_snapshot_nameless_file(void)
 {
 	const char *folder = g_getenv("TMPDIR");
 	int fd = open(folder && *folder ? folder : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -49,7 +49,7 @@ static gboolean no_room(const struct disk_config *disk, GError **error)
 
 gboolean block_snapshot_make_overlay(struct block_file *file, const struct disk_config *disk, GError **error)
 {
-	file->overlay_fd = make_overlay_file();
+	file->overlay_fd = block_snapshot_nameless_file();
 	return file->overlay_fd >= 0 || no_room(disk, error);
 }
 

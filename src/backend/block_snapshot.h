@@ -18,3 +18,6 @@ gboolean block_snapshot_open(struct block_file *file, const struct disk_config *
 
 /* For what can be no clone: file->overlay_fd, a file without a size and a name. DOM1_STATUS_HOST. */
 gboolean block_snapshot_make_overlay(struct block_file *file, const struct disk_config *disk, GError **error);
+
+/* Nameless, where large files may lie ($TMPDIR, /var/tmp); in memory, when nothing can be written there. -1: errno says why. */
+int block_snapshot_nameless_file(void);

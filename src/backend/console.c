@@ -14,11 +14,10 @@
 
 #include <glib-unix.h>
 
+#include "backend/backend_port.h"
 #include "backend/console_ring.h"
 #include "vmm/event_source.h"
-#include "vmm/guest_memory.h"
 #include "vmm/record.h"
-#include "xen/evtchn_kvm.h"
 
 #define IMPATIENT_MS  1000
 /* A guest that writes without end gets this many rings full at a time; then others have their turn. */
@@ -27,7 +26,7 @@
 
 struct console {
 	struct console_ring ring;
-	const struct evtchn_backend *port;
+	struct backend_port port;
 	struct record *record;
 	struct console_files files;
 	bool holds_input;
@@ -124,7 +123,14 @@ static void show_attached(struct console *console, const uint8_t *bytes, size_t 
 		detach(console);
 }
 
-static void pump_output(struct console *console)
+static void record_output(struct record *record, const uint8_t *bytes, size_t len_bytes)
+{
+	if (!record_phase_seen(record, PHASE_FIRST_CONSOLE_BYTE))
+		record_phase(record, PHASE_FIRST_CONSOLE_BYTE, NULL);
+	evidence_tail_add(&record->evidence.console, bytes, (uint32_t)len_bytes);
+}
+
+void console_pump(struct console *console)
 {
 	unsigned int rounds = 0;
 
@@ -135,19 +141,18 @@ static void pump_output(struct console *console)
 			break;
 		rounds++;
 		/* First of all: the guest goes on while what it wrote is shown. */
-		evtchn_backend_notify(console->port);
+		backend_port_notify(&console->port);
 		console->holds_input = false;
 		console->pending_start = 0;
 		console->pending_end = taken_bytes;
-		if (!record_phase_seen(console->record, PHASE_FIRST_CONSOLE_BYTE))
-			record_phase(console->record, PHASE_FIRST_CONSOLE_BYTE, NULL);
-		evidence_tail_add(&console->record->evidence.console, console->pending, (uint32_t)taken_bytes);
+		if (console->record)
+			record_output(console->record, console->pending, taken_bytes);
 		show_attached(console, console->pending, taken_bytes);
 		if (console->files.log_fd >= 0)
 			log_all(console, console->pending, taken_bytes);
 	}
 	if (rounds == ROUNDS_MAX)
-		evtchn_backend_wake(console->port);
+		backend_port_wake(&console->port);
 }
 
 static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque)
@@ -156,7 +161,7 @@ static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque
 
 	(void)fd, (void)condition;
 	console->out_source = 0;
-	pump_output(console);
+	console_pump(console);
 	return G_SOURCE_REMOVE;
 }
 
@@ -205,7 +210,7 @@ static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 	}
 	/* There was room for all of it, and only the guest makes more. */
 	(void)console_ring_put(&console->ring, bytes, (size_t)len_bytes);
-	evtchn_backend_notify(console->port);
+	backend_port_notify(&console->port);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -246,7 +251,7 @@ static gboolean on_attached_input(gint fd, GIOCondition condition, gpointer opaq
 		return G_SOURCE_REMOVE;
 	}
 	(void)console_ring_put(&console->ring, bytes, (size_t)len_bytes);
-	evtchn_backend_notify(console->port);
+	backend_port_notify(&console->port);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -294,20 +299,19 @@ static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
 	ssize_t got = read(fd, &count, sizeof(count));
 
 	(void)condition, (void)got;
-	pump_output(console);
+	console_pump(console);
 	watch_input(console);
 	watch_attached(console);
 	return G_SOURCE_CONTINUE;
 }
 
-struct console *console_new(struct guest_memory *memory, const struct evtchn_backend *port,
-			    const struct console_files *files, struct record *record)
+struct console *console_new(void *page, const struct backend_port *port, const struct console_files *files,
+			    struct record *record)
 {
 	struct console *console = g_new0(struct console, 1);
 
-	console->ring.page = guest_memory_span(memory, guest_memory_layout(memory)->console_gpa, LAYOUT_PAGE_BYTES);
-	g_assert(console->ring.page);
-	console->port = port;
+	console->ring.page = page;
+	console->port = *port;
 	console->files = *files;
 	console->holds_input = files->hold_input;
 	console->record = record;
@@ -322,7 +326,7 @@ struct console *console_new(struct guest_memory *memory, const struct evtchn_bac
 
 void console_drain(struct console *console, bool patient, int interrupt_fd)
 {
-	pump_output(console);
+	console_pump(console);
 	while (console->out_source) {
 		struct pollfd fds[] = {
 			{ .fd = console->files.out_fd, .events = POLLOUT },
@@ -333,7 +337,7 @@ void console_drain(struct console *console, bool patient, int interrupt_fd)
 		if (rc == 0 || (rc > 0 && fds[1].revents))
 			return;
 		remove_source(&console->out_source);
-		pump_output(console);
+		console_pump(console);
 	}
 }
 

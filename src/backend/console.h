@@ -18,8 +18,7 @@
 
 #include <glib.h>
 
-struct evtchn_backend;
-struct guest_memory;
+struct backend_port;
 struct record;
 
 struct console_files {
@@ -35,9 +34,15 @@ struct console_files {
 
 struct console;
 
-/* files are borrowed. Sources are attached to the thread's default main context. NULL: no memory, or no page. */
-struct console *console_new(struct guest_memory *memory, const struct evtchn_backend *port,
-			    const struct console_files *files, struct record *record);
+/*
+ * page: the ring, shared with the guest, borrowed like files and what the port stands for. Sources are attached to the
+ * thread's default main context. record: of the guest's first console; NULL: it is another.
+ */
+struct console *console_new(void *page, const struct backend_port *port, const struct console_files *files,
+			    struct record *record);
+
+/* Passes on what the output takes without waiting. */
+void console_pump(struct console *console);
 
 /*
  * At the end of the domain: passes on what is still in the ring. patient: waits for a slow reader as long as it takes,

@@ -14,11 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "backend/console_files.h"
 #include "cmd/cmd.h"
 #include "config/auto_append.h"
+#include "config/channel_option.h"
 #include "config/guest_config.h"
 #include "config/guest_file.h"
 #include "config/net_option.h"
@@ -41,7 +42,7 @@
 #include "vmm/run_folder.h"
 #include "vmm/symbols.h"
 
-#define MAX_OUTPUT_FILES    5
+#define MAX_OUTPUT_FILES    (5 + CHANNELS_MAX)
 #define CPUID_ADDRESS_SIZES 0x80000008u
 
 struct output_file {
@@ -209,7 +210,7 @@ static void print_devices(const struct vm_config *config)
 		const struct disk_config *disk = config->disks->pdata[i];
 
 		printf("disk %s: %s%s\n", disk->vdev, disk->target,
-		       disk->readonly ? " (read-only)" : disk->snapshot ? " (snapshot: what is written is thrown away)" : "");
+		       disk->label ? " (a copy, read-only)" : disk->readonly ? " (read-only)" : disk->snapshot ? " (snapshot: what is written is thrown away)" : "");
 	}
 	for (guint i = 0; i < config->lend_windows->len; i++) {
 		const struct lending_window *window = &g_array_index(config->lend_windows, struct lending_window, i);
@@ -222,6 +223,11 @@ static void print_devices(const struct vm_config *config)
 
 		printf("network %u: %s, %02x:%02x:%02x:%02x:%02x:%02x\n", i, where, vif->mac[0], vif->mac[1], vif->mac[2], vif->mac[3],
 		       vif->mac[4], vif->mac[5]);
+	}
+	for (guint i = 0; i < config->channels->len; i++) {
+		g_autofree char *where = channel_where(config->channels->pdata[i]);
+
+		printf("hvc%u: %s\n", i + 1, where);
 	}
 }
 
@@ -341,49 +347,23 @@ static bool open_stdio_console(struct run *run, GError **error)
 	return true;
 }
 
-static bool open_pty_console(struct run *run, GError **error)
+/* of: whose other side that is. */
+static int open_pty(struct run *run, struct console_files *files, const char *of)
 {
-	struct console_files *console = &run->setup.console;
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	g_autofree char *name = NULL;
+	int rc = console_files_open_pty(files, &name);
 
-	if (fd < 0 || grantpt(fd) != 0 || unlockpt(fd) != 0)
-		return console_error(error, run, "pty");
-	/* Until somebody opens the other side, it looks hung up; opening it once makes sure that it does. */
-	int other_fd = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (other_fd >= 0) {
-		struct termios raw;
-
-		if (tcgetattr(other_fd, &raw) == 0) {
-			cfmakeraw(&raw);
-			tcsetattr(other_fd, TCSANOW, &raw);
-		}
-		close(other_fd);
-	}
-	fprintf(stderr, "dom1: %s: console on %s\n", run->config.name, ptsname(fd));
-	console->in_fd = console->out_fd = fd;
-	console->out_is_pty = true;
-	return true;
+	if (rc == 0)
+		fprintf(stderr, "dom1: %s: %s on %s\n", run->config.name, of, name);
+	return rc;
 }
 
 static bool open_socket_console(struct run *run, GError **error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const char *path = run->config.console_path;
-
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
+	errno = console_files_listen(&run->setup.console, run->config.console_path);
+	if (errno != 0)
 		return console_error(error, run, "socket");
-	}
-	strcpy(address.sun_path, path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1) != 0) {
-		console_error(error, run, "socket");
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	run->socket_path = g_strdup(path);
-	run->setup.console.listen_fd = fd;
+	run->socket_path = g_strdup(run->config.console_path);
 	return true;
 }
 
@@ -395,7 +375,8 @@ static bool open_console(struct run *run, GError **error)
 	case CONSOLE_FILE:
 		return open_output_file(run, &run->setup.console.out_fd, "--console", run->config.console_path, error);
 	case CONSOLE_PTY:
-		return open_pty_console(run, error);
+		errno = open_pty(run, &run->setup.console, "console");
+		return errno == 0 || console_error(error, run, "pty");
 	case CONSOLE_SOCKET:
 		return open_socket_console(run, error);
 	default:
@@ -424,6 +405,45 @@ static bool open_lending(struct run *run, GError **error)
 	return run->setup.lending.listen_fd >= 0;
 }
 
+/* What came before it stays open: release() closes it. */
+static bool open_channel(struct run *run, const struct channel_config *config, unsigned int number, GError **error)
+{
+	static const char *const kinds[] = { [CHANNEL_PTY] = "pty", [CHANNEL_SOCKET] = "socket", [CHANNEL_FILE] = "file" };
+	struct channel *channel = &run->setup.channels[run->setup.n_channels];
+	char console[8];
+
+	*channel = (struct channel){ .name = config->name, .kind = kinds[config->connection], .files = CONSOLE_FILES_NONE };
+	if (config->connection == CHANNEL_FILE) {
+		if (!open_output_file(run, &channel->files.out_fd, "--channel", config->path, error))
+			return false;
+		run->setup.n_channels++;
+		return true;
+	}
+	g_snprintf(console, sizeof(console), "hvc%u", number);
+	errno = config->connection == CHANNEL_PTY ? open_pty(run, &channel->files, console) :
+						    console_files_listen(&channel->files, config->path);
+	if (errno != 0) {
+		g_autofree char *where = channel_where(config);
+
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "channel: %s: cannot open: %s", where, g_strerror(errno));
+		return false;
+	}
+	channel->socket_path = config->path;
+	run->setup.n_channels++;
+	return true;
+}
+
+static bool open_channels(struct run *run, GError **error)
+{
+	const GPtrArray *channels = run->config.channels;
+
+	run->setup.channels = g_new0(struct channel, channels->len);
+	for (guint i = 0; i < channels->len; i++)
+		if (!open_channel(run, channels->pdata[i], i + 1, error))
+			return false;
+	return true;
+}
+
 static bool open_files(struct run *run, GError **error)
 {
 	const struct vm_config *config = &run->config;
@@ -434,7 +454,7 @@ static bool open_files(struct run *run, GError **error)
 	    !open_output_file(run, &run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
 	    !open_output_file(run, &run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
 	    (config->trace_log_path && !open_output_file(run, &run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
-	    !open_console(run, error))
+	    !open_console(run, error) || !open_channels(run, error))
 		return false;
 	if ((run->setup.control_fd = folder_listen(run->folder.fd, "control.sock", error)) < 0 ||
 	    (run->setup.xenstore_fd = folder_listen(run->folder.fd, "xenstore.sock", error)) < 0 ||
@@ -507,7 +527,7 @@ static void init(struct run *run, uint64_t exec_ns)
 			.xenstore_fd = -1,
 			.shim_log_fd = -1,
 			.trace_fd = STDERR_FILENO,
-			.console = { .in_fd = -1, .out_fd = -1, .listen_fd = -1, .attach_fd = -1, .log_fd = -1 },
+			.console = CONSOLE_FILES_NONE,
 			.lending.listen_fd = -1,
 			.tty_fd = -1,
 			.folder_fd = -1,
@@ -526,6 +546,10 @@ static void release(struct run *run)
 	if (run->socket_path)
 		unlink(run->socket_path);
 	g_free(run->socket_path);
+	for (size_t i = 0; i < run->setup.n_channels; i++)
+		if (run->setup.channels[i].socket_path)
+			unlink(run->setup.channels[i].socket_path);
+	g_free(run->setup.channels);
 	run_folder_release(&run->folder);
 	block_files_close(run->setup.disks, run->setup.n_disks);
 	nics_close(run->setup.nics, run->setup.n_nics);

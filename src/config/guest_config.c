@@ -332,6 +332,7 @@ void disk_config_free(struct disk_config *disk)
 	g_free(disk->target);
 	g_free(disk->vdev);
 	g_free(disk->serial);
+	g_free(disk->label);
 	g_free(disk);
 }
 

@@ -55,6 +55,7 @@ struct disk_config {
 	enum disk_cache cache;
 	enum disk_discard discard;
 	enum disk_on_error on_error;
+	char *label;  /* of a folder that is shared: target is the folder, and an image of it is made; NULL: it is none */
 	gboolean readonly;
 	gboolean snapshot;
 	gboolean cdrom;
@@ -85,14 +86,14 @@ struct p9_config {
 	char *path;
 };
 
-enum channel_connection { CHANNEL_PTY, CHANNEL_SOCKET };
+enum channel_connection { CHANNEL_PTY, CHANNEL_SOCKET, CHANNEL_FILE };
 
 struct channel_config {
 	struct config_origin origin;
 	char *raw;
 	char *name;
 	enum channel_connection connection;
-	char *path; /* CHANNEL_SOCKET only */
+	char *path; /* NULL for CHANNEL_PTY */
 };
 
 /* Pinning: one list of CPUs for all vCPUs, or the n-th list for vCPU n. Lists are in xl's words: "0-3,^1,node:2". */

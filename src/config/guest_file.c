@@ -107,10 +107,7 @@ static gboolean check_offered(const struct guest_config *config, GPtrArray *warn
 {
 	if (config->p9s->len > 0)
 		return refuse(&((struct p9_config *)config->p9s->pdata[0])->origin, "p9",
-			      "dom1 shares no folders yet; leave it out", error);
-	if (config->channels->len > 0)
-		return refuse(&((struct channel_config *)config->channels->pdata[0])->origin, "channel",
-			      "dom1 has the console only; leave it out", error);
+			      "a PV guest has no 9p here: give dom1 run --share DIR, a read-only image of the folder", error);
 	if (config->firmware.origin.file)
 		return refuse(&config->firmware.origin, "bootloader",
 			      "dom1 starts no boot loader yet; give kernel=", error);
@@ -147,6 +144,7 @@ static void take(struct guest_file *file, const struct guest_config *config)
 {
 	file->disks = g_ptr_array_ref(config->disks);
 	file->vifs = g_ptr_array_ref(config->vifs);
+	file->channels = g_ptr_array_ref(config->channels);
 	file->name = g_strdup(config->name.value);
 	file->uuid = g_strdup(config->uuid.value);
 	file->kernel = g_strdup(config->kernel.value);
@@ -181,6 +179,8 @@ gboolean guest_file_read(struct guest_file *file, const char *path, GPtrArray *w
 			((struct disk_config *)file->disks->pdata[i])->origin.file = path;
 		for (guint i = 0; i < file->vifs->len; i++)
 			((struct vif_config *)file->vifs->pdata[i])->origin.file = path;
+		for (guint i = 0; i < file->channels->len; i++)
+			((struct channel_config *)file->channels->pdata[i])->origin.file = path;
 	} else {
 		guest_file_clear(file);
 	}
@@ -198,6 +198,7 @@ void guest_file_clear(struct guest_file *file)
 		g_clear_pointer(texts[i], g_free);
 	g_clear_pointer(&file->disks, g_ptr_array_unref);
 	g_clear_pointer(&file->vifs, g_ptr_array_unref);
+	g_clear_pointer(&file->channels, g_ptr_array_unref);
 }
 
 /* Writing */
@@ -211,6 +212,17 @@ static void say(struct config_text *text, const char *value, const struct config
 static void say_action(struct config_number *action, enum end_policy policy, const struct config_origin *origin)
 {
 	*action = (struct config_number){ policy == END_RESTART ? CONFIG_ACTION_RESTART : CONFIG_ACTION_DESTROY, *origin };
+}
+
+/* Those that a file can say: a shared folder is --share's. */
+static GPtrArray *named_disks(const GPtrArray *disks)
+{
+	GPtrArray *named = g_ptr_array_new();
+
+	for (guint i = 0; i < disks->len; i++)
+		if (!((struct disk_config *)disks->pdata[i])->label)
+			g_ptr_array_add(named, disks->pdata[i]);
+	return named;
 }
 
 GBytes *guest_file_dump(const struct vm_config *config, GError **error)
@@ -233,9 +245,11 @@ GBytes *guest_file_dump(const struct vm_config *config, GError **error)
 	if (config->max_event_channels)
 		guest->max_event_channels = (struct config_number){ config->max_event_channels, origin };
 	g_ptr_array_unref(guest->disks);
-	guest->disks = g_ptr_array_ref(config->disks);
+	guest->disks = named_disks(config->disks);
 	g_ptr_array_unref(guest->vifs);
 	guest->vifs = g_ptr_array_ref(config->vifs);
+	g_ptr_array_unref(guest->channels);
+	guest->channels = g_ptr_array_ref(config->channels);
 	say_action(&guest->on_poweroff, config->on_poweroff, &origin);
 	say_action(&guest->on_reboot, config->on_reboot, &origin);
 	say_action(&guest->on_crash, config->on_crash, &origin);

@@ -15,7 +15,7 @@ struct guest_file {
 	char *max_vcpus, *max_event_channels, *max_grant_frames;
 	char *shim, *shim_append, *on_poweroff, *on_reboot, *on_crash;
 	/* Of struct disk_config *, of struct vif_config *; never NULL after a success. */
-	GPtrArray *disks, *vifs;
+	GPtrArray *disks, *vifs, *channels;
 };
 
 /*

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "config/vm_config.h"
 
+#include "config/channel_option.h"
 #include "config/disk_option.h"
 #include "config/guest_config.h"
 #include "config/guest_file.h"
 #include "config/lend_option.h"
 #include "config/net_option.h"
+#include "config/share_option.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +30,7 @@
 struct words {
 	char *type, *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
-	char **disks, **nets, **lend_windows;
+	char **disks, **nets, **lend_windows, **channels, **shares;
 };
 
 static void words_clear(struct words *words)
@@ -51,6 +53,8 @@ static void words_clear(struct words *words)
 	g_strfreev(words->disks);
 	g_strfreev(words->nets);
 	g_strfreev(words->lend_windows);
+	g_strfreev(words->channels);
+	g_strfreev(words->shares);
 }
 
 static gboolean usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -246,6 +250,7 @@ static gboolean read_guest_file(struct vm_config *config, struct words *words, c
 	adopt(&words->on_crash, &file.on_crash);
 	g_ptr_array_extend_and_steal(config->disks, g_steal_pointer(&file.disks));
 	g_ptr_array_extend_and_steal(config->vifs, g_steal_pointer(&file.vifs));
+	g_ptr_array_extend_and_steal(config->channels, g_steal_pointer(&file.channels));
 	guest_file_clear(&file);
 	return TRUE;
 }
@@ -298,9 +303,12 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       parse_policy("--on-poweroff", words->on_poweroff, &config->on_poweroff, error) &&
 	       parse_policy("--on-reboot", words->on_reboot, &config->on_reboot, error) &&
 	       parse_policy("--on-crash", words->on_crash, &config->on_crash, error) &&
-	       disk_options_parse(config->disks, words->disks, config->warnings, error) && disks_settle(config->disks, error) &&
+	       disk_options_parse(config->disks, words->disks, config->warnings, error) &&
+	       share_options_parse(config->disks, words->shares, error) && disks_settle(config->disks, error) &&
 	       net_options_parse(config->vifs, words->nets, config->warnings, error) &&
-	       nets_settle(config->vifs, config->name, config->warnings, error) && parse_lend_windows(config, words, error);
+	       nets_settle(config->vifs, config->name, config->warnings, error) && parse_lend_windows(config, words, error) &&
+	       channel_options_parse(config->channels, words->channels, config->warnings, error) &&
+	       channels_settle(config->channels, error);
 }
 
 static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
@@ -319,6 +327,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		.disks = g_ptr_array_new_with_free_func((GDestroyNotify)disk_config_free),
 		.vifs = g_ptr_array_new_with_free_func((GDestroyNotify)vif_config_free),
 		.lend_windows = g_array_new(FALSE, FALSE, sizeof(struct lending_window)),
+		.channels = g_ptr_array_new_with_free_func((GDestroyNotify)channel_config_free),
 	};
 	/* FILENAME for every text: it is taken as it is, byte for byte; STRING would want it to be in the locale's code. */
 	const GOptionEntry entries[] = {
@@ -336,11 +345,13 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.disks, "PATH[,ro][,snapshot=on][,vdev=xvdX][,format=raw][,cache=][,discard=][,on-error=]: a PV disk; any number", "DISK" },
 		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
 		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
+		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
 		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
 		{ "shim-entry", 0, 0, G_OPTION_ARG_FILENAME, &words.entry, "how the shim starts: multiboot (default) or pvh", "ENTRY" },
 		{ "console", 0, 0, G_OPTION_ARG_FILENAME, &words.console, "stdio (default), file:PATH, pty, socket:PATH (listens) or null", "WHERE" },
+		{ "channel", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.channels, "file:PATH, pty or socket:PATH (listens): the guest's hvc1, the next hvc2", "WHERE" },
 		{ "console-log", 0, 0, G_OPTION_ARG_FILENAME, &config->console_log_path, "also write all console output to FILE", "FILE" },
 		{ "shim-log", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_log_path, "write what the shim logs to FILE", "FILE" },
 		{ "timeout", 0, 0, G_OPTION_ARG_FILENAME, &words.timeout, "end the domain after so many seconds, with status 124", "SECONDS" },
@@ -395,6 +406,8 @@ void vm_config_clear(struct vm_config *config)
 		g_ptr_array_unref(config->vifs);
 	if (config->lend_windows)
 		g_array_unref(config->lend_windows);
+	if (config->channels)
+		g_ptr_array_unref(config->channels);
 	g_free(config->kernel_path);
 	g_free(config->initrd_path);
 	g_free(config->guest_command_line);

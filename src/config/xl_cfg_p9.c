@@ -73,7 +73,8 @@ static gboolean set_channel_path(struct spec *spec, const char *value)
 	return TRUE;
 }
 
-static const char *const CONNECTIONS[] = { "pty", "socket", NULL };
+/* "file" is ours. */
+static const char *const CONNECTIONS[] = { "pty", "socket", "file", NULL };
 
 static gboolean set_channel_connection(struct spec *spec, const char *value)
 {
@@ -100,8 +101,8 @@ static gboolean finish_channel(struct spec *spec, struct channel_config *channel
 	if (!channel->name)
 		return spec_fail(spec, "\"%.60s\" has no name: give name=, the guest finds the channel by it",
 				 channel->raw);
-	if (channel->connection == CHANNEL_SOCKET && !channel->path)
-		return spec_fail(spec, "connection=socket: it has no path: give path=");
+	if (channel->connection != CHANNEL_PTY && !channel->path)
+		return spec_fail(spec, "connection=%s: it has no path: give path=", CONNECTIONS[channel->connection]);
 	if (channel->connection == CHANNEL_PTY && channel->path) {
 		spec_warn(spec, "path: ignored: the path of a pty is the kernel's choice; leave it out");
 		g_clear_pointer(&channel->path, g_free);

@@ -181,6 +181,8 @@ bool machine_start_io(struct machine *machine, GError **error)
 
 bool machine_start_devices(struct machine *machine, GError **error)
 {
+	if (!machine_start_channels(machine, error))
+		return false;
 	if (machine->disks->len == 0 && machine->setup->n_nics == 0)
 		return true;
 	return machine_start_io(machine, error) && machine_start_disks(machine, error) && machine_start_nets(machine, error);
@@ -190,21 +192,27 @@ void machine_stop_devices(struct machine *machine)
 {
 	machine_stop_nets(machine);
 	machine_stop_disks(machine);
+	machine_stop_channels(machine);
 	g_clear_pointer(&machine->io, io_thread_free);
+}
+
+void machine_start_console(struct machine *machine)
+{
+	struct guest_memory *memory = machine->vm.memory;
+	void *page = guest_memory_span(memory, guest_memory_layout(memory)->console_gpa, LAYOUT_PAGE_BYTES);
+	const struct xen_domain *xen = machine->vm.xen;
+	const struct evtchn_backend *backend = evtchn_kvm_backend(xen->events_kvm, xen->console_port);
+	const struct backend_port port = { backend, backend->from_guest_fd, backend->to_guest_fd };
+
+	g_assert(page);
+	machine->console = console_new(page, &port, &machine->setup->console, machine->vm.record);
 }
 
 static bool start_backends(struct machine *machine, GError **error)
 {
-	struct xen_domain *xen = machine->vm.xen;
-
 	if (!machine_start_store(machine, error))
 		return false;
-	machine->console = console_new(machine->vm.memory, evtchn_kvm_backend(xen->events_kvm, xen->console_port),
-				       &machine->setup->console, machine->vm.record);
-	if (!machine->console) {
-		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
-		return false;
-	}
+	machine_start_console(machine);
 	return machine_start_devices(machine, error);
 }
 
@@ -380,7 +388,7 @@ static void close_other_files(const struct machine_setup *setup)
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +
-						  setup->n_nics * NET_LINK_FDS_MAX);
+						  setup->n_nics * NET_LINK_FDS_MAX + 2 * setup->n_channels);
 	size_t n_kept = G_N_ELEMENTS(fixed);
 	int last = STDERR_FILENO;
 
@@ -391,6 +399,10 @@ static void close_other_files(const struct machine_setup *setup)
 		n_kept += block_file_fds(&setup->disks[i], kept + n_kept);
 	for (size_t i = 0; i < setup->n_nics; i++)
 		n_kept += net_link_fds(&setup->nics[i].link, kept + n_kept);
+	for (size_t i = 0; i < setup->n_channels; i++) {
+		kept[n_kept++] = setup->channels[i].files.out_fd;
+		kept[n_kept++] = setup->channels[i].files.listen_fd;
+	}
 	qsort(kept, n_kept, sizeof(kept[0]), compare_fds);
 	for (size_t i = 0; i < n_kept; i++) {
 		if (kept[i] <= last)

@@ -11,7 +11,7 @@
 #include <termios.h>
 
 #include "backend/block_file.h"
-#include "backend/console.h"
+#include "backend/console_device.h"
 #include "backend/nic.h"
 #include "config/vm_config.h"
 #include "lend/lending.h"
@@ -36,6 +36,8 @@ struct machine_setup {
 	struct lending_config lending; /* n_windows 0: none */
 	struct nic *nics; /* n_nics of them; borrowed */
 	size_t n_nics;
+	struct channel *channels; /* n_channels of them; borrowed */
+	size_t n_channels;
 	bool console_patient; /* its reader is worth waiting for when the domain has ended */
 	bool sample_memory;
 

@@ -12,18 +12,15 @@
 #include "xen/domain.h"
 
 /* With a port that the guest closed, the console has lost the way by which it was told of output. */
-static bool reset_console(struct machine *machine, const struct evtchn_backend *old_port, GError **error)
+static void reset_console(struct machine *machine, const struct evtchn_backend *old_port)
 {
-	struct xen_domain *xen = machine->vm.xen;
+	const struct xen_domain *xen = machine->vm.xen;
 	const struct evtchn_backend *port = evtchn_kvm_backend(xen->events_kvm, xen->console_port);
 
 	if (port == old_port)
-		return true;
+		return;
 	console_free(machine->console);
-	machine->console = console_new(machine->vm.memory, port, &machine->setup->console, machine->vm.record);
-	if (!machine->console)
-		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
-	return machine->console != NULL;
+	machine_start_console(machine);
 }
 
 bool machine_soft_reset(struct machine *machine, GError **error)
@@ -44,8 +41,10 @@ bool machine_soft_reset(struct machine *machine, GError **error)
 	machine_stop_devices(machine);
 	lending_reset(vm->lending);
 	const struct evtchn_backend *console_port = evtchn_kvm_backend(vm->xen->events_kvm, vm->xen->console_port);
-	if (!xen_domain_soft_reset(vm->xen, error) || !reset_console(machine, console_port, error) ||
-	    !machine_reset_store(machine, error) || !machine_start_devices(machine, error))
+	if (!xen_domain_soft_reset(vm->xen, error))
+		return false;
+	reset_console(machine, console_port);
+	if (!machine_reset_store(machine, error) || !machine_start_devices(machine, error))
 		return false;
 	atomic_store(&vm->soft_reset, false);
 	atomic_store(&vm->stopping, false);

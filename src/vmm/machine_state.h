@@ -39,6 +39,8 @@ struct machine {
 	struct block_env block_env;
 	struct net_env net_env;
 	struct net_device **nets; /* as many as setup->n_nics */
+	struct ring_access channel_access;
+	struct console_device **channels; /* as many as setup->n_channels */
 };
 
 extern const struct control_ops MACHINE_CONTROL_OPS; /* opaque: the struct machine */
@@ -71,6 +73,10 @@ bool machine_start_disks(struct machine *machine, GError **error);
 void machine_stop_disks(struct machine *machine);
 bool machine_start_nets(struct machine *machine, GError **error);
 void machine_stop_nets(struct machine *machine);
+bool machine_start_channels(struct machine *machine, GError **error);
+void machine_stop_channels(struct machine *machine);
+/* The guest's first console, from now on at this port. */
+void machine_start_console(struct machine *machine);
 /* What was kept for lack of room is tried again. */
 void machine_retry_disks(struct machine *machine);
 

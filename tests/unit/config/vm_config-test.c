@@ -641,6 +641,53 @@ static void test_lend_windows(void)
 		       "at most 8");
 }
 
+static void test_channels(void)
+{
+	static const enum channel_connection kinds[] = { CHANNEL_FILE, CHANNEL_PTY, CHANNEL_SOCKET, CHANNEL_PTY };
+	static const char *const names[] = { "hvc1", "hvc2", "hvc3", "x.y" }, *const paths[] = { "/a,b", NULL, "s", NULL };
+	struct vm_config config;
+
+	parse_ok(&config, WORDS("--kernel=k", "--channel=file:/a,b", "--channel", "pty", "--channel=socket:s",
+				"--channel=connection=pty,name=x.y"));
+	g_assert_cmpuint(config.channels->len, ==, 4);
+	for (guint i = 0; i < 4; i++) {
+		const struct channel_config *channel = config.channels->pdata[i];
+
+		g_assert_cmpint(channel->connection, ==, kinds[i]);
+		g_assert_cmpstr(channel->name, ==, names[i]);
+		g_assert_cmpstr(channel->path, ==, paths[i]);
+	}
+	vm_config_clear(&config);
+	static const char *const bad[] = { "stdio", "file:", "socket:", "null", "", "pty:x", "connection=pty", "connection=wire,name=a" };
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		expect_refusal(WORDS("--kernel=k", "--channel", bad[i]), "--channel");
+	expect_refusal(WORDS("--kernel=k", "--channel=pty", "--channel=pty", "--channel=pty", "--channel=pty", "--channel=pty",
+			     "--channel=pty", "--channel=pty", "--channel=pty", "--channel=pty", "--channel=pty"), "too many");
+}
+
+static void test_shares(void)
+{
+	static const char *const targets[] = { "/a", "b,c", "/d" }, *const labels[] = { "share", "my.label", "share3" },
+				*const vdevs[] = { "xvdz", "xvdy", "xvdx" };
+	struct vm_config config;
+
+	parse_ok(&config, WORDS("--kernel=k", "--share=/a", "--disk=disk", "--share=b,c,label=my.label", "--share", "/d"));
+	g_assert_cmpuint(config.disks->len, ==, 4);
+	for (guint i = 0; i < 3; i++) {
+		const struct disk_config *disk = config.disks->pdata[i + 1];
+
+		g_assert_cmpstr(disk->target, ==, targets[i]);
+		g_assert_cmpstr(disk->label, ==, labels[i]);
+		g_assert_cmpstr(disk->vdev, ==, vdevs[i]);
+		g_assert_true(disk->readonly);
+	}
+	vm_config_clear(&config);
+	static const char *const bad[] = { "", ",label=a", "/a,label=", "/a,label=12345678901234567", "/a,label=a b", "/a,label=\n" };
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		expect_refusal(WORDS("--kernel=k", "--share", bad[i]), "--share");
+	expect_refusal(WORDS("--kernel=k", "--share=/a", "--disk=d,vdev=xvdz"), "vdev");
+}
+
 /* A version is two numbers and a dot: no blanks, no signs. */
 static void test_xen_version_junk(void)
 {
@@ -864,6 +911,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm_config/disks", test_disks);
 	g_test_add_func("/vm_config/nets", test_nets);
 	g_test_add_func("/vm_config/lend-windows", test_lend_windows);
+	g_test_add_func("/vm_config/channels", test_channels);
+	g_test_add_func("/vm_config/shares", test_shares);
 	g_test_add_func("/vm_config/xen-version-junk", test_xen_version_junk);
 	g_test_add_func("/vm_config/refusals-with-newlines", test_refusals_with_newlines);
 	g_test_add_func("/vm_config/refusals-name-the-option-for-any-bytes",

@@ -410,7 +410,7 @@ static void test_channel_messages(void)
 		{ "name=x", "\"name=x\" has no connection: give connection=pty or connection=socket" },
 		{ "connection=pty", "\"connection=pty\" has no name: give name=, the guest finds the channel by it" },
 		{ "connection=socket,name=x", "connection=socket: it has no path: give path=" },
-		{ "connection=tcp,name=x", "connection=tcp: no such value: give one of pty, socket" },
+		{ "connection=tcp,name=x", "connection=tcp: no such value: give one of pty, socket, file" },
 		{ "name=x,backend=3", "backend=3: there is no driver domain: the back ends are dom1's own, leave it "
 				      "out" },
 		{ "connection=pty,name=x,path=/y", "!path: ignored: the path of a pty is the kernel's choice; leave it "
