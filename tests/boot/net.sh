@@ -68,20 +68,15 @@ GUEST
 
 over_passt() {
   local server listener
-  guest_script <<'GUEST'
+  {
+    cat <<'GUEST'
 insmod /xen-netfront.ko
 until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done
 ip link set lo up
 ip link set eth0 up
-cat >/dhcp <<'DHCP'
-[ "$1" = bound ] || exit 0
-ip address add "$ip/24" dev "$interface"
-ip route add default via "$router"
-ip link set "$interface" mtu "$mtu"
-echo "dhcp $ip $router $mtu"
-DHCP
-chmod +x /dhcp
-udhcpc -i eth0 -n -q -O mtu -s /dhcp 2>/dev/null
+GUEST
+    printf '%s\n' "$guest_dhcp"
+    cat <<'GUEST'
 # The router's address is the host's own.
 echo "down $(wget -q -O - http://10.77.0.2:8000/data | sha256sum | cut -d ' ' -f 1)"
 echo "forwarded $((nonce + 7))" | nc -l -p 22
@@ -90,6 +85,8 @@ echo "up $(sha256sum </up | cut -d ' ' -f 1)"
 nc 10.77.0.2 8001 </up
 read -r _ </dev/hvc0
 GUEST
+  } >"$scratch/guest"
+  guest_script <"$scratch/guest"
   add_module "$kernel" xen-netfront
   make_uplink
   mkdir "$scratch/www"
@@ -100,6 +97,8 @@ GUEST
   start --vcpus 2 --net user,hostfwd=tcp:127.0.0.1:2222-:22 <"$scratch/keys"
   busybox httpd -f -p 127.0.0.1:8000 -h "$scratch/www" &
   server=$!
+  # Debian 12's passt resets what the guest has opened when nothing has come back for half a minute.
+  echo begin >&"$silence"
   busybox nc -l -p 8001 >"$scratch/up" <&"$silence" &
   listener=$!
   wait_for "$run/console" "^down "
