@@ -3,6 +3,11 @@
  * Input for a PV guest is held back until the guest has written something. The shim hands events of this port on to its
  * guest, and while there is none yet, an event makes it panic (pv_shim_inject_evtchn). What is typed ahead waits in the
  * pipe or socket from which it comes.
+ *
+ * Output of the first console is moved by the vCPU that sends the event (console_serve()), as long as that is a matter of
+ * two writes that do not wait: it costs less than to wake a thread, and what a guest says before it crashes is out when
+ * its hypercall returns. Everything else is the main thread's: all sources, slow readers, lost ones, who is attached,
+ * input.
  */
 #include "backend/console.h"
 
@@ -24,7 +29,16 @@
 #define ROUNDS_MAX    8
 #define PTY_REOPEN_MS 200
 
+/* How a turn of moving output ended. */
+enum output {
+	OUTPUT_DONE, /* nothing is left */
+	OUTPUT_MORE, /* others have their turn first */
+	OUTPUT_SLOW, /* the reader does not take it now */
+	OUTPUT_LOST, /* the reader went away */
+};
+
 struct console {
+	GMutex lock; /* of all that follows, and of the ring's host side */
 	struct console_ring ring;
 	struct backend_port port;
 	struct record *record;
@@ -90,8 +104,7 @@ static bool pty_is_closed(const struct console *console)
 	return console->files.out_is_pty && poll(&master, 1, 0) == 1 && (master.revents & POLLHUP);
 }
 
-/* FALSE: the reader is slow, on_output_ready() goes on. */
-static bool flush_pending(struct console *console)
+static enum output flush_pending(struct console *console)
 {
 	while (console->pending_start < console->pending_end) {
 		if (console->files.out_fd < 0 || pty_is_closed(console)) {
@@ -100,17 +113,14 @@ static bool flush_pending(struct console *console)
 		}
 		ssize_t written = write(console->files.out_fd, console->pending + console->pending_start,
 					console->pending_end - console->pending_start);
-		if (written >= 0) {
+		if (written >= 0)
 			console->pending_start += (size_t)written;
-		} else if (errno == EAGAIN) {
-			if (!console->out_source)
-				console->out_source = g_unix_fd_add(console->files.out_fd, G_IO_OUT, on_output_ready, console);
-			return false;
-		} else if (errno != EINTR) {
-			lose_output(console);
-		}
+		else if (errno == EAGAIN)
+			return OUTPUT_SLOW;
+		else if (errno != EINTR)
+			return OUTPUT_LOST;
 	}
-	return true;
+	return OUTPUT_DONE;
 }
 
 static void detach(struct console *console);
@@ -130,17 +140,16 @@ static void record_output(struct record *record, const uint8_t *bytes, size_t le
 	evidence_tail_add(&record->evidence.console, bytes, (uint32_t)len_bytes);
 }
 
-void console_pump(struct console *console)
+static enum output move_output(struct console *console)
 {
-	unsigned int rounds = 0;
-
-	while (flush_pending(console) && rounds < ROUNDS_MAX) {
+	for (unsigned int rounds = 0; rounds < ROUNDS_MAX; rounds++) {
+		enum output flushed = flush_pending(console);
+		if (flushed != OUTPUT_DONE)
+			return flushed;
 		size_t taken_bytes = console_ring_take(&console->ring, console->pending, sizeof(console->pending));
-
 		if (taken_bytes == 0)
-			break;
-		rounds++;
-		/* First of all: the guest goes on while what it wrote is shown. */
+			return OUTPUT_DONE;
+		/* First of all: the guest's other vCPUs go on while what it wrote is shown. */
 		backend_port_notify(&console->port);
 		console->holds_input = false;
 		console->pending_start = 0;
@@ -151,8 +160,27 @@ void console_pump(struct console *console)
 		if (console->files.log_fd >= 0)
 			log_all(console, console->pending, taken_bytes);
 	}
-	if (rounds == ROUNDS_MAX)
+	return OUTPUT_MORE;
+}
+
+/* Under the lock, in the main thread. */
+static void pump(struct console *console)
+{
+	enum output end;
+
+	while ((end = move_output(console)) == OUTPUT_LOST)
+		lose_output(console);
+	if (end == OUTPUT_SLOW && !console->out_source)
+		console->out_source = g_unix_fd_add(console->files.out_fd, G_IO_OUT, on_output_ready, console);
+	else if (end == OUTPUT_MORE)
 		backend_port_wake(&console->port);
+}
+
+void console_pump(struct console *console)
+{
+	g_mutex_lock(&console->lock);
+	pump(console);
+	g_mutex_unlock(&console->lock);
 }
 
 static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque)
@@ -160,21 +188,41 @@ static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque
 	struct console *console = opaque;
 
 	(void)fd, (void)condition;
+	g_mutex_lock(&console->lock);
 	console->out_source = 0;
-	console_pump(console);
+	pump(console);
+	g_mutex_unlock(&console->lock);
 	return G_SOURCE_REMOVE;
+}
+
+static bool wants_input(struct console *console)
+{
+	return !console->holds_input && console->files.in_fd >= 0 && !console->in_source && console_ring_room(&console->ring) > 0;
+}
+
+bool console_serve(void *opaque)
+{
+	struct console *console = opaque;
+
+	if (!g_mutex_trylock(&console->lock))
+		return false;
+	bool is_done = !console->out_source && console->attached_fd < 0 && !console->files.out_is_pty &&
+		       move_output(console) == OUTPUT_DONE && !wants_input(console);
+	g_mutex_unlock(&console->lock);
+	return is_done;
 }
 
 /* Input is listened to while the guest has room for it; its event of having read starts that again. */
 static void watch_input(struct console *console)
 {
-	if (!console->holds_input && console->files.in_fd >= 0 && !console->in_source && console_ring_room(&console->ring) > 0)
+	if (wants_input(console))
 		console->in_source = g_unix_fd_add(console->files.in_fd, G_IO_IN | G_IO_HUP, on_input, console);
 }
 
 static gboolean on_pty_reopen(gpointer opaque)
 {
 	struct console *console = opaque;
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
 
 	if (pty_is_closed(console))
 		return G_SOURCE_CONTINUE;
@@ -186,6 +234,7 @@ static gboolean on_pty_reopen(gpointer opaque)
 static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
 	uint8_t bytes[1024];
 	size_t room_bytes = console_ring_room(&console->ring);
 
@@ -217,6 +266,7 @@ static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
 	int client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)condition;
@@ -233,6 +283,7 @@ static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 static gboolean on_attached_input(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
 	uint8_t bytes[1024];
 	size_t room_bytes = console_ring_room(&console->ring);
 
@@ -264,6 +315,7 @@ static void watch_attached(struct console *console)
 static gboolean on_attach(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
 	int client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)condition;
@@ -295,11 +347,12 @@ static void detach(struct console *console)
 static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
 	uint64_t count;
 	ssize_t got = read(fd, &count, sizeof(count));
 
 	(void)condition, (void)got;
-	console_pump(console);
+	pump(console);
 	watch_input(console);
 	watch_attached(console);
 	return G_SOURCE_CONTINUE;
@@ -310,6 +363,7 @@ struct console *console_new(void *page, const struct backend_port *port, const s
 {
 	struct console *console = g_new0(struct console, 1);
 
+	g_mutex_init(&console->lock);
 	console->ring.page = page;
 	console->port = *port;
 	console->files = *files;
@@ -355,5 +409,6 @@ void console_free(struct console *console)
 		close(console->attached_fd);
 	if (console->client)
 		close(console->files.out_fd);
+	g_mutex_clear(&console->lock);
 	g_free(console);
 }

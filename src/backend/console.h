@@ -10,7 +10,7 @@
  * opened) takes everything and shows it to nobody.
  *
  * Guest memory is shared: indexes are read once and checked; a guest whose indexes are a lie has no console any more.
- * Thread: the main thread.
+ * Thread: the main thread; console_serve() is a vCPU's.
  */
 #pragma once
 
@@ -43,6 +43,9 @@ struct console *console_new(void *page, const struct backend_port *port, const s
 
 /* Passes on what the output takes without waiting. */
 void console_pump(struct console *console);
+
+/* The same for who is not the main thread (evtchn_kvm_serve()). FALSE: something is left that only the main thread may do. */
+bool console_serve(void *console);
 
 /*
  * At the end of the domain: passes on what is still in the ring. patient: waits for a slow reader as long as it takes,

@@ -206,6 +206,7 @@ void machine_start_console(struct machine *machine)
 
 	g_assert(page);
 	machine->console = console_new(page, &port, &machine->setup->console, machine->vm.record);
+	evtchn_kvm_serve(xen->events_kvm, xen->console_port, console_serve, machine->console);
 }
 
 static bool start_backends(struct machine *machine, GError **error)

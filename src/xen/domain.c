@@ -29,9 +29,8 @@ static bool reserve_ports(struct xen_domain *xen, GError **error)
 {
 	int rc = 0;
 
-	/* Who asks the xenstore waits for the answer; who writes to the console goes on meanwhile. */
-	if (evtchn_backend_reserve(&xen->events, true, &xen->xenstore_port) != 0 ||
-	    evtchn_backend_reserve(&xen->events, false, &xen->console_port) != 0)
+	if (evtchn_backend_reserve(&xen->events, &xen->xenstore_port) != 0 ||
+	    evtchn_backend_reserve(&xen->events, &xen->console_port) != 0)
 		g_assert_not_reached(); /* the table is empty */
 	rc = evtchn_kvm_sync(xen->events_kvm, xen->xenstore_port);
 	if (rc == 0)

@@ -231,16 +231,14 @@ void evtchn_backend_unbind(struct evtchn_table *table, uint32_t port)
 	bound->remote_port = 0;
 }
 
-int evtchn_backend_reserve(struct evtchn_table *table, bool served, uint32_t *port)
+int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port)
 {
 	int rc = evtchn_alloc_unbound(table, DOMID_SELF, BACKEND_DOMID, port);
 
 	if (rc == 0)
 		rc = evtchn_backend_bind(table, *port);
-	if (rc == 0) {
+	if (rc == 0)
 		table->ports[*port].reserved = true;
-		table->ports[*port].served = served;
-	}
 	return rc;
 }
 
@@ -265,7 +263,7 @@ struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port)
 		view.vcpu = table->ports[entry->remote_port].vcpu;
 		break;
 	case EVTCHN_BACKEND:
-		view.target = entry->served ? EVTCHN_VIEW_SERVED : EVTCHN_VIEW_EVENTFD;
+		view.target = entry->reserved ? EVTCHN_VIEW_SERVED : EVTCHN_VIEW_EVENTFD;
 		view.vcpu = entry->vcpu;
 		break;
 	default:

@@ -39,8 +39,8 @@ enum evtchn_kind {
 
 struct evtchn_port {
 	uint8_t kind;
-	bool reserved;         /* console and xenstore: made by the toolstack, reset leaves them bound */
-	bool served;           /* of BACKEND: in the thread that sends */
+	bool reserved;         /* console and xenstore: made by the toolstack, reset leaves them bound, the thread that sends
+				  serves them */
 	uint16_t remote_domid; /* UNBOUND, LOOPBACK, BACKEND */
 	uint16_t virq;
 	uint16_t vcpu; /* who gets the events */
@@ -85,7 +85,7 @@ bool evtchn_is_bound(const struct evtchn_table *table, uint32_t port);
 int evtchn_backend_bind(struct evtchn_table *table, uint32_t port);
 /* The back end's end is closed: the guest's port waits for domain 0 again, as when Xen closes the far end of a channel. */
 void evtchn_backend_unbind(struct evtchn_table *table, uint32_t port);
-/* As bind, with a fresh port that the guest finds bound from the start. served: by the thread that sends. */
-int evtchn_backend_reserve(struct evtchn_table *table, bool served, uint32_t *port);
+/* As bind, with a fresh port that the guest finds bound from the start, and that the thread serves that sends. */
+int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port);
 
 struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port);

@@ -4,8 +4,8 @@
  * knows with evtchn_view() and changes what differs.
  *
  *   guest --EVTCHNOP_send--> KVM --eventfd--> back end           no exit
- *   guest --EVTCHNOP_send--> exit --> evtchn_backend_serve()     for a port whose sender waits for the answer anyway: the
- *                                                                vCPU's thread gives it, and no other has to wake up
+ *   guest --EVTCHNOP_send--> exit --> evtchn_backend_serve()     for the console and the xenstore: the vCPU's thread
+ *                                                                gives the answer, and no other has to wake up
  *   back end --eventfd (irqfd)--> route of type XEN_EVTCHN --> pending bit and upcall vector, in the kernel
  *
  * A change of routes replaces KVM's whole table and waits for SRCU; it happens when a back end connects or the guest

@@ -19,14 +19,14 @@
 #include "xen/hypercall.h"
 
 /* A port of the toolstack's, which the guest may have closed or moved. The others are closed: it gets its number again. */
-static int restore_port(struct xen_domain *xen, bool served, uint32_t port)
+static int restore_port(struct xen_domain *xen, uint32_t port)
 {
 	uint32_t fresh = port;
 	int rc = 0;
 
 	if (evtchn_is_bound(&xen->events, port))
 		xen->events.ports[port].vcpu = 0;
-	else if (evtchn_backend_reserve(&xen->events, served, &fresh) != 0)
+	else if (evtchn_backend_reserve(&xen->events, &fresh) != 0)
 		rc = ENOSPC;
 	g_assert(fresh == port);
 	return rc == 0 ? evtchn_kvm_sync(xen->events_kvm, port) : rc;
@@ -47,8 +47,8 @@ static int reset_events(struct xen_domain *xen)
 			(void)evtchn_kvm_sync(xen->events_kvm, other);
 	}
 	xen->events.n_ports = xen->max_ports;
-	rc = restore_port(xen, true, xen->xenstore_port);
-	return rc == 0 ? restore_port(xen, false, xen->console_port) : rc;
+	rc = restore_port(xen, xen->xenstore_port);
+	return rc == 0 ? restore_port(xen, xen->console_port) : rc;
 }
 
 static void end_mappings(struct xen_domain *xen)

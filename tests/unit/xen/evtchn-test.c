@@ -16,7 +16,7 @@ struct channel {
 	unsigned int status; /* EVTCHNSTAT_* */
 	gboolean to_guest;   /* unbound and interdomain: the other end is the guest's own */
 	uint16_t domid;      /* of the other end, when it is not */
-	gboolean reserved, served;
+	gboolean reserved;
 	uint32_t peer; /* of an interdomain channel within the guest */
 	uint32_t virq;
 	uint32_t virq_vcpu; /* who bound it: a later bind_vcpu does not change that */
@@ -163,7 +163,7 @@ static void check_port(const struct evtchn_table *table, const struct model *mod
 		g_assert_cmpuint(table->ports[channel->peer].remote_port, ==, port);
 		g_assert_cmpuint(table->ports[channel->peer].kind, ==, table->ports[port].kind);
 	} else if (channel->status == EVTCHNSTAT_interdomain) {
-		g_assert_cmpint(view.target, ==, channel->served ? EVTCHN_VIEW_SERVED : EVTCHN_VIEW_EVENTFD);
+		g_assert_cmpint(view.target, ==, channel->reserved ? EVTCHN_VIEW_SERVED : EVTCHN_VIEW_EVENTFD);
 		g_assert_cmpuint(view.vcpu, ==, channel->notify_vcpu);
 	} else {
 		g_assert_cmpint(view.target, ==, EVTCHN_VIEW_NONE);
@@ -394,15 +394,13 @@ static void step_backend_bind(struct evtchn_table *table, struct model *model, c
 static void step_backend_reserve(struct evtchn_table *table, struct model *model, const struct evtchn_table *before)
 {
 	struct verdict verdict = {.n = 0};
-	gboolean served = (gboolean)random_below(2);
 	uint32_t port = 0;
 
 	blame(&verdict, is_full(model), XEN_ENOSPC);
-	if (compare(model, BACKEND_RESERVE, &verdict, evtchn_backend_reserve(table, served, &port), table, before)) {
+	if (compare(model, BACKEND_RESERVE, &verdict, evtchn_backend_reserve(table, &port), table, before)) {
 		struct channel *channel = given(model, port, EVTCHNSTAT_interdomain);
 
 		channel->reserved = TRUE;
-		channel->served = served;
 	}
 }
 
@@ -579,7 +577,7 @@ static void test_backend_unbind(void)
 	struct pair pair = pair_new(1);
 	uint32_t port, reserved, ignored;
 
-	g_assert_cmpint(evtchn_backend_reserve(pair.table, false, &reserved), ==, 0);
+	g_assert_cmpint(evtchn_backend_reserve(pair.table, &reserved), ==, 0);
 	g_assert_cmpint(evtchn_alloc_unbound(pair.table, DOMID_SELF, 0, &port), ==, 0);
 	for (int i = 0; i < 2; i++) {
 		g_assert_cmpint(evtchn_backend_bind(pair.table, port), ==, 0);
@@ -588,7 +586,7 @@ static void test_backend_unbind(void)
 		g_assert_cmpint(evtchn_view(pair.table, port).target, ==, EVTCHN_VIEW_NONE);
 	}
 	evtchn_backend_unbind(pair.table, reserved);
-	g_assert_cmpint(evtchn_view(pair.table, reserved).target, ==, EVTCHN_VIEW_EVENTFD);
+	g_assert_cmpint(evtchn_view(pair.table, reserved).target, ==, EVTCHN_VIEW_SERVED);
 	/* What is none of a back end's stays as it is. */
 	g_assert_cmpint(evtchn_close(pair.table, port, &ignored), ==, 0);
 	evtchn_backend_unbind(pair.table, port);
