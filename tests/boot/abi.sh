@@ -100,6 +100,8 @@ ENDS
       expect_success "evtchn, at most 200 ports"
       run_guest multiboot misc
       expect_success "started by Multiboot 1: misc"
+      run_guest elf32-x86-64 misc
+      expect_success "ELF32 for x86-64: misc"
     fi
     ;;
 esac
