@@ -6,12 +6,10 @@ usage: bench-boot.py FOLDER [--json FILE] [--docs FILE]
 FOLDER is as tests/bench/boot-runs.sh and scripts/bench left it. Status 0: all goals were reached, 1: not all.
 """
 
-import argparse
-import pathlib
 import statistics
 import sys
 
-from bench_common import Metric, comparison, finish, spread, table
+from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_numbers, read_runs, spread, table
 
 BEGIN = "<!-- scripts/bench --docs writes from here -->"
 
@@ -95,40 +93,24 @@ HYPERCALL_NAMES = {12: "memory_op", 17: "xen_version", 18: "console_io", 20: "gr
                    29: "sched_op", 32: "event_channel_op", 34: "hvm_op"}
 
 
+def read_counts(path):
+    rows = (line.split("\t") for line in path.read_text().splitlines())
+    return {(wanted, kind, detail): int(number) for number, wanted, kind, detail in rows}
+
+
 class Results:
     """The files of the folder, by series."""
 
     def __init__(self, folder):
         self.folder = folder
-        self.sizes = self.pairs("sizes")
-        self.host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
-        self.in_lab = (folder / "lab").exists()
-
-    def pairs(self, name):
-        lines = (self.folder / name).read_text().splitlines()
-        return {key: int(value) for key, value in (line.split() for line in lines)}
-
-    def runs(self, series, suffix=""):
-        """Names of the series' files, in the order of the runs."""
-        names, i = [], 1
-        while (self.folder / f"{series}.{i}{suffix}").exists():
-            names.append(f"{series}.{i}{suffix}")
-            i += 1
-        return names
+        self.sizes = read_numbers(folder / "sizes")
 
     def values(self, series, key):
-        return [self.pairs(name)[key] for name in self.runs(series)]
+        return [run[key] for run in read_runs(self.folder, series)]
 
     def counts(self, series):
         """One {(table, kind, detail): number} a run."""
-        result = []
-        for name in self.runs(series, ".counts"):
-            run = {}
-            for line in (self.folder / name).read_text().splitlines():
-                number, table, kind, detail = line.split("\t")
-                run[(table, kind, detail)] = int(number)
-            result.append(run)
-        return result
+        return read_runs(self.folder, series, read_counts, suffix=".counts")
 
     def totals(self, series, table):
         return [sum(number for (t, _, detail), number in run.items() if t == table and detail == "")
@@ -183,7 +165,7 @@ def detail_name(detail):
 
 
 def medians(runs):
-    keys = {key for run in runs for key in run}
+    keys = dict.fromkeys(key for run in runs for key in run)
     return {key: statistics.median([run.get(key, 0) for run in runs]) for key in keys}
 
 
@@ -217,12 +199,10 @@ def kinds_table(results, wanted, names):
     return table(["", "dom1", "of these", "QEMU", "of these"], rows)
 
 
-def host_text(results, metrics):
-    host = results.host
+def conditions(results, metrics):
+    text, host = host_text(results.folder)
     n = next(metric for metric in metrics if metric.name == "init")
-    where = "in the lab, a machine that QEMU emulates in software" if results.in_lab else "not in the lab"
-    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}. QEMU {host['qemu']}, "
-            f"`-M {host['machine']}`. One vCPU, {host['guest_memory']}, the shim's options `{host['shim_options']}`. "
+    return (f"{text} One vCPU, {host['guest_memory']}, the shim's options `{host['shim_options']}`. "
             f"{len(n.dom1)} timed runs of each in turn; runs that failed and were repeated: {host['failures']}.")
 
 
@@ -239,7 +219,7 @@ def floor_table(results):
 
 def report(results, metrics):
     return "\n\n".join([
-        host_text(results, metrics),
+        conditions(results, metrics),
         "### dom1 with a warm cache, QEMU with the same bzImage",
         comparison(metrics, "boot"),
         "### exec to first guest instruction, and the least it can be",
@@ -258,11 +238,7 @@ def report(results, metrics):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--docs", type=pathlib.Path)
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
     results = Results(arguments.folder)
     metrics = metrics_of(results)
     return finish(metrics, report(results, metrics), arguments, BEGIN)

@@ -6,11 +6,9 @@ usage: bench-hypercall.py FOLDER [--json FILE] [--docs FILE]
 FOLDER is as tests/bench/hypercall-runs.sh left it. Status 0: all goals were reached, 1: not all.
 """
 
-import argparse
-import pathlib
 import sys
 
-from bench_common import Metric, comparison, finish
+from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_runs
 
 BEGIN = "<!-- scripts/bench hypercall --docs writes from here -->"
 
@@ -46,18 +44,8 @@ def read_run(path):
     return run
 
 
-def read_runs(folder, vmm):
-    runs, i = [], 1
-    while (folder / f"{vmm}.{i}").exists():
-        runs.append(read_run(folder / f"{vmm}.{i}"))
-        i += 1
-    if not runs:
-        sys.exit(f"bench: there are no runs of {vmm} in {folder}")
-    return runs
-
-
 def metrics_of(folder):
-    dom1, qemu = read_runs(folder, "dom1"), read_runs(folder, "qemu")
+    dom1, qemu = read_runs(folder, "dom1", read_run), read_runs(folder, "qemu", read_run)
 
     def values(runs, name, which):
         return [run[name][which] for run in runs] if all(name in run for run in runs) else []
@@ -65,7 +53,7 @@ def metrics_of(folder):
                       digits=1) for name, title, goal in CASES]
     metrics += [Metric("hypercall-best", name, title, "us", values(dom1, name, 1), values(qemu, name, 1), digits=1)
                 for name, title, _ in CASES]
-    floors = read_runs(folder, "floor")
+    floors = read_runs(folder, "floor", read_run)
     floor, wake = (min(run[name][1] for run in floors) for name in ("floor", "floor_wake"))
 
     def own(runs, name):
@@ -76,17 +64,15 @@ def metrics_of(folder):
     return metrics, floor, wake
 
 
-def host_text(folder, metrics):
-    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
-    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
-    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}. QEMU {host['qemu']}, "
-            f"`-M {host['machine']}`. Two vCPUs, {host['guest_memory']}. {len(metrics[0].dom1)} runs of each in turn; "
+def conditions(folder, metrics):
+    text, host = host_text(folder)
+    return (f"{text} Two vCPUs, {host['guest_memory']}. {len(metrics[0].dom1)} runs of each in turn; "
             f"runs that failed and were repeated: {host['failures']}.")
 
 
 def report(folder, metrics, floor, wake):
     return "\n\n".join([
-        host_text(folder, metrics),
+        conditions(folder, metrics),
         "### Median batch of each run",
         comparison(metrics, "hypercall"),
         "### Best batch of each run",
@@ -99,11 +85,7 @@ def report(folder, metrics, floor, wake):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--docs", type=pathlib.Path)
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
     metrics, floor, wake = metrics_of(arguments.folder)
     return finish(metrics, report(arguments.folder, metrics, floor, wake), arguments, BEGIN)
 

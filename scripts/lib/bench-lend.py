@@ -6,11 +6,9 @@ usage: bench-lend.py FOLDER [--json FILE] [--docs FILE]
 FOLDER is as tests/bench/lend-runs.sh left it. Status 0: all goals were reached, 1: not all.
 """
 
-import argparse
-import pathlib
 import sys
 
-from bench_common import Metric, finish, table
+from bench_common import Metric, finish, host_text, parse_arguments, read_runs, table
 
 BEGIN = "<!-- scripts/bench lend --docs writes from here -->"
 KINDS = ["memfd", "guest_memfd"]
@@ -24,20 +22,10 @@ def read_run(path):
             (line.split() for line in path.read_text().splitlines())}
 
 
-def read_runs(folder, kind):
-    runs, i = [], 1
-    while (folder / f"{kind}.{i}").exists():
-        runs.append(read_run(folder / f"{kind}.{i}"))
-        i += 1
-    if not runs:
-        sys.exit(f"bench: there are no runs of {kind} in {folder}")
-    return runs
-
-
 def metrics_of(folder):
     metrics = []
     for kind in KINDS:
-        runs = read_runs(folder, kind)
+        runs = read_runs(folder, kind, read_run)
 
         def add(name, title, which, of, beside, goal):
             metrics.append(Metric("lend", f"{kind}_{name}", f"{kind}, {title}", "us", [run[of][which] for run in runs],
@@ -62,18 +50,13 @@ def metrics_of(folder):
 
 
 def report(folder, metrics):
-    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
-    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
-    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs, {where}.\n\n" +
+    text, _ = host_text(folder, peer=False)
+    return (f"{text}\n\n" +
             table(["", "unit", "dom1", "beside it", "ratio", "goal"], [metric.row() for metric in metrics]))
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--docs", type=pathlib.Path)
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
     metrics = metrics_of(arguments.folder)
     return finish(metrics, report(arguments.folder, metrics), arguments, BEGIN)
 

@@ -6,11 +6,9 @@ usage: bench-net.py FOLDER [--json FILE] [--docs FILE]
 FOLDER is as tests/bench/net-runs.sh left it. Status 0: all goals were reached, 1: not all.
 """
 
-import argparse
-import pathlib
 import sys
 
-from bench_common import Metric, comparison, finish
+from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_runs
 
 BEGIN = "<!-- scripts/bench net --docs writes from here -->"
 
@@ -22,20 +20,6 @@ CASES = [
     ("user", "down", "user: host to guest", 1 / 2),
 ]
 GIB = 1 << 30
-
-
-def read_run(path):
-    return {name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())}
-
-
-def read_runs(folder, name):
-    runs, i = [], 1
-    while (folder / f"{name}.{i}").exists():
-        runs.append(read_run(folder / f"{name}.{i}"))
-        i += 1
-    if not runs:
-        sys.exit(f"bench: there are no runs of {name} in {folder}")
-    return runs
 
 
 def cpu_s_per_gib(run):
@@ -60,17 +44,15 @@ def metrics_of(folder):
     return metrics
 
 
-def host_text(folder, metrics):
-    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
-    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
-    return (f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}. QEMU {host['qemu']}, "
-            f"`-M {host['machine']}`, `xen-net-device`. PV guests in the shim with one vCPU and {host['guest_memory']}, "
+def conditions(folder, metrics):
+    text, host = host_text(folder)
+    return (f"{text} `xen-net-device`. PV guests in the shim with one vCPU and {host['guest_memory']}, "
             f"one iperf3 stream, MTU 1500 on the tap. {len(metrics[0].dom1)} runs of {host['seconds']} s in turn.")
 
 
 def report(folder, metrics):
     return "\n\n".join([
-        host_text(folder, metrics),
+        conditions(folder, metrics),
         "### CPU time of the VMM, its guest and its helpers for a GiB",
         comparison(metrics, "net"),
         "### The same without the time in the guest",
@@ -81,11 +63,7 @@ def report(folder, metrics):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--docs", type=pathlib.Path)
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
     metrics = metrics_of(arguments.folder)
     return finish(metrics, report(arguments.folder, metrics), arguments, BEGIN)
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the reports of scripts/bench have in common: metrics, tables, JSON, goals, the generated parts of a page."""
 
+import argparse
 import json
+import pathlib
 import statistics
+import sys
 
 END = "<!-- to here -->"
 
@@ -71,6 +74,29 @@ class Metric:
         return [self.title, self.unit, own, peer, ratio, self.goal_text()]
 
 
+def read_numbers(path):
+    """Lines "NAME NUMBER"."""
+    return {name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())}
+
+
+def read_runs(folder, name, read=read_numbers, suffix=""):
+    """What is in FOLDER/NAME.1SUFFIX, NAME.2SUFFIX and so on."""
+    runs = []
+    while (path := folder / f"{name}.{len(runs) + 1}{suffix}").exists():
+        runs.append(read(path))
+    if not runs:
+        sys.exit(f"bench: there are no runs of {name} in {folder}")
+    return runs
+
+
+def host_text(folder, *, peer=True):
+    """A sentence on the host, and with a peer one on QEMU; and all that tests/bench/lib.sh and its caller wrote of it."""
+    host = dict(line.split(" ", 1) for line in (folder / "host").read_text().splitlines())
+    where = "in the lab, a machine that QEMU emulates in software" if (folder / "lab").exists() else "not in the lab"
+    text = f"Host: Linux {host['kernel']}, {host['cpus']} CPUs ({host['cpu']}), {where}."
+    return (f"{text} QEMU {host['qemu']}, `-M {host['machine']}`." if peer else text), host
+
+
 def table(header, rows):
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
@@ -87,6 +113,15 @@ def renew(path, begin, text):
     old = path.read_text()
     start = old.index(begin) + len(begin)
     path.write_text(f"{old[:start]}\n\n{text}\n\n{old[old.index(END, start):]}")
+
+
+def parse_arguments():
+    """FOLDER [--json FILE] [--docs FILE], as every report has them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--docs", type=pathlib.Path)
+    return parser.parse_args()
 
 
 def finish(metrics, text, arguments, begin):

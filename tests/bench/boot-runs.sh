@@ -18,14 +18,13 @@ runs=$6
 count_runs=$7
 vcpu_runs=$8
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=tests/bench/lib.sh
+source "$here/lib.sh"
 
 memory=512M
 # What lies side by side and has so much is guest RAM, everything else is much smaller.
 ram_mapping_kib=65536
-shim_options="pv-shim no-real-mode console=xen console=xen,pv"
 guest_options="console=hvc0 quiet"
-# What is left of a PC where the shim still boots: it wants ACPI tables, and a timer behind the IO-APIC.
-machine=pc,hpet=off,usb=off,smbus=off,vmport=off,i8042=off,mem-merge=off,dump-guest-core=off
 events=(kvm_exit kvm_emulate_insn kvm_userspace_exit kvm_pio kvm_mmio kvm_msr kvm_xen_hypercall)
 
 scratch=$(mktemp -d)
@@ -92,10 +91,7 @@ run_dom1() {
 
 # run_qemu SERIES NUMBER KERNEL VCPUS
 run_qemu() {
-  watched "$1" "$2" qemu-system-x86_64 -nodefaults -no-user-config -vga none -display none -M "$machine" -cpu host \
-    -accel "kvm,xen-version=0x40011,kernel-irqchip=split" -m "$memory" -smp "$4" \
-    -chardev stdio,id=console,signal=off -device xen-console,chardev=console \
-    -kernel "$shim" -append "$shim_options" -initrd "$3 $guest_options,$initrd"
+  watched "$1" "$2" "${qemu[@]}" -m "$memory" -smp "$4" -kernel "$shim" -append "$shim_options" -initrd "$3 $guest_options,$initrd"
 }
 
 # run_floor SERIES NUMBER PROGRAM [FILE]
@@ -161,17 +157,6 @@ vcpu_runs() {
   done
 }
 
-describe_host() {
-  printf 'kernel %s\n' "$(uname -r)"
-  printf 'cpus %s\n' "$(nproc)"
-  printf 'cpu %s\n' "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
-  printf 'qemu %s\n' "$(qemu-system-x86_64 --version | sed -n '1s/^QEMU emulator version //p')"
-  printf 'guest_memory %s\n' "$memory"
-  printf 'shim_options %s\n' "$shim_options"
-  printf 'machine %s\n' "$machine"
-  printf 'failures %s\n' "$failures"
-}
-
 trap cleanup EXIT
 limit_s=300
 open_tracing
@@ -179,5 +164,5 @@ warm_up
 time_runs
 count_runs
 vcpu_runs
-describe_host >"$out/host"
+describe_host guest_memory "$memory" shim_options "$shim_options" failures "$failures" >"$out/host"
 rm -f "$out"/warm-up.*

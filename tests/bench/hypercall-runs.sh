@@ -13,8 +13,9 @@ runs=$4
 
 memory=64M
 limit_s=180
-# As in boot-runs.sh. It boots the guest with its PVH option ROM.
-machine=pc,hpet=off,usb=off,smbus=off,vmport=off,i8042=off,mem-merge=off,dump-guest-core=off
+# shellcheck source=tests/bench/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
 failures=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -43,20 +44,9 @@ run_dom1() {
   run dom1 "$1" dom1 run --type pvh --kernel "$guest" --memory "$memory" --vcpus 2
 }
 
+# It boots the guest with its PVH option ROM.
 run_qemu() {
-  run qemu "$1" qemu-system-x86_64 -nodefaults -no-user-config -vga none -display none -M "$machine" -cpu host \
-    -accel "kvm,xen-version=0x40011,kernel-irqchip=split" -m "$memory" -smp 2 \
-    -chardev stdio,id=console,signal=off -device xen-console,chardev=console -kernel "$guest"
-}
-
-describe_host() {
-  printf 'kernel %s\n' "$(uname -r)"
-  printf 'cpus %s\n' "$(nproc)"
-  printf 'cpu %s\n' "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
-  printf 'qemu %s\n' "$(qemu-system-x86_64 --version | sed -n '1s/^QEMU emulator version //p')"
-  printf 'guest_memory %s\n' "$memory"
-  printf 'machine %s\n' "$machine"
-  printf 'failures %s\n' "$failures"
+  run qemu "$1" "${qemu[@]}" -m "$memory" -smp 2 -kernel "$guest"
 }
 
 # Before anything counts: files come into the page cache.
@@ -67,5 +57,5 @@ for ((i = 1; i <= runs; i++)); do
   run_dom1 "$i"
   run_qemu "$i"
 done
-describe_host >"$out/host"
+describe_host guest_memory "$memory" failures "$failures" >"$out/host"
 rm -f "$out"/*.warm-up

@@ -10,6 +10,9 @@ out=$1
 guest=$2
 lender=$3
 runs=$4
+# shellcheck source=tests/bench/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
 scratch=$(mktemp -d)
 export XDG_RUNTIME_DIR=$scratch
 trap 'rm -rf "$scratch"' EXIT
@@ -34,8 +37,8 @@ run() {
   printf 'bench: %s.%s done\n' "$1" "$2" >&2
 }
 
-printf 'kernel %s\ncpus %s\n' "$(uname -r)" "$(nproc)" >"$out/host"
 for ((number = 1; number <= runs; number++)); do
   run memfd "$number"
   run guest_memfd "$number"
 done
+describe_host runs "$runs" >"$out/host"
