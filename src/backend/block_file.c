@@ -137,12 +137,16 @@ static gboolean check_direct(const struct block_file *file, const struct disk_co
 	return !refused || file_error(error, disk, "direct I/O wants more than 512-byte sectors there", "leave out cache=direct");
 }
 
-/* Memory: io_uring would give it to a worker thread, as it has no way to say that it would not block. */
+/*
+ * Memory: io_uring would give it to a worker thread, as it has no way to say that it would not block. The node of a device lies
+ * in such a file system too (devtmpfs), and says nothing of the device.
+ */
 static bool is_memory(int fd)
 {
 	struct statfs fs;
+	struct stat status;
 
-	return fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+	return fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
 static void init(struct block_file *file, const struct disk_config *disk)

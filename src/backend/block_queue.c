@@ -20,9 +20,9 @@
 #define ASK_NOT_FROM  4u
 #define TELL_NOT_FROM 8u
 /* And for how long at most: a part of what a request takes, within these. */
-#define PATIENCE_PART   8u
+#define PATIENCE_PART   6u
 #define PATIENCE_MIN_NS (20 * UINT64_C(1000))
-#define PATIENCE_MAX_NS (500 * UINT64_C(1000))
+#define PATIENCE_MAX_NS (3000 * UINT64_C(1000))
 /* A server that has not answered so long after the end of a connection does not hold up the end of the domain. */
 #define LAST_PATIENCE_NS (10 * UINT64_C(1000000000))
 
