@@ -31,6 +31,7 @@ static void put_path(char path[PATH_BYTES], const char *folder, const char *key)
 	g_snprintf(path, PATH_BYTES, "%s/%s", folder, key);
 }
 
+G_GNUC_PRINTF(4, 0)
 static int write_node(struct xenbus_device *device, const char *folder, const char *key, const char *format, va_list arguments)
 {
 	char path[PATH_BYTES], value[256];
