@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The loop of the memory thread. In each turn: what lenders and vCPUs have sent is taken, one message of each; then one
+ * The loop of the memory thread, and the vCPUs' short way past it (lending_ask()). In each turn: what lenders and vCPUs have sent is taken, one message of each; then one
  * step of each lender's job; and a step of what is done behind everybody's back, a short one if there was a job. So one
  * lender's long revoke delays another's by a step, and a vCPU's report too.
  */
@@ -12,10 +12,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/sched/types.h>
 
 #include "lend/machine_check.h"
 #include "vmm/error.h"
@@ -28,6 +33,8 @@
 #define SHORT_STEP_PAGES 256u
 #define NS_PER_MS  1000000u
 #define NS_PER_S   UINT64_C(1000000000)
+/* The shortest that there is. */
+#define SHORT_TURN_NS 100000u
 
 /* What an event is about: a lender by its place, or one of these. */
 enum { EVENT_WAKE = LENDING_MAX_LENDERS, EVENT_LISTEN };
@@ -86,7 +93,14 @@ static void on_answer(void *opaque, unsigned int vcpu, enum space_answer answer,
 	slot->report = *report;
 	slot->answer = answer;
 	atomic_store(&slot->state, SLOT_ANSWERED);
-	vcpu_end_rest(lending->vm);
+	lending->answered = true;
+}
+
+static void wake_answered(struct lending *lending)
+{
+	if (lending->answered)
+		vcpu_end_rest(lending->vm);
+	lending->answered = false;
 }
 
 static void on_stop(void *opaque, unsigned int window, size_t page)
@@ -251,7 +265,7 @@ static void settle_lender(struct lending *lending, uint32_t number)
 		(void)epoll_ctl(lending->epoll_fd, EPOLL_CTL_DEL, lender->fd, NULL);
 		lender->watched = false;
 	}
-	if (session->job == SESSION_DEAD) {
+	if (session->job == SESSION_DEAD && atomic_load(&lender->n_senders) == 0) {
 		close(lender->fd);
 		lender->fd = -1;
 	}
@@ -281,6 +295,58 @@ static void take_reports(struct lending *lending)
 	}
 }
 
+/* Between sockets of one machine so short a message is sent as one, or not at all. System calls: sendto */
+static void send_event(struct lending *lending, struct lender *lender, const void *bytes, size_t len_bytes)
+{
+	bool sent = send(lender->fd, bytes, len_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len_bytes;
+
+	if (!sent) {
+		pthread_mutex_lock(&lending->state_lock);
+		session_put(&lender->session, bytes, len_bytes);
+		pthread_mutex_unlock(&lending->state_lock);
+	}
+	atomic_fetch_sub(&lender->n_senders, 1);
+	/* It sends when the lender reads, or sees that nobody does. */
+	if (!sent)
+		lending_wake(lending);
+}
+
+bool lending_ask(struct lending *lending, unsigned int vcpu)
+{
+	struct slot *slot = &lending->slots[vcpu];
+	struct lender *lender = NULL;
+	uint8_t event[sizeof(struct lend_header) + sizeof(struct lend_fault_event)];
+	bool was_empty = false, wake = false;
+
+	/* The memory thread is at work: then it sees to this next. */
+	if (slot->report.access != SPACE_ACCESS_PAGE || pthread_mutex_trylock(&lending->state_lock) != 0)
+		return false;
+	const struct space_window *window = &lending->space.windows[slot->report.window];
+	if (window->lender != SPACE_NO_LENDER) {
+		lender = &lending->lenders[window->lender - 1];
+		was_empty = lender->session.out_bytes == 0;
+	}
+	lending->space.now_ns = now_ns();
+	bool asked = space_report_absent(&lending->space, vcpu, &slot->report);
+	if (asked) {
+		atomic_store(&slot->state, SLOT_TAKEN);
+		/* What was there before is sent first; and somebody must look at the clock. */
+		wake = window->timeout_ms > 0 || (!was_empty && lender->session.out_bytes > 0);
+	}
+	bool send = asked && was_empty && lender->session.out_bytes == sizeof(event);
+	if (send) {
+		memcpy(event, lender->session.out, sizeof(event));
+		session_sent(&lender->session, sizeof(event));
+		atomic_fetch_add(&lender->n_senders, 1);
+	}
+	pthread_mutex_unlock(&lending->state_lock);
+	if (send)
+		send_event(lending, lender, event, sizeof(event));
+	if (wake)
+		lending_wake(lending);
+	return asked;
+}
+
 /* The loop */
 
 /* Returns when to come again: the time of the windows' clock, 0: when something happens. */
@@ -297,9 +363,17 @@ static uint64_t work(struct lending *lending)
 		settle_lender(lending, i);
 		/* One that has just died, too. */
 		enum session_job job = lending->lenders[i].session.job;
-		worked |= job != SESSION_IDLE && job != SESSION_ASKS && job != SESSION_DEAD;
+		worked |= job != SESSION_IDLE && job != SESSION_ASKS && (job != SESSION_DEAD || lending->lenders[i].fd >= 0);
 	}
 	return worked ? lending->space.now_ns : deadline_ns;
+}
+
+static bool has_jobs(const struct lending *lending)
+{
+	for (uint32_t i = 0; i < LENDING_MAX_LENDERS; i++)
+		if (lending->lenders[i].session.job != SESSION_IDLE && lending->lenders[i].session.job != SESSION_DEAD)
+			return true;
+	return lending->space.sweep.active;
 }
 
 static int time_to_wait_ms(const struct lending *lending, uint64_t deadline_ns)
@@ -339,21 +413,44 @@ static void obey(struct lending *lending)
 	pthread_mutex_unlock(&lending->order_lock);
 }
 
+/*
+ * It has little to do at a time, and others wait for it: a thread that asks for short turns gets them soon, where there are
+ * fewer CPUs than threads. Older kernels give everybody the same. System calls: sched_setattr
+ */
+static void ask_for_short_turns(void)
+{
+	struct sched_attr attributes = {
+		.size = sizeof(attributes),
+		.sched_policy = SCHED_OTHER,
+		.sched_nice = getpriority(PRIO_PROCESS, (id_t)gettid()),
+		.sched_runtime = SHORT_TURN_NS,
+	};
+
+	(void)syscall(SYS_sched_setattr, 0, &attributes, 0u);
+}
+
 static void *memory_thread(void *opaque)
 {
 	struct lending *lending = opaque;
 	struct epoll_event events[LENDING_MAX_LENDERS + 2];
-	uint64_t deadline_ns = 0;
+	int wait_ms = -1;
 
 	prctl(PR_SET_NAME, "dom1-memory");
+	ask_for_short_turns();
 	while (atomic_load(&lending->order) != LENDING_END) {
-		int n = epoll_wait(lending->epoll_fd, events, G_N_ELEMENTS(events), time_to_wait_ms(lending, deadline_ns));
+		int n = epoll_wait(lending->epoll_fd, events, G_N_ELEMENTS(events), wait_ms);
 
+		pthread_mutex_lock(&lending->state_lock);
 		lending->space.now_ns = now_ns();
 		obey(lending);
 		for (int i = 0; i < n; i++)
 			handle(lending, &events[i]);
-		deadline_ns = work(lending);
+		if (has_jobs(lending))
+			wake_answered(lending);
+		wait_ms = time_to_wait_ms(lending, work(lending));
+		pthread_mutex_unlock(&lending->state_lock);
+		/* Not earlier, where the rest is quick: a vCPU that comes with its next fault is to find the lock free. */
+		wake_answered(lending);
 	}
 	return NULL;
 }
@@ -401,6 +498,17 @@ static bool start(struct lending *lending, GError **error)
 	return lending->started;
 }
 
+/* Who holds it has the right of who waits: a revoke is not to wait for a vCPU's turn. */
+static void init_state_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(lock, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
 struct lending *lending_new(struct vm *vm, const struct lending_config *config, GError **error)
 {
 	struct lending *lending = g_new0(struct lending, 1);
@@ -408,6 +516,7 @@ struct lending *lending_new(struct vm *vm, const struct lending_config *config, 
 	lending->vm = vm;
 	lending->epoll_fd = lending->wake_fd = lending->spare_fd = -1;
 	lending->listen_fd = config->listen_fd;
+	init_state_lock(&lending->state_lock);
 	pthread_mutex_init(&lending->order_lock, NULL);
 	pthread_cond_init(&lending->order_done, NULL);
 	for (unsigned int i = 0; i < LENDING_MAX_LENDERS; i++)
@@ -471,5 +580,6 @@ void lending_free(struct lending *lending)
 		close(lending->spare_fd);
 	pthread_cond_destroy(&lending->order_done);
 	pthread_mutex_destroy(&lending->order_lock);
+	pthread_mutex_destroy(&lending->state_lock);
 	g_free(lending);
 }

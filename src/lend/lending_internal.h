@@ -24,6 +24,7 @@ struct slot {
 struct lender {
 	int fd; /* -1: none, or its end is being settled */
 	bool watched;
+	_Atomic unsigned int n_senders; /* vCPUs that send to fd without the lock: it is not closed meanwhile */
 	uint32_t events; /* that are watched for */
 	struct session session;
 };
@@ -33,9 +34,12 @@ enum lending_order { LENDING_GO_ON, LENDING_RESET, LENDING_END };
 struct lending {
 	struct vm *vm;
 	struct mapper_host *mapper;
-	struct space space; /* the memory thread's, from its start on; gpa and length of windows never change */
+	/* Of space and lenders: the memory thread's but while it waits. gpa and length of windows never change. */
+	pthread_mutex_t state_lock;
+	struct space space;
 	struct lender lenders[LENDING_MAX_LENDERS];
 	struct slot slots[SPACE_MAX_VCPUS];
+	bool answered; /* the memory thread's: a vCPU is to be woken */
 	struct lent_files files;
 	int epoll_fd, listen_fd, wake_fd;
 	int spare_fd; /* given up to refuse a lender when there are no more descriptors */
@@ -45,6 +49,12 @@ struct lending {
 	pthread_cond_t order_done;
 	_Atomic int order; /* enum lending_order, set under the lock */
 };
+
+/*
+ * A vCPU's thread: its slot's report leads to nothing but a request, which is sent at once, from here: so the lender is the
+ * next that must wake. FALSE: nothing was done; the memory thread is to have the report.
+ */
+bool lending_ask(struct lending *lending, unsigned int vcpu);
 
 /* Any thread: there is something in a slot, or an order. */
 void lending_wake(const struct lending *lending);

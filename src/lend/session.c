@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lend/lent_file.h"
 
@@ -17,19 +18,28 @@ void session_init(struct session *session, struct space *space, unsigned int len
 
 /* Out */
 
+void session_put(struct session *session, const void *bytes, size_t len_bytes)
+{
+	if (session->job >= SESSION_DIES)
+		return;
+	if (len_bytes > sizeof(session->out) - session->out_bytes) {
+		session_kill(session);
+		return;
+	}
+	memcpy(session->out + session->out_bytes, bytes, len_bytes);
+	session->out_bytes += len_bytes;
+}
+
 static void put(struct session *session, uint32_t request, uint32_t flags, const void *bytes, size_t len_bytes)
 {
 	const struct lend_header header = { request, LEND_FLAGS_VERSION | flags, (uint32_t)len_bytes };
 
-	if (session->job >= SESSION_DIES)
-		return;
 	if (sizeof(header) + len_bytes > sizeof(session->out) - session->out_bytes) {
 		session_kill(session);
 		return;
 	}
-	memcpy(session->out + session->out_bytes, &header, sizeof(header));
-	memcpy(session->out + session->out_bytes + sizeof(header), bytes, len_bytes);
-	session->out_bytes += sizeof(header) + len_bytes;
+	session_put(session, &header, sizeof(header));
+	session_put(session, bytes, len_bytes);
 }
 
 void session_sent(struct session *session, size_t n_bytes)
@@ -182,10 +192,14 @@ static void on_pages(struct session *session)
 
 	if (session->fd < 0)
 		reply(session, request, EBADF, UINT32_MAX, false);
-	else if (lent_file_is_known(session->files, session->fd))
-		map_pages(session);
-	else
+	else if (!lent_file_is_known(session->files, session->fd))
 		ask_first(session);
+	else {
+		map_pages(session);
+		/* As above: no file system has a say in the end of one that is known. */
+		close(session->fd);
+		session->fd = -1;
+	}
 }
 
 static void on_fail(struct session *session)

@@ -63,6 +63,9 @@ bool session_work(struct session *session, size_t max_pages);
 /* n_bytes of session->out were sent. */
 void session_sent(struct session *session, size_t n_bytes);
 
+/* Whole messages that were taken from session->out, and could not be sent by who took them. */
+void session_put(struct session *session, const void *bytes, size_t len_bytes);
+
 void session_need(struct session *session, const struct space_need *need);
 void session_widened(struct session *session, unsigned int window, uint64_t seq);
 void session_gone(struct session *session);

@@ -18,7 +18,7 @@
  *    crossed with a revoke brings nothing back.
  *  - Every call does work for at most the pages it is asked for, or of its budget.
  *
- * Thread: one, the memory thread. Nothing here waits.
+ * Thread: one at a time; its owner has a lock. Nothing here waits.
  */
 #pragma once
 
@@ -208,6 +208,11 @@ void space_revoke_end(struct space *space, const struct space_revoke *revoke);
 
 /* vCPUs. Each report is followed by one answer, at once or later. */
 void space_report(struct space *space, unsigned int vcpu, const struct space_report *report);
+/*
+ * Where the report leads to nothing but a request to the window's lender, it is made: nothing is mapped or taken back, and
+ * there is no answer yet. FALSE: nothing was done, the report is one for space_report().
+ */
+bool space_report_absent(struct space *space, unsigned int vcpu, const struct space_report *report);
 /*
  * The guest starts anew: no vCPU runs, and none waits for what it asked. All windows are empty, and their lenders are told
  * as if more had been taken back than they asked for.

@@ -152,6 +152,17 @@ static void fill_instead(struct space *space, unsigned int number)
 	}
 }
 
+/* The page is not there. While a revoke goes on nothing comes in its place either, not even zeros: ask() waits. */
+static void go_on_without(struct space *space, unsigned int number)
+{
+	const struct space_vcpu *vcpu = &space->vcpus[number];
+
+	if (vcpu->report.no_fault && space->windows[vcpu->report.window].holds == 0)
+		fill_instead(space, number);
+	else
+		ask(space, number);
+}
+
 static void on_page(struct space *space, unsigned int number)
 {
 	struct space_vcpu *vcpu = &space->vcpus[number];
@@ -169,10 +180,7 @@ static void on_page(struct space *space, unsigned int number)
 		window->counters.spurious++;
 		return;
 	}
-	if (vcpu->report.no_fault)
-		fill_instead(space, number);
-	else
-		ask(space, number);
+	go_on_without(space, number);
 }
 
 /* Sweeps */
@@ -386,7 +394,7 @@ void space_faults_announce(struct space *space, unsigned int window)
 		const struct space_vcpu *vcpu = &space->vcpus[i];
 
 		if (vcpu->state == SPACE_VCPU_HELD && vcpu->report.window == window)
-			ask(space, i);
+			go_on_without(space, i);
 	}
 }
 
@@ -459,6 +467,24 @@ void space_report(struct space *space, unsigned int number, const struct space_r
 		on_unknown(space, number);
 	else
 		on_page(space, number);
+}
+
+bool space_report_absent(struct space *space, unsigned int number, const struct space_report *report)
+{
+	struct space_vcpu *vcpu = &space->vcpus[number];
+
+	if (report->access != SPACE_ACCESS_PAGE || report->no_fault)
+		return false;
+	struct space_window *window = &space->windows[report->window];
+	if (window->lender == SPACE_NO_LENDER || window->holds > 0 ||
+	    (LEND_PAGES_PRESENT & 1u << page_map_get(&window->map, report->page)))
+		return false;
+	assert(number < space->n_vcpus && vcpu->state == SPACE_VCPU_RUNS);
+	vcpu->report = *report;
+	vcpu->suspicions = 0;
+	window->counters.traps++;
+	ask(space, number);
+	return true;
 }
 
 uint64_t space_expire(struct space *space)

@@ -39,8 +39,10 @@ static bool report_and_wait(struct vcpu *vcpu, const struct space_report *report
 	struct slot *slot = &lending->slots[vcpu->number];
 
 	slot->report = *report;
-	atomic_store(&slot->state, SLOT_REPORTED);
-	lending_wake(lending);
+	if (!lending_ask(lending, vcpu->number)) {
+		atomic_store(&slot->state, SLOT_REPORTED);
+		lending_wake(lending);
+	}
 	if (!vcpu_rest_until(vcpu, is_answered, slot))
 		return false;
 	atomic_store(&slot->state, SLOT_IDLE);

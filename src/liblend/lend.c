@@ -22,6 +22,9 @@
 #define NS_PER_MS 1000000
 #define NS_PER_S  1000000000
 
+/* What one read may bring: a reply and the event behind it need no second one. */
+#define IN_BYTES 2048u
+
 struct queued {
 	struct queued *next;
 	struct lend_fault fault;
@@ -33,9 +36,10 @@ struct lend {
 	pthread_mutex_t state;    /* of all that follows */
 	pthread_cond_t changed;
 	bool is_reading;
+	bool never_blocks; /* the descriptor, as it came to us */
 	bool ended;
 	bool closing;
-	uint8_t in[sizeof(struct lend_header) + sizeof(struct lend_query_reply)];
+	uint8_t in[IN_BYTES]; /* the reading thread's */
 	size_t in_bytes;
 	uint32_t awaited; /* the request whose reply is to come; 0: none */
 	void *reply;
@@ -47,7 +51,7 @@ struct lend {
 	bool has_thread;
 };
 
-static_assert(sizeof(struct lend_query_reply) >= sizeof(struct lend_fault_event), "the largest message there is");
+static_assert(IN_BYTES >= sizeof(struct lend_header) + sizeof(struct lend_query_reply), "the largest message there is");
 
 /* In */
 
@@ -57,12 +61,12 @@ static void end(struct lend *lend)
 	pthread_cond_broadcast(&lend->changed);
 }
 
-static void add_fault(struct lend *lend)
+static void add_fault(struct lend *lend, const uint8_t *body)
 {
 	struct lend_fault_event event;
 	struct queued *queued = malloc(sizeof(*queued));
 
-	memcpy(&event, lend->in + sizeof(struct lend_header), sizeof(event));
+	memcpy(&event, body, sizeof(event));
 	/* Without memory for it nobody would ever answer: the connection's end answers all. */
 	if (!queued) {
 		shutdown(lend->fd, SHUT_RDWR);
@@ -79,50 +83,51 @@ static void add_fault(struct lend *lend)
 	lend->last_fault = &queued->next;
 }
 
-static void take_message(struct lend *lend, const struct lend_header *header)
+static void take_message(struct lend *lend, const struct lend_header *header, const uint8_t *body)
 {
 	if (header->flags & LEND_FLAG_REPLY) {
 		if (header->request != lend->awaited || header->len_bytes != lend->reply_bytes) {
 			end(lend);
 			return;
 		}
-		memcpy(lend->reply, lend->in + sizeof(*header), header->len_bytes);
+		memcpy(lend->reply, body, header->len_bytes);
 		lend->awaited = 0;
 	} else if (header->request == LEND_EVENT_FAULT && header->len_bytes == sizeof(struct lend_fault_event)) {
-		add_fault(lend);
+		add_fault(lend, body);
 	} else if (header->request == LEND_EVENT_GONE) {
 		end(lend);
 	}
-	pthread_cond_broadcast(&lend->changed);
 }
 
-/* Reads no more than one message; called by the thread that reads, without the lock. FALSE: the connection has ended. */
-static bool read_some(struct lend *lend, bool *complete)
+/* What is complete of what was read; FALSE: nothing of ours. */
+static bool take_messages(struct lend *lend)
 {
-	struct lend_header header;
+	size_t at = 0;
 
-	/* First the header, then the body. */
-	for (*complete = false; !*complete;) {
-		size_t wanted = sizeof(header);
+	while (lend->in_bytes - at >= sizeof(struct lend_header)) {
+		struct lend_header header;
 
-		if (lend->in_bytes >= sizeof(header)) {
-			memcpy(&header, lend->in, sizeof(header));
-			if (header.len_bytes > sizeof(lend->in) - sizeof(header))
-				return false;
-			wanted += header.len_bytes;
-		}
-		if (lend->in_bytes >= sizeof(header) && lend->in_bytes == wanted) {
-			*complete = true;
-			return true;
-		}
-		ssize_t got = recv(lend->fd, lend->in + lend->in_bytes, wanted - lend->in_bytes, MSG_DONTWAIT);
-		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		memcpy(&header, lend->in + at, sizeof(header));
+		if (header.len_bytes > sizeof(lend->in) - sizeof(header))
 			return false;
-		if (got < 0)
-			return true;
-		lend->in_bytes += (size_t)got;
+		if (lend->in_bytes - at < sizeof(header) + header.len_bytes)
+			break;
+		take_message(lend, &header, lend->in + at + sizeof(header));
+		at += sizeof(header) + header.len_bytes;
 	}
+	lend->in_bytes -= at;
+	memmove(lend->in, lend->in + at, lend->in_bytes);
 	return true;
+}
+
+/* Called by the thread that reads, without the lock. FALSE: the connection has ended. */
+static bool read_some(struct lend *lend, int flags)
+{
+	ssize_t got = recv(lend->fd, lend->in + lend->in_bytes, sizeof(lend->in) - lend->in_bytes, flags);
+
+	if (got > 0)
+		lend->in_bytes += (size_t)got;
+	return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 static int remaining_ms(const struct timespec *deadline)
@@ -137,7 +142,7 @@ static int remaining_ms(const struct timespec *deadline)
 /* With the state's lock held, which is dropped meanwhile: something has come, or the time is over. deadline NULL: never. */
 static void wait_for_more(struct lend *lend, const struct timespec *deadline)
 {
-	bool alive = true, complete = false;
+	bool alive = true;
 
 	if (lend->is_reading) {
 		if (deadline)
@@ -149,16 +154,15 @@ static void wait_for_more(struct lend *lend, const struct timespec *deadline)
 	lend->is_reading = true;
 	pthread_mutex_unlock(&lend->state);
 	struct pollfd poll_fd = { .fd = lend->fd, .events = POLLIN };
-	if (poll(&poll_fd, 1, deadline ? remaining_ms(deadline) : -1) > 0)
-		alive = read_some(lend, &complete);
-	pthread_mutex_lock(&lend->state);
-	if (complete) {
-		struct lend_header header;
-
-		memcpy(&header, lend->in, sizeof(header));
-		take_message(lend, &header);
-		lend->in_bytes = 0;
+	/* The descriptor may be one that does not block: then it is waited for. */
+	if (deadline || lend->never_blocks) {
+		if (poll(&poll_fd, 1, deadline ? remaining_ms(deadline) : -1) > 0)
+			alive = read_some(lend, MSG_DONTWAIT);
+	} else {
+		alive = read_some(lend, 0);
 	}
+	pthread_mutex_lock(&lend->state);
+	alive &= take_messages(lend);
 	lend->is_reading = false;
 	if (!alive)
 		end(lend);
@@ -250,6 +254,7 @@ int lend_from_fd(int fd, struct lend **out)
 	if (!lend)
 		return -ENOMEM;
 	lend->fd = fd;
+	lend->never_blocks = (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
 	lend->last_fault = &lend->faults;
 	pthread_mutex_init(&lend->requests, NULL);
 	pthread_mutex_init(&lend->state, NULL);

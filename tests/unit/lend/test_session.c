@@ -167,7 +167,8 @@ static void touch(struct world *world, unsigned int vcpu)
 		return;
 	if (g_test_rand_bit())
 		report = (struct space_report){ .access = SPACE_ACCESS_UNKNOWN };
-	space_report(&world->space, vcpu, &report);
+	if (!space_report_absent(&world->space, vcpu, &report))
+		space_report(&world->space, vcpu, &report);
 }
 
 static unsigned int open_files(void)
