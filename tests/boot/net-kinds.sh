@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Where a network interface may lead to: into a bridge of the host's, by xl's vif=; to a tap that somebody else has made, with
-# a queue for each vCPU; nowhere, whatever the file says. And what four of them take of the host's memory: 512 KiB each at most.
-# variants: bridge tap none memory
-# long: bridge tap none memory
+# a queue for each vCPU; nowhere, whatever the file says; user networking to the name server that the host uses. And what four of them take of the host's memory: 512 KiB each at most.
+# variants: bridge tap none dns memory
+# long: bridge tap none dns memory
 # limit: 200
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -24,6 +24,13 @@ while [ "$i" -lt "$wanted" ]; do
   i=$((i + 1))
 done
 GUEST
+elif [[ $1 == dns ]]; then
+  {
+    printf '%s\n' 'insmod /xen-netfront.ko' 'until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done' 'ip link set eth0 up' "$guest_dhcp"
+    # shellcheck disable=SC2016  # the guest's
+    printf '%s\n' 'cat /etc/resolv.conf' 'nslookup -type=a "name$nonce.lab" | grep "^Address:.*10.1.2.3" && echo "resolved"'
+  } >"$scratch/guest"
+  guest_script <"$scratch/guest"
 else
   guest_script <<'GUEST'
 insmod /xen-netfront.ko
@@ -107,6 +114,23 @@ case $1 in
     finish
     expect_status 0
     expect "$run/console" "interfaces lo "
+    ;;
+  dns)
+    make_uplink
+    cp -r /etc "$scratch/etc"
+    rm -f "$scratch/etc/resolv.conf"
+    echo "nameserver 127.0.0.1" >"$scratch/etc/resolv.conf"
+    mount --bind "$scratch/etc" /etc
+    trap 'umount /etc' EXIT
+    ip link set lo up
+    "$tools/name-server" "name$nonce.lab" 10.1.2.3 &
+    server=$!
+    boot --net user </dev/null
+    kill "$server"
+    expect_status 0
+    # A name server on the host's own address is reached at the router's.
+    expect "$run/console" "nameserver 10.77.0.2"
+    expect "$run/console" "resolved"
     ;;
   memory)
     boot --net none --append "console=hvc0 quiet nets=0" </dev/null

@@ -34,6 +34,8 @@ cat >/dhcp <<'DHCP'
 ip address add "$ip/24" dev "$interface"
 ip route add default via "$router"
 ip link set "$interface" mtu "$mtu"
+mkdir -p /etc
+[ -z "$dns" ] || echo "nameserver ${dns%% *}" >/etc/resolv.conf
 echo "dhcp $ip $router $mtu"
 DHCP
 chmod +x /dhcp
