@@ -258,6 +258,29 @@ char *control_client_event(struct control_client *client, GError **error)
 	return line;
 }
 
+static char *event_name(const char *line)
+{
+	g_autoptr(JsonObject) event = parse_line(line);
+
+	return event && json_object_has_member(event, "event") ? control_get_text(event, "event", "") : NULL;
+}
+
+char *control_client_poll_event(struct control_client *client)
+{
+	uint8_t bytes[16384];
+	ssize_t got;
+	char *name = NULL, *line;
+
+	/* What is endless is left where it is: its sender waits. */
+	while (client->in->len <= LINE_MAX_BYTES && (got = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		g_byte_array_append(client->in, bytes, (guint)got);
+	while (!name && ((line = g_queue_pop_head(client->events)) || (line = next_line(client)))) {
+		name = event_name(line);
+		g_free(line);
+	}
+	return name;
+}
+
 gint64 control_get_int(JsonObject *object, const char *name, gint64 otherwise)
 {
 	JsonNode *node = json_object_get_member(object, name);

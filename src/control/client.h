@@ -34,6 +34,9 @@ JsonNode *control_client_call_with_fds(struct control_client *client, const char
  */
 char *control_client_event(struct control_client *client, GError **error);
 
+/* The name of the next event that has come, g_free(); waits for nothing. NULL: none has, or the domain has ended. */
+char *control_client_poll_event(struct control_client *client);
+
 /* Members of an object that a machine sent: what is not there, or of another type, is the default. */
 gint64 control_get_int(JsonObject *object, const char *name, gint64 otherwise);
 /* Without control characters: g_free(). */

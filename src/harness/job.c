@@ -44,31 +44,34 @@ static _Noreturn void become(char **arguments, const int fds[4], pid_t parent)
 	_exit(DOM1_STATUS_DEFECT);
 }
 
-static bool open_all(struct job *job, int child_fds[4])
+static bool open_all(struct job *job, bool has_input, int child_fds[4])
 {
-	int console[2] = { -1, -1 }, words[2] = { -1, -1 };
-	bool ok = pipe2(console, O_CLOEXEC) == 0 && pipe2(words, O_CLOEXEC) == 0;
+	int input[2] = { -1, -1 }, console[2] = { -1, -1 }, words[2] = { -1, -1 };
+	bool ok = pipe2(console, O_CLOEXEC) == 0 && pipe2(words, O_CLOEXEC) == 0 && (!has_input || pipe2(input, O_CLOEXEC) == 0);
+
+	job->input_fd = input[1];
 
 	job->console_fd = console[0];
 	job->words_fd = words[0];
-	child_fds[0] = above_standard(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	child_fds[0] = above_standard(has_input ? input[0] : open("/dev/null", O_RDONLY | O_CLOEXEC));
 	child_fds[1] = above_standard(console[1]);
 	child_fds[2] = above_standard(words[1]);
 	child_fds[3] = above_standard(memfd_create("report", MFD_CLOEXEC));
 	job->report_fd = fcntl(child_fds[3], F_DUPFD_CLOEXEC, REPORT_FD + 1);
 	for (int i = 0; i < 4; i++)
 		ok = ok && child_fds[i] >= 0;
-	return ok && job->report_fd >= 0 && fcntl(job->console_fd, F_SETFL, O_NONBLOCK) == 0 &&
+	return ok && job->report_fd >= 0 && (!has_input || fcntl(job->input_fd, F_SETFL, O_NONBLOCK) == 0) &&
+	       fcntl(job->console_fd, F_SETFL, O_NONBLOCK) == 0 &&
 	       fcntl(job->words_fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-bool job_start(struct job *job, char **arguments, GError **error)
+bool job_start(struct job *job, char **arguments, bool has_input, GError **error)
 {
 	int child_fds[4] = { -1, -1, -1, -1 };
 	pid_t parent = getpid();
 
-	*job = (struct job){ .pid = -1, .pid_fd = -1, .console_fd = -1, .words_fd = -1, .report_fd = -1 };
-	bool ok = open_all(job, child_fds);
+	*job = JOB_NONE;
+	bool ok = open_all(job, has_input, child_fds);
 	if (ok)
 		job->pid = fork();
 	if (ok && job->pid == 0)
@@ -113,7 +116,7 @@ int job_reap(struct job *job)
 
 void job_close(struct job *job)
 {
-	int *const fds[] = { &job->pid_fd, &job->console_fd, &job->words_fd, &job->report_fd };
+	int *const fds[] = { &job->pid_fd, &job->input_fd, &job->console_fd, &job->words_fd, &job->report_fd };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
 		if (*fds[i] >= 0)

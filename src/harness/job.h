@@ -14,7 +14,8 @@
 struct job {
 	pid_t pid;
 	int pid_fd;     /* readable when it has ended */
-	int console_fd; /* non-blocking, as the next */
+	int input_fd;   /* what the console types; -1: nothing can be. Non-blocking, as the next two */
+	int console_fd;
 	int words_fd;   /* what dom1 says on standard error */
 	int report_fd;  /* the report, once it has ended */
 };
@@ -22,8 +23,14 @@ struct job {
 /* The path under which the process opens its report; for --report. */
 #define JOB_REPORT_PATH "/proc/self/fd/3"
 
-/* arguments: of dom1, NULL at the end. FALSE: DOM1_STATUS_HOST. The caller has one thread. */
-bool job_start(struct job *job, char **arguments, GError **error);
+/* Of a job that is none. */
+#define JOB_NONE ((struct job){ .pid = -1, .pid_fd = -1, .input_fd = -1, .console_fd = -1, .words_fd = -1, .report_fd = -1 })
+
+/*
+ * arguments: of dom1, NULL at the end. has_input: the console's input comes from here. FALSE: DOM1_STATUS_HOST. The caller
+ * has one thread.
+ */
+bool job_start(struct job *job, char **arguments, bool has_input, GError **error);
 
 /* Asks it to end its domain. */
 void job_end(const struct job *job);

@@ -34,6 +34,7 @@ void test_settings_copy(struct test_settings *to, const struct test_settings *fr
 	to->retries = from->retries;
 	to->expected_end = from->expected_end;
 	to->skip_reason = g_strdup(from->skip_reason);
+	to->script = script_ref(from->script);
 	add_patterns(to->expect, from->expect);
 	add_patterns(to->fail_on, from->fail_on);
 	for (guint i = 0; i < from->options->len; i++)
@@ -46,6 +47,7 @@ void test_settings_clear(struct test_settings *settings)
 	g_ptr_array_unref(settings->fail_on);
 	g_ptr_array_unref(settings->options);
 	g_free(settings->skip_reason);
+	script_unref(settings->script);
 	*settings = (struct test_settings){ 0 };
 }
 
@@ -94,6 +96,11 @@ static bool set(struct test_settings *settings, const char *key, const char *val
 		g_ptr_array_add(settings->options, g_strdup(value));
 		return true;
 	}
+	if (strcmp(key, "script") == 0) {
+		script_unref(settings->script);
+		settings->script = script_read(value, error);
+		return settings->script != NULL;
+	}
 	if (strcmp(key, "skip") == 0) {
 		g_free(settings->skip_reason);
 		settings->skip_reason = g_strdup(value);
@@ -101,7 +108,7 @@ static bool set(struct test_settings *settings, const char *key, const char *val
 	}
 	g_autofree char *line = one_line(key);
 	g_set_error(error, DOM1_ERROR, DOM1_STATUS_FILE,
-		    "%s: no such key; there are timeout, retry, expect, fail-on, expect-end, skip and option", line);
+		    "%s: no such key; there are timeout, retry, expect, fail-on, expect-end, script, skip and option", line);
 	return false;
 }
 

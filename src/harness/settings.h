@@ -7,6 +7,7 @@
 
 #include <glib.h>
 
+#include "harness/script.h"
 #include "harness/verdict.h"
 
 struct test_settings {
@@ -15,6 +16,7 @@ struct test_settings {
 	GPtrArray *expect, *fail_on; /* of patterns.h */
 	enum outcome expected_end;
 	char *skip_reason;  /* NULL: it is run */
+	struct script *script; /* NULL: none */
 	GPtrArray *options; /* char *: more options for dom1 run */
 };
 
@@ -29,7 +31,7 @@ bool test_settings_parse_count(const char *option, const char *word, unsigned in
 
 /*
  * The lines "# dom1-test: KEY=VALUE" (or "// dom1-test: ...") of a guest's file, which are comments in xl.cfg and device
- * tree sources. timeout, retry, expect-end and skip win over the command line; expect, fail-on and option add to it.
+ * tree sources. timeout, retry, expect-end, script and skip win over the command line; expect, fail-on and option add to it.
  * name: of the file, for messages. FALSE: DOM1_STATUS_FILE, and the line is named.
  */
 bool test_settings_read(struct test_settings *settings, const char *text, size_t len_bytes, const char *name, GError **error);

@@ -19,7 +19,7 @@ static const char SUMMARY[] =
 
 /* The words of the command line, before they mean anything. */
 struct words {
-	char *jobs, *timeout, *expect_end, *retry, *repeat, *shard, *format;
+	char *jobs, *timeout, *expect_end, *retry, *repeat, *shard, *format, *script;
 	char **expect, **fail_on;
 	gboolean keep_going, fail_fast, until_fail, list, help;
 };
@@ -33,6 +33,7 @@ static void words_clear(struct words *words)
 	g_free(words->repeat);
 	g_free(words->shard);
 	g_free(words->format);
+	g_free(words->script);
 	g_strfreev(words->expect);
 	g_strfreev(words->fail_on);
 }
@@ -82,6 +83,7 @@ static bool interpret(struct test_options *options, const struct words *words, G
 		test_settings_parse_end("--expect-end", words->expect_end, &common->expected_end, error)) &&
 	       (!words->shard || shard_parse(words->shard, &options->shard, error)) &&
 	       (!words->format || parse_format(words->format, &options->format, error)) &&
+	       (!words->script || (common->script = script_read(words->script, error))) &&
 	       add_patterns(common->expect, "--expect", words->expect, error) &&
 	       add_patterns(common->fail_on, "--fail-on", words->fail_on, error);
 }
@@ -108,6 +110,7 @@ bool test_options_parse(struct test_options *options, int argc, char **argv, GEr
 		{ "timeout", 0, 0, G_OPTION_ARG_FILENAME, &words.timeout, "for each test (default 60)", "SECONDS" },
 		{ "expect", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.expect, "a line of the console must match; any number: then all. When all have come, the guest is ended", "REGEX" },
 		{ "fail-on", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.fail_on, "no line of the console may match; any number", "REGEX" },
+		{ "script", 0, 0, G_OPTION_ARG_FILENAME, &words.script, "a dialogue with the guest, of lines expect, send, timeout, mark, xenstore, write, event", "FILE" },
 		{ "expect-end", 0, 0, G_OPTION_ARG_FILENAME, &words.expect_end, "how the guest must end: poweroff (default), reboot or crash", "END" },
 		{ "retry", 0, 0, G_OPTION_ARG_FILENAME, &words.retry, "run a test that fails again, up to N times; one that then passes is flaky", "N" },
 		{ "repeat", 0, 0, G_OPTION_ARG_FILENAME, &words.repeat, "run all of them N times", "N" },

@@ -16,6 +16,7 @@
 #include "harness/evidence_files.h"
 #include "harness/job.h"
 #include "harness/run_report.h"
+#include "harness/script_play.h"
 #include "vmm/error.h"
 
 /* How much of a console is kept in its file, besides its end. */
@@ -34,6 +35,8 @@ struct test_run {
 	struct job job;
 	struct verdict_rules rules;
 	struct verdict_engine *engine;
+	struct script_play *play; /* NULL: there is no script */
+	char *domain;
 	struct console_keep keep;
 	struct evidence_files files;
 	GString *words;
@@ -64,11 +67,22 @@ static void end_guest(struct test_run *run)
 	run->has_ended = true;
 }
 
+static void on_script_over(void *opaque)
+{
+	struct test_run *run = opaque;
+	bool failed = script_play_state(run->play) == SCRIPT_FAILED;
+
+	if (verdict_engine_script(run->engine, failed ? script_play_detail(run->play) : NULL))
+		end_guest(run);
+}
+
 static gboolean on_quiet(gpointer opaque)
 {
 	struct test_run *run = opaque;
 
 	run->quiet_source = 0;
+	if (run->play)
+		script_play_quiet(run->play);
 	if (verdict_engine_quiet(run->engine))
 		end_guest(run);
 	return G_SOURCE_REMOVE;
@@ -87,6 +101,8 @@ static bool read_console(struct test_run *run)
 	console_keep_add(&run->keep, bytes, (size_t)got);
 	if (verdict_engine_feed(run->engine, bytes, (size_t)got))
 		end_guest(run);
+	if (run->play)
+		script_play_feed(run->play, bytes, (size_t)got);
 	return true;
 }
 
@@ -100,7 +116,7 @@ static gboolean on_console(gint fd, GIOCondition condition, gpointer opaque)
 		return G_SOURCE_REMOVE;
 	}
 	remove_source(&run->quiet_source);
-	if (run->rules.expect->len + run->rules.fail_on->len > 0)
+	if (run->rules.expect->len + run->rules.fail_on->len > 0 || run->play)
 		run->quiet_source = g_timeout_add(QUIET_MS, on_quiet, run);
 	return G_SOURCE_CONTINUE;
 }
@@ -162,6 +178,8 @@ static struct verdict_end end_of(struct test_run *run, int wait_status, struct r
 		}
 	}
 	end.detail = report->detail;
+	if (run->play && script_play_state(run->play) == SCRIPT_RUNNING)
+		end.script_waited = script_play_detail(run->play);
 	return end;
 }
 
@@ -193,6 +211,8 @@ static void clear_attempt(struct test_run *run)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
 		remove_source(sources[i]);
+	g_clear_pointer(&run->play, script_play_free);
+	g_clear_pointer(&run->domain, g_free);
 	job_close(&run->job);
 	verdict_engine_free(run->engine);
 	run->engine = NULL;
@@ -258,7 +278,7 @@ static GPtrArray *arguments_of(const struct test_run *run)
 	g_ptr_array_add(arguments, g_strdup("dom1"));
 	for (guint i = 0; i < test->arguments->len; i++)
 		g_ptr_array_add(arguments, g_strdup(test->arguments->pdata[i]));
-	g_ptr_array_add(arguments, g_strdup_printf("--name=test-%d-%u", (int)getpid(), run->setup.number));
+	g_ptr_array_add(arguments, g_strdup_printf("--name=%s", run->domain));
 	g_ptr_array_add(arguments, g_strdup_printf("--timeout=%u", test->settings.timeout_s));
 	g_ptr_array_add(arguments, g_strdup("--report=" JOB_REPORT_PATH));
 	static const char *const fixed[] = { "--console=stdio", "--on-poweroff=stop", "--on-reboot=stop", "--on-crash=stop" };
@@ -282,14 +302,17 @@ static void start_attempt(struct test_run *run)
 	run->engine = verdict_engine_new(&run->rules);
 	bool ok = evidence_files_open(&run->files, run->setup.output_dir, test->name, run->setup.round, run->attempt, &error);
 	console_keep_init(&run->keep, run->files.console_fd, CONSOLE_LOG_BYTES);
+	run->domain = g_strdup_printf("test-%d-%u", (int)getpid(), run->setup.number);
 	GPtrArray *arguments = arguments_of(run);
-	ok = ok && job_start(&run->job, (char **)arguments->pdata, &error);
+	ok = ok && job_start(&run->job, (char **)arguments->pdata, test->settings.script, &error);
 	g_ptr_array_unref(arguments);
 	if (!ok) {
 		g_string_assign(run->words, error->message);
 		run->end_source = g_idle_add(on_no_start, run);
 		return;
 	}
+	if (test->settings.script)
+		run->play = script_play_new(test->settings.script, run->domain, run->job.input_fd, on_script_over, run);
 	run->console_source = g_unix_fd_add(run->job.console_fd, G_IO_IN | G_IO_HUP, on_console, run);
 	run->words_source = g_unix_fd_add(run->job.words_fd, G_IO_IN | G_IO_HUP, on_words, run);
 	run->end_source = g_unix_fd_add(run->job.pid_fd, G_IO_IN, on_end, run);
@@ -311,9 +334,9 @@ struct test_run *test_run_start(const struct test_run_setup *setup)
 	struct test_run *run = g_new0(struct test_run, 1);
 
 	run->setup = *setup;
-	run->job = (struct job){ -1, -1, -1, -1, -1 };
+	run->job = JOB_NONE;
 	run->rules = (struct verdict_rules){ setup->test->settings.expect, setup->test->settings.fail_on,
-					     setup->test->settings.expected_end };
+					     setup->test->settings.script != NULL, setup->test->settings.expected_end };
 	run->result = result_of(setup->test, setup->round);
 	start_attempt(run);
 	return run;

@@ -32,6 +32,8 @@ struct verdict_engine {
 	bool *expected; /* of rules->expect: seen */
 	guint n_missing;
 	int forbidden; /* of rules->fail_on: the first that matched; -1 */
+	bool script_done;
+	char *script_problem; /* NULL: none yet */
 	bool satisfied; /* everything expected came, and nothing else can say more */
 	char forbidden_line[TAP_NAME_BYTES];
 };
@@ -52,12 +54,23 @@ void verdict_engine_free(struct verdict_engine *engine)
 	if (!engine)
 		return;
 	g_free(engine->expected);
+	g_free(engine->script_problem);
 	g_free(engine);
 }
 
 static bool is_decided(const struct verdict_engine *engine)
 {
-	return engine->satisfied || engine->forbidden >= 0;
+	return engine->satisfied || engine->forbidden >= 0 || engine->script_problem;
+}
+
+/* A guest that reports by itself is heard to its end; so is one whose end is what is tested. */
+static void weigh(struct verdict_engine *engine)
+{
+	const struct verdict_rules *rules = engine->rules;
+
+	engine->satisfied = (rules->expect->len > 0 || rules->has_script) && engine->n_missing == 0 &&
+			    engine->script_done == rules->has_script && engine->result == RESULT_NONE && !engine->tap.open &&
+			    rules->expected_end == OUTCOME_POWEROFF;
 }
 
 static void match_patterns(struct verdict_engine *engine, const char *line)
@@ -72,9 +85,7 @@ static void match_patterns(struct verdict_engine *engine, const char *line)
 			engine->expected[i] = true;
 			engine->n_missing--;
 		}
-	/* A guest that reports by itself is heard to its end; so is one whose end is what is tested. */
-	engine->satisfied = engine->rules->expect->len > 0 && engine->n_missing == 0 && engine->result == RESULT_NONE &&
-			    !engine->tap.open && engine->rules->expected_end == OUTCOME_POWEROFF;
+	weigh(engine);
 }
 
 /* A guest may print several: the worst counts. SKIP is what is left when no other has more to say. */
@@ -118,6 +129,16 @@ bool verdict_engine_quiet(struct verdict_engine *engine)
 	return is_decided(engine);
 }
 
+bool verdict_engine_script(struct verdict_engine *engine, const char *problem)
+{
+	if (is_decided(engine))
+		return true;
+	engine->script_problem = g_strdup(problem);
+	engine->script_done = !problem;
+	weigh(engine);
+	return is_decided(engine);
+}
+
 static char *missing_text(const struct verdict_engine *engine)
 {
 	GString *text = g_string_new(NULL);
@@ -142,6 +163,8 @@ static bool is_reported_failure(const struct verdict_engine *engine, enum tap_re
 	else if (engine->forbidden >= 0)
 		*detail = g_strdup_printf("--fail-on %s: %s", patterns_text(engine->rules->fail_on, (guint)engine->forbidden),
 					  engine->forbidden_line);
+	else if (engine->script_problem)
+		*detail = g_strdup(engine->script_problem);
 	else
 		return false;
 	return true;
@@ -177,7 +200,7 @@ static bool is_bad_end(const struct verdict_engine *engine, enum tap_result tap,
 	}
 	g_autofree char *missing = missing_text(engine);
 	g_autofree char *waited = missing[0] ? g_strdup_printf("never came: %s", missing) : NULL;
-	const char *parts[] = { end->detail, said_before(engine, tap), waited };
+	const char *parts[] = { end->detail, said_before(engine, tap), waited, end->script_waited };
 	GString *text = g_string_new(NULL);
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
 		if (parts[i] && parts[i][0])
@@ -201,6 +224,10 @@ static enum verdict of_orderly_end(const struct verdict_engine *engine, enum tap
 		g_autofree char *missing = missing_text(engine);
 
 		*detail = g_strdup_printf("never came: %s", missing);
+		return VERDICT_FAILED;
+	}
+	if (end->script_waited) {
+		*detail = g_strdup(end->script_waited);
 		return VERDICT_FAILED;
 	}
 	if (end->guest_status > 0) {

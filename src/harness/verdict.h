@@ -37,6 +37,7 @@ extern const char *const VERDICT_NAMES[N_VERDICTS];
 
 struct verdict_rules {
 	const GPtrArray *expect, *fail_on; /* of patterns.h */
+	bool has_script;                   /* verdict_engine_script() tells how it goes */
 	enum outcome expected_end;         /* OUTCOME_POWEROFF, unless the test is about another one */
 };
 
@@ -46,6 +47,7 @@ struct verdict_end {
 	int status;          /* what dom1 run exited with */
 	int guest_status;    /* what the guest says of itself; -1: nothing */
 	const char *detail;  /* of the report; may be NULL */
+	const char *script_waited; /* what the script still waited for; NULL: nothing */
 };
 
 struct verdict_result {
@@ -65,6 +67,9 @@ void verdict_engine_free(struct verdict_engine *engine);
 bool verdict_engine_feed(struct verdict_engine *engine, const void *bytes, size_t len_bytes);
 /* The same for a console that has been quiet for a while: a prompt has no line break behind it. */
 bool verdict_engine_quiet(struct verdict_engine *engine);
+
+/* The script is done (NULL), or has failed: why. TRUE: as feed(). */
+bool verdict_engine_script(struct verdict_engine *engine, const char *problem);
 
 /* Once, when all bytes have been fed. */
 void verdict_engine_conclude(struct verdict_engine *engine, const struct verdict_end *end, struct verdict_result *result);

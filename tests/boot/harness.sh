@@ -47,6 +47,9 @@ o-prompt|say p|passed|# dom1-test: expect=login: $
 p-forbidden|say p|failed|# dom1-test: fail-on=login
 q-crash-wanted|end 3|passed|# dom1-test: expect-end=crash
 r-not-today|misc|skipped|# dom1-test: skip=not today
+t-dialogue|say p|passed|# dom1-test: script=dialogue
+u-monologue|say p|failed|# dom1-test: script=monologue
+v-interrupted|end 3|crash|# dom1-test: script=monologue
 TABLE
 }
 
@@ -55,6 +58,9 @@ make_verdicts() {
   while IFS='|' read -r name words verdict line; do
     guest "$name" "$words" "$line"
   done < <(verdicts)
+  printf '%s\n' 'expect ^login: $' 'xenstore /local/domain/1/name' 'write /local/domain/1/data/word a b' \
+    'xenstore /local/domain/1/data/word a b' 'send root\n' >dialogue
+  printf '%s\n' 'expect ^login: $' 'timeout 2' 'mark never' >monologue
   # Nothing can be started.
   printf 'kernel = "%s/missing"\n' "$tests" >"$tests/s-missing.cfg"
 }
@@ -62,16 +68,18 @@ make_verdicts() {
 case $1 in
   verdicts)
     make_verdicts
+    trap 'rm -f dialogue monologue' EXIT
     harness --output "$out/kept" "$tests"
     expect_status 4
     while IFS='|' read -r name _ verdict _; do
       grep -qE "^$verdict +$tests/$name.cfg" "$run/console" || fail "$name is not $verdict"
     done < <(verdicts)
+    expect "$run/console" "failed +$tests/u-monologue.cfg [(].*[)]: monologue:3: mark never: did not come in 2 s"
     expect "$run/console" "host-error +$tests/s-missing.cfg [(].*[)]: .*missing.*"
-    [[ $(tail -n 1 "$run/console") == "6 passed, 11 failed, 2 skipped" ]] || fail "the counts: $(tail -n 1 "$run/console")"
+    [[ $(tail -n 1 "$run/console") == "7 passed, 13 failed, 2 skipped" ]] || fail "the counts: $(tail -n 1 "$run/console")"
     # In the order of the names.
     sed -nE "s|^[a-z-]+ +$tests/([a-z])-.*|\1|p" "$run/console" >"$run/order"
-    [[ $(wc -l <"$run/order") == 19 ]] || fail "not a line for each test"
+    [[ $(wc -l <"$run/order") == 22 ]] || fail "not a line for each test"
     sort -c "$run/order" || fail "not in order"
     [[ -s $out/kept/junit.xml && -s $out/kept/results.json ]] || fail "no junit.xml or no results.json"
     grep -rq '"event_channels"' "$out/kept" || fail "no evidence of a crash"

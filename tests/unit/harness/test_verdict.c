@@ -22,7 +22,7 @@ static void rules_init(struct rules *r, const char *expect, const char *fail_on)
 {
 	r->expect = patterns_new();
 	r->fail_on = patterns_new();
-	r->rules = (struct verdict_rules){ r->expect, r->fail_on, OUTCOME_POWEROFF };
+	r->rules = (struct verdict_rules){ r->expect, r->fail_on, false, OUTCOME_POWEROFF };
 	if (expect)
 		g_assert_true(patterns_add(r->expect, "--expect", expect, NULL));
 	if (fail_on)
@@ -351,6 +351,50 @@ static void test_statuses(void)
 	rules_clear(&r);
 }
 
+/* A script with and without an expectation, and a guest that reports by itself or ends too early. */
+static void test_script(void)
+{
+	static const struct {
+		const char *text, *expect, *problem;
+		bool over;         /* the script has told how it went */
+		bool decided;      /* by that */
+		enum outcome outcome;
+		enum verdict verdict;
+	} cases[] = {
+		{ "x\n", NULL, NULL, true, true, OUTCOME_DESTROYED, VERDICT_PASSED },
+		{ "x\n", NULL, "s:1: expect y: did not come in 1 s", true, true, OUTCOME_DESTROYED, VERDICT_FAILED },
+		{ "x\n", "x", NULL, true, true, OUTCOME_DESTROYED, VERDICT_PASSED },
+		{ "x\n", "x", NULL, false, false, OUTCOME_POWEROFF, VERDICT_FAILED },
+		{ "x\n", "y", NULL, true, false, OUTCOME_POWEROFF, VERDICT_FAILED },
+		{ "x\n", NULL, NULL, false, false, OUTCOME_POWEROFF, VERDICT_FAILED },
+		{ "x\n", NULL, NULL, false, false, OUTCOME_CRASH, VERDICT_CRASH },
+		{ "Test result: SUCCESS\n", NULL, NULL, true, false, OUTCOME_POWEROFF, VERDICT_PASSED },
+		{ "Test result: SUCCESS\n", NULL, NULL, true, false, OUTCOME_CRASH, VERDICT_CRASH },
+		{ "Test result: FAILURE\n", NULL, NULL, true, false, OUTCOME_POWEROFF, VERDICT_FAILED },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct verdict_end end = end_of(cases[i].outcome);
+		struct verdict_result result;
+		struct rules rules;
+
+		rules_init(&rules, cases[i].expect, NULL);
+		rules.rules.has_script = true;
+		end.script_waited = cases[i].over ? NULL : "s:1: expect z: had not come when the guest ended";
+		struct verdict_engine *engine = verdict_engine_new(&rules.rules);
+		g_assert_false(verdict_engine_feed(engine, cases[i].text, strlen(cases[i].text)));
+		if (cases[i].over)
+			g_assert_true(verdict_engine_script(engine, cases[i].problem) == cases[i].decided);
+		verdict_engine_conclude(engine, &end, &result);
+		g_assert_cmpint(result.verdict, ==, cases[i].verdict);
+		if (cases[i].problem)
+			g_assert_cmpstr(result.detail, ==, cases[i].problem);
+		g_free(result.detail);
+		verdict_engine_free(engine);
+		rules_clear(&rules);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -358,6 +402,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/harness/verdict/expected_end", test_expected_end);
 	g_test_add_func("/harness/verdict/patterns", test_patterns);
 	g_test_add_func("/harness/verdict/quiet", test_quiet);
+	g_test_add_func("/harness/verdict/script", test_script);
 	g_test_add_func("/harness/verdict/guest_status", test_guest_status);
 	g_test_add_func("/harness/verdict/cuts", test_cuts);
 	g_test_add_func("/harness/verdict/flood", test_flood);
