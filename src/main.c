@@ -18,6 +18,7 @@ static const struct {
 	const char *summary;
 } COMMANDS[] = {
 	{ "run", cmd_run, "boot a PV kernel in the Xen PV shim" },
+	{ "exec", cmd_exec, "run a command in a guest made for it" },
 	{ "test", cmd_test, "run guests as tests, and say which of them work" },
 	{ "report", cmd_report, "draw or compare the timelines of runs, merge results of tests" },
 	{ "check", cmd_check, "say whether this host can run domains" },

@@ -6,6 +6,7 @@
 
 /* exec_ns: CLOCK_MONOTONIC when dom1 was started, for the report. */
 int cmd_run(int argc, char **argv, uint64_t exec_ns);
+int cmd_exec(int argc, char **argv, uint64_t exec_ns);
 int cmd_test(int argc, char **argv, uint64_t exec_ns);
 int cmd_report(int argc, char **argv, uint64_t exec_ns);
 int cmd_check(int argc, char **argv, uint64_t exec_ns);
