@@ -159,8 +159,9 @@ list_base() {
   for tool in "${lab_tools[@]}"; do
     path=$(PATH=$PATH:/usr/sbin:/sbin type -P "$tool") && base_files+=("$path")
   done
-  for path in /usr/lib/*/nbdkit; do
-    [[ ! -d $path ]] || base_files+=("$path")
+  # Debian's own Python, whatever else PATH has.
+  for path in /usr/lib/*/nbdkit /usr/bin/python3 /usr/lib/python3 /usr/lib/python3.*; do
+    [[ ! -e $path ]] || base_files+=("$path")
   done
   mapfile -t programs < <(project_programs)
   mapfile -t -O "${#base_files[@]}" base_files < <(libraries "${base_files[@]}" "${programs[@]}")
