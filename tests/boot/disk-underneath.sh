@@ -6,12 +6,6 @@
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
-with_blkfront() {
-  mkdir -p "$scratch/more"
-  cp "$guests/modules-old/xen-blkfront.ko" "$scratch/more/"
-  (cd "$scratch/more" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >>"$scratch/initrd"
-}
-
 # Where the file system shares blocks, a snapshot is a clone: nothing of the image is held, and it stays as it is.
 clone() {
   local image=$scratch/xfs/image sum machine
@@ -34,7 +28,7 @@ dd if=/dev/zero of=/dev/xvda bs=1M count=4 oflag=direct 2>/dev/null
 echo "sum $(sha256sum </dev/xvda | cut -d ' ' -f 1)"
 read -r word </dev/hvc0
 GUEST
-  with_blkfront
+  add_module old xen-blkfront
   open_keys
   start --disk "$image,snapshot=on" <"$scratch/keys"
   wait_for "$run/console" "^sum $(head -c 4M /dev/zero | cat - <(tail -c 4M "$image") | sha256sum | cut -d ' ' -f 1)"
@@ -42,7 +36,7 @@ GUEST
   find "/proc/$machine/fd" -lname "$scratch/xfs/#* (deleted)" | grep -q . || fail "the machine has no nameless file beside the image"
   ! find "/proc/$machine/fd" -lname "$image" | grep -q . || fail "the machine has the image itself"
   # So somebody else may have it, for writing.
-  flock --nonblock --exclusive "$image" true || fail "the image is locked"
+  dom1 disk attach "test-$$-$runs" "$image,vdev=xvdb" >"$run/attached" || fail "the image is locked"
   type_line end
   finish
   expect_status 0
@@ -63,7 +57,7 @@ while read -r word skip; do
   fi
 done </dev/hvc0
 GUEST
-  with_blkfront
+  add_module old xen-blkfront
   head -c 4M /dev/urandom >"$scratch/disk"
   cp "$scratch/disk" "$scratch/copy"
   part() { dd if="$1" bs=64k count=1 skip="$2" status=none | sha256sum | cut -d ' ' -f 1; }
