@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# How use of a disk ends: a host without io_uring, one without room, a reboot with requests in flight.
+# How use of a disk ends: a host without io_uring, one without room, a medium that is ejected, a reboot with requests in flight.
 # long: yes
-# variants: no-uring full reboot
+# variants: no-uring full eject reboot
 # limit: 400
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -62,6 +62,39 @@ GUEST
   boot --disk "$scratch/small/disk,on-error=stop" </dev/null
   expect_status 5
   grep -q "disk xvda: .*No space left on device.*(on-error=stop)" "$run/stderr" || fail "standard error does not say why it ended"
+}
+
+# From then on all reads fail, and the image is anybody's. A disk that is written stays.
+eject() {
+  local name=test-$$-1
+  guest_script <<'GUEST'
+insmod /xen-blkfront.ko
+until [ -b /dev/xvda ] && [ -b /dev/xvdb ]; do sleep 0.1; done
+echo "ready $((nonce + 1))"
+while read -r word skip; do
+  # A disk that Linux has closed has no size any more: its end, and no error.
+  dd if=/dev/xvda of=/read bs=64k count=1 skip="$skip" iflag=direct 2>/dev/null
+  if [ "$(wc -c </read)" = 65536 ]; then echo "$word good"; else echo "$word bad"; fi
+  : >/read
+done </dev/hvc0
+GUEST
+  add_module old xen-blkfront
+  truncate -s 1M "$scratch/disk" "$scratch/other"
+  open_keys
+  start --disk "$scratch/disk,ro" --disk "$scratch/other" <"$scratch/keys"
+  wait_for "$run/console" "^ready $((nonce + 1))"
+  type_line "before 1"
+  wait_for "$run/console" "^before good"
+  ! dom1 disk eject "$name" xvdb 2>"$run/refused" || fail "a disk that is written was ejected"
+  ! dom1 disk attach "$name" "$scratch/disk,vdev=xvdc" 2>"$run/refused" || fail "an image in use is attached for writing"
+  dom1 disk eject "$name" xvda || fail "disk eject failed"
+  type_line "after 1"
+  wait_for "$run/console" "^after bad"
+  # So whoever wants to may write it.
+  dom1 disk attach "$name" "$scratch/disk,vdev=xvdc" >"$run/attached" || fail "the image is still locked"
+  dom1 destroy "$name"
+  finish
+  expect_status 143
 }
 
 # Always the same bytes at the same place: a request of the first guest that came later would not show. So the second one
