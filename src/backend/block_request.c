@@ -121,6 +121,9 @@ int16_t block_request_decode(const struct block_layout *layout, const uint8_t *s
 		/* Not offered for a disk that is not written. With segments it is a write behind a flush. */
 		if (limits->read_only)
 			return BLKIF_RSP_EOPNOTSUPP;
+		/* Without one it is of the whole disk; Linux says sector -1 then, and gives up flushing when that is refused. */
+		if (request->n_segments == 0)
+			request->sector = 0;
 		return request->n_segments <= BLKIF_MAX_SEGMENTS_PER_REQUEST ? BLKIF_RSP_OKAY : BLKIF_RSP_ERROR;
 	case BLKIF_OP_DISCARD:
 		return decode_discard(layout, slot, limits, request);

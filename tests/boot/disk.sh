@@ -64,6 +64,13 @@ GUEST
   expect_status 0
 }
 
+# plan OPTION...: of a run that does not start.
+plan() {
+  next_run
+  guest_options --dry-run "$@"
+  "${command[@]}" >"$run/plan" 2>"$run/stderr" || fail "--dry-run fails: $(head -n 1 "$run/stderr")"
+}
+
 refusals() {
   guest_shell
   cd "$scratch"
@@ -86,6 +93,13 @@ refusals() {
   refused 4 "raw2: .* begins like a qcow2 image: .*" --disk raw2,snapshot=on
   refused 2 "--disk: disk: raw: another disk has this vdev: .*" --disk raw,vdev=xvdb --disk raw2,vdev=d1
   refused 2 "--disk: disk: .*speed.*" --disk raw,speed=high
+  # What Linux is told of its disks, and how to leave that out.
+  plan --disk raw
+  grep -q "xen_blkfront.max_indirect_segments=256 xen_blkfront.max_ring_page_order=2 " "$run/plan" || fail "blkfront's limits stay low"
+  plan --disk raw --no-auto-append
+  ! grep -q xen_blkfront "$run/plan" || fail "--no-auto-append appends"
+  plan
+  ! grep -q xen_blkfront "$run/plan" || fail "blkfront is told of disks that are not there"
   refused 4 "guest.cfg:1:[0-9]+: disk: .*/raw: a PV disk has no serial number .*" guest.cfg
   cd - >/dev/null
 }
@@ -103,7 +117,7 @@ guest_script <<'GUEST'
 # shellcheck disable=SC2046
 insmod /xen-blkfront.ko $(tr ' ' '\n' </proc/cmdline | sed -n 's/^xen_blkfront\.//p')
 steps=0
-until [ -b /dev/xvda ] && [ -b /dev/xvdc ] && [ -b /dev/xvdd ] && [ -b /dev/xvde ]; do
+until [ -b /dev/xvda ] && [ -b /dev/xvdc ] && [ -b /dev/xvdd ] && [ -b /dev/xvde ] && [ -b /dev/xvdf ]; do
   steps=$((steps + 1))
   [ $steps -lt 100 ] || break
   sleep 0.1
@@ -129,19 +143,25 @@ if dd if=/dev/zero of=/dev/xvdc bs=4096 count=1 2>/dev/null; then echo "wrote to
 /sbin/mke2fs -q -t ext4 /dev/xvda && mount -t ext4 /dev/xvda /mnt && cp /dev/xvdc /mnt/data && echo "$nonce" >/mnt/nonce
 umount /mnt || poweroff -f
 # Past the page cache, in all sizes.
-dd if=/dev/xvdc of=/dev/xvdd bs=512 count=64 oflag=direct 2>/dev/null
+dd if=/dev/xvdc of=/dev/xvdd bs=512 count=64 oflag=direct conv=fsync 2>/dev/null
 dd if=/dev/xvdc of=/dev/xvdd bs=256k skip=1 seek=1 count=3 oflag=direct conv=fsync 2>/dev/null
 echo "copied $(dd if=/dev/xvdd bs=256k skip=1 iflag=direct 2>/dev/null | sum)"
 blkdiscard -o 262144 -l 262144 /dev/xvdd && echo "discarded"
 dd if=/dev/zero of=/dev/xvde bs=512 seek=3 count=1000 oflag=direct conv=notrunc 2>/dev/null
 echo "snapshot $(dd if=/dev/xvde bs=64k iflag=direct 2>/dev/null | sum)"
+echo "xvdf discards at most $(cat /sys/block/xvdf/queue/discard_max_bytes)"
+for i in 1 2 3; do dd if=/dev/xvdc of=/dev/xvdf bs=4k count=1 seek=$i conv=fsync,notrunc 2>/dev/null; done
 sync
+# A Linux to which a flush was refused flushes no more, and says so only here.
+for disk in xvda xvdd xvdf; do
+  echo "$disk flushes $(awk '{ print ($16 > 1 ? "many" : "few") }' /sys/block/$disk/stat) cache $(cat /sys/block/$disk/queue/write_cache)"
+done
 reboot -f
 GUEST
 add_to_guest "$kernel"
 
 truncate -s 16M "$scratch/root"
-truncate -s 1M "$scratch/target"
+truncate -s 1M "$scratch/target" "$scratch/unsafe"
 head -c 1M /dev/urandom >"$scratch/source"
 sum=$(sha256sum <"$scratch/source" | cut -d ' ' -f 1)
 tail=$(tail -c 768K "$scratch/source" | sha256sum | cut -d ' ' -f 1)
@@ -151,7 +171,8 @@ dd if=/dev/zero of="$scratch/written" bs=512 seek=3 count=1000 conv=notrunc stat
 written=$(sha256sum <"$scratch/written" | cut -d ' ' -f 1)
 
 boot --vcpus 2 --disk "$scratch/source,snapshot=on,vdev=xvde" \
-  --disk "$scratch/root" --disk "$scratch/source,ro,vdev=xvdc" --disk "format=raw,vdev=xvdd,target=$scratch/target"
+  --disk "$scratch/root" --disk "$scratch/source,ro,vdev=xvdc" --disk "format=raw,vdev=xvdd,target=$scratch/target" \
+  --disk "$scratch/unsafe,vdev=xvdf,cache=unsafe,discard=off"
 expect_status 0
 console=$run/console
 expect "$console" "xvda 32768 ro 0 cache write back"
@@ -164,6 +185,10 @@ expect "$console" "read $sum"
 refuse "$console" "wrote to what is read-only"
 expect "$console" "copied $tail"
 expect "$console" "discarded"
+expect "$console" "xvdf discards at most 0"
+for disk in xvda xvdd xvdf; do
+  expect "$console" "$disk flushes many cache write back"
+done
 expect "$console" "again $sum $nonce"
 expect "$console" "guest's fsck clean"
 expect "$console" "snapshot $written"

@@ -65,7 +65,8 @@ static void check_read_write(struct fake *fake)
 	memset(page, 0x5a, FAKE_PAGE);
 	request = (struct fake_request){ .operation = BLKIF_OP_WRITE, .sector = 101, .n_segments = 1, .segment = { { ref, 0, 0 } } };
 	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
-	request = (struct fake_request){ .operation = BLKIF_OP_FLUSH_DISKCACHE };
+	/* As Linux sends it. */
+	request = (struct fake_request){ .operation = BLKIF_OP_FLUSH_DISKCACHE, .sector = UINT64_MAX };
 	g_assert_cmpint(fake_do(fake, &request), ==, BLKIF_RSP_OKAY);
 	read_file(fake, bytes, sizeof(bytes), 100 * 512);
 	g_assert_cmpuint(bytes[511], ==, (100 * 7) & 0xff);
