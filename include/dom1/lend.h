@@ -132,6 +132,26 @@ int lend_supply(struct lend *lend, const struct lend_fault *fault, uint64_t len_
 /* There is no page. */
 int lend_fail(struct lend *lend, const struct lend_fault *fault, enum lend_action action);
 
+#define LEND_MAX_BRIDGES 64u
+
+/*
+ * The lender's own view of what it lends, as a page table is to an MMU: the page at address + n is shown at offset_bytes + n
+ * of the window. From now on the bridge makes revokes of what this process does to that range by munmap(), mmap() over it,
+ * mremap(), madvise() with MADV_DONTNEED, MADV_FREE or MADV_REMOVE: before the call goes on, at the latest before it returns,
+ * nobody reaches the bridge's part of the window. All of it, not only the pages of the call: what is still wanted is a fault
+ * again. Smaller steps need more bridges. Bridges lend nothing.
+ *
+ * What is done to the file, and not to this range, is no business of a bridge: after ftruncate() or fallocate() the guest's
+ * view has changed when the call returns, but a page that is beyond the end is told only at its next use (LEND_FAULT_LOST),
+ * and a hole is zeros. Revoke before.
+ *
+ * A thread of the library waits for the kernel's events; it needs no privilege. Its number, from 0; -EOPNOTSUPP: Linux
+ * before 6.7; -EINVAL: nothing is mapped there; -EBUSY: a userfaultfd has the range, or a bridge; -ENOSPC: too many.
+ */
+int lend_bridge_add(struct lend *lend, void *address, uint64_t len_bytes, uint32_t window, uint64_t offset_bytes);
+/* The range is not watched any more. -ENOENT: there is none; one ends by itself when all of its range is unmapped or moved. */
+int lend_bridge_remove(struct lend *lend, int number);
+
 struct lend_state {
 	uint32_t window;
 	bool claimed;
@@ -142,6 +162,8 @@ struct lend_state {
 	uint64_t waiting;  /* vCPUs, now */
 	/* Since the domain's start. */
 	uint64_t lends, supplies, stale, revokes, revoked_pages, widened, faults, zeros, machine_checks, timeouts, traps, emulated;
+	/* Accesses of which KVM did not say the place: the page was not armed. Of all windows. traps: those of which it did. */
+	uint64_t unknown;
 	/* From the arrival of a request to its reply; and as much of it as was spent in system calls on mappings. */
 	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns;
 };

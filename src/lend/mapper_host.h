@@ -8,8 +8,9 @@
  * does, by a signal, SIGBUS with BUS_MCEERR_AR. So "arm" is: register, fill with markers while there are no rights yet,
  * then give rights: at no moment would an access find a fresh page of zeros.
  *
- * Nobody has a pointer into a window: what the guest's instructions want of it when the kernel emulates them goes by
- * process_vm_readv() and process_vm_writev(), which fail where a pointer would kill us.
+ * Nobody uses a pointer into a window: what the guest's instructions want of it when the kernel emulates them goes through a
+ * pipe, whose system calls fail where an access of our own would kill us. process_vm_readv() would too, but a device's
+ * pages, such as a dma-buf's, it does not take.
  */
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lend/broken.h"
 #include "lend/lent_file.h"
 
 /* Behind this much that is not read, no request is taken: one has at most one reply and an event for each vCPU. */
@@ -251,6 +252,7 @@ static void on_query(struct session *session)
 			.machine_checks = counters->faults - counters->refused_faults,
 			.timeouts = counters->timeouts,
 			.traps = counters->traps,
+			.unknown = counters->unknown,
 			.emulated = counters->emulated,
 			.waiting = count_waiting(session->space, which.window),
 			.last_revoke_ns = window->last_revoke_ns,
@@ -511,6 +513,8 @@ static void work_death(struct session *session, size_t max_pages)
 		(void)space_revoke_begin(session->space, session->lender, window, 0,
 					 session->space->windows[window].map.n_pages, &session->revoke);
 		session->revoking = true;
+		if (LEND_BREAKS(LEND_RULE_DEATH))
+			page_map_set(&session->space->windows[window].map, 0, session->revoke.end, LEND_PAGE_ABSENT);
 	}
 	if (!space_revoke_step(session->space, &session->revoke, max_pages))
 		return;

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lend/broken.h"
+
 #define NS_PER_MS        UINT64_C(1000000)
 #define RUN_COST_PAGES   64u
 /*
@@ -376,7 +378,7 @@ void space_faults_renew(struct space *space, unsigned int window, size_t first, 
 		struct space_fault *fault = &space->faults[i];
 
 		if (!fault->used || fault->need.window != window || fault->need.page < first ||
-		    fault->need.page - first >= n_pages)
+		    fault->need.page - first >= n_pages || LEND_BREAKS(LEND_RULE_LATE_SUPPLY))
 			continue;
 		fault->announced = false;
 		fault->deadline_ns = 0;

@@ -107,7 +107,7 @@ struct lend_query_reply {
 	uint32_t claimed, on_fail;
 	uint64_t lent_pages, zero_pages, mappings;
 	uint64_t lends, supplies, stale, revokes, revoked_pages, widened;
-	uint64_t faults, zeros, machine_checks, timeouts, traps, emulated, waiting;
+	uint64_t faults, zeros, machine_checks, timeouts, traps, unknown, emulated, waiting;
 	/* From the request to its reply, and how much of it was in the kernel's calls. */
 	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns;
 };
@@ -130,5 +130,5 @@ static_assert(sizeof(struct lend_hello) == 16 && sizeof(struct lend_hello_reply)
 static_assert(sizeof(struct lend_claim) == 16 && sizeof(struct lend_claim_reply) == 32, "LEND/1");
 static_assert(sizeof(struct lend_pages) == 48 && sizeof(struct lend_fail) == 16 && sizeof(struct lend_reply) == 16, "LEND/1");
 static_assert(sizeof(struct lend_ranges) == LEND_RANGES_BYTES(LEND_MAX_RANGES), "LEND/1");
-static_assert(sizeof(struct lend_query_reply) == 192, "LEND/1");
+static_assert(sizeof(struct lend_query_reply) == 200, "LEND/1");
 static_assert(sizeof(struct lend_fault_event) == 48 && sizeof(struct lend_window_event) == 16, "LEND/1");

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lend/wire.h"
+#include "liblend/bridge.h"
 
 #define MS_PER_S  1000
 #define NS_PER_MS 1000000
@@ -49,6 +50,7 @@ struct lend {
 	void *handler_opaque;
 	pthread_t thread;
 	bool has_thread;
+	struct bridges *bridges; /* NULL: none yet */
 };
 
 static_assert(IN_BYTES >= sizeof(struct lend_header) + sizeof(struct lend_query_reply), "the largest message there is");
@@ -306,6 +308,7 @@ void lend_close(struct lend *lend)
 		shutdown(lend->fd, SHUT_RDWR);
 	if (lend->has_thread)
 		pthread_join(lend->thread, NULL);
+	bridges_free(lend->bridges);
 	if (lend->fd >= 0)
 		close(lend->fd);
 	while (lend->faults) {
@@ -323,6 +326,16 @@ void lend_close(struct lend *lend)
 int lend_fd(const struct lend *lend)
 {
 	return lend->fd;
+}
+
+struct bridges *bridges_of(struct lend *lend)
+{
+	pthread_mutex_lock(&lend->state);
+	if (!lend->bridges)
+		lend->bridges = bridges_new(lend);
+	struct bridges *bridges = lend->bridges;
+	pthread_mutex_unlock(&lend->state);
+	return bridges;
 }
 
 /* Windows */
@@ -448,6 +461,7 @@ int lend_query(struct lend *lend, uint32_t window, struct lend_state *state)
 		.machine_checks = answer.machine_checks,
 		.timeouts = answer.timeouts,
 		.traps = answer.traps,
+		.unknown = answer.unknown,
 		.emulated = answer.emulated,
 		.last_revoke_ns = answer.last_revoke_ns,
 		.last_revoke_kernel_ns = answer.last_revoke_kernel_ns,
