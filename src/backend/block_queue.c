@@ -20,13 +20,16 @@
 #define ASK_NOT_FROM  4u
 #define TELL_NOT_FROM 8u
 /* And for how long at most: a part of what a request takes, within these. */
-#define PATIENCE_PART   6u
+#define PATIENCE_PART   4u
 #define PATIENCE_MIN_NS (20 * UINT64_C(1000))
 #define PATIENCE_MAX_NS (3000 * UINT64_C(1000))
 /* A server that has not answered so long after the end of a connection does not hold up the end of the domain. */
 #define LAST_PATIENCE_NS (10 * UINT64_C(1000000000))
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+/* What a request without indirect segments may have. */
+#define SPARE_SEGMENTS BLKIF_MAX_SEGMENTS_PER_REQUEST
 
 /* A request in flight, in one allocation with its grants and iovecs. */
 struct transfer {
@@ -38,7 +41,8 @@ struct transfer {
 	bool read_only;  /* how the grants are held */
 	unsigned int n_refs;
 	unsigned int attempts;
-	struct transfer *next_kept;
+	struct transfer *next; /* of those that wait for room, or of the spare ones */
+	size_t n_room;         /* segments */
 	uint64_t measured_from_ns; /* 0: it is not the one that is measured */
 	uint64_t left_bytes;
 	uint64_t piece_bytes; /* of them, what the op asks for */
@@ -86,6 +90,10 @@ static void tell_if_stopped(struct block_connection *connection)
 			return;
 	}
 	connection->stopped = true;
+	for (struct transfer *spare = connection->spare; spare; spare = connection->spare) {
+		connection->spare = spare->next;
+		free(spare);
+	}
 	io_thread_clear_timer(connection->target->io, &connection->last_patience);
 	if (remote && remote->engine)
 		remote->ops->detach(remote, tell_stopped, connection);
@@ -114,12 +122,21 @@ static void publish(struct block_queue *queue)
 	}
 }
 
-/* More answers will come soon, and the guest has enough to do. */
+/* More answers will come soon, and the guest has enough to do: it is told when a quarter of what is in flight has come. */
 static bool may_wait(const struct block_queue *queue)
 {
 	const unsigned int n_new = queue->ring.answered - queue->ring.published;
 
 	return !queue->connection->stopping && queue->moving >= TELL_NOT_FROM && n_new * 4 < queue->moving;
+}
+
+/* How many more have to complete until then; each is one more answer, and one fewer in flight. A server's come as bytes. */
+static unsigned int n_until_told(const struct io_timer *timer)
+{
+	const struct block_queue *queue = CONTAINER(timer, const struct block_queue, patience);
+	const unsigned int n_new = queue->ring.answered - queue->ring.published;
+
+	return may_wait(queue) && !queue->connection->target->remote ? (queue->moving - n_new * 4 + 4) / 5 : 1;
 }
 
 static void finish(struct io_task *task)
@@ -234,6 +251,19 @@ static bool copy_indirect(const struct block_target *target, const struct block_
 
 /* Transfers */
 
+/* Most are small, and malloc() is dear when many are given back at once. */
+static void transfer_free(struct transfer *transfer)
+{
+	struct block_connection *connection = transfer->queue->connection;
+
+	if (transfer->n_room > SPARE_SEGMENTS) {
+		free(transfer);
+		return;
+	}
+	transfer->next = connection->spare;
+	connection->spare = transfer;
+}
+
 /* The op's iovecs end after so many bytes, until they are made whole again. */
 static void cut_iovecs(struct transfer *transfer, uint64_t len_bytes)
 {
@@ -344,7 +374,7 @@ static void end_transfer(struct transfer *transfer, int16_t status)
 	release_grants(transfer);
 	queue->in_flight--;
 	answer(queue, transfer->id, transfer->operation, status);
-	free(transfer);
+	transfer_free(transfer);
 }
 
 /* The guest has no answer yet, so it knows nothing of it; whoever makes room says so. */
@@ -356,7 +386,7 @@ static void keep_transfer(struct transfer *transfer)
 	if (transfer->measured_from_ns)
 		connection->measuring = false;
 	transfer->measured_from_ns = 0;
-	transfer->next_kept = connection->kept;
+	transfer->next = connection->kept;
 	connection->kept = transfer;
 	if (connection->told_no_room)
 		return;
@@ -438,12 +468,18 @@ static void on_done(struct io_op *op)
 
 static struct transfer *transfer_new(struct block_queue *queue, const struct block_request *request)
 {
-	size_t n = request->n_segments;
-	struct transfer *transfer = malloc(sizeof(*transfer) + n * (sizeof(struct iovec) + sizeof(uint32_t)));
+	struct block_connection *connection = queue->connection;
+	const size_t n = request->n_segments > SPARE_SEGMENTS ? request->n_segments : SPARE_SEGMENTS;
+	struct transfer *transfer = connection->spare;
 
+	if (n == SPARE_SEGMENTS && transfer)
+		connection->spare = transfer->next;
+	else
+		transfer = malloc(sizeof(*transfer) + n * (sizeof(struct iovec) + sizeof(uint32_t)));
 	if (!transfer)
 		return NULL;
 	*transfer = (struct transfer){
+		.n_room = n,
 		.op = { .offset_bytes = request->sector * BLOCK_SECTOR_BYTES, .iov = transfer->iov, .done = on_done },
 		.queue = queue,
 		.id = request->id,
@@ -509,9 +545,10 @@ static void start_request(struct block_queue *queue, const uint8_t *slot)
 	}
 	struct transfer *transfer = transfer_new(queue, &request);
 	if (!transfer || !prepare(target, transfer, &request, slot)) {
-		if (transfer)
+		if (transfer) {
 			release_grants(transfer);
-		free(transfer);
+			transfer_free(transfer);
+		}
 		refuse(queue, &request, BLKIF_RSP_ERROR);
 		return;
 	}
@@ -573,6 +610,9 @@ static void on_kick(struct io_watch *watch)
 	struct block_queue *queue = CONTAINER(watch, struct block_queue, kick);
 
 	count(&queue->connection->counters.kicks, 1);
+	/* Of a disk with little to do: it does not wait for the completions of another. */
+	if (queue->moving < TELL_NOT_FROM)
+		io_thread_hurry(queue->connection->target->io);
 	take_requests(queue);
 }
 
@@ -633,7 +673,7 @@ static void retry(struct io_task *task)
 	struct block_connection *connection = CONTAINER(task, struct block_connection, retry);
 
 	for (struct transfer *transfer = take_kept(connection); transfer;) {
-		struct transfer *next = transfer->next_kept;
+		struct transfer *next = transfer->next;
 
 		submit(transfer);
 		transfer = next;
@@ -657,7 +697,7 @@ static void stop(struct io_task *task)
 	if (connection->target->remote && connection->target->remote->engine)
 		io_thread_set_timer(connection->target->io, &connection->last_patience, io_thread_now_ns() + LAST_PATIENCE_NS);
 	for (struct transfer *transfer = take_kept(connection); transfer;) {
-		struct transfer *next = transfer->next_kept;
+		struct transfer *next = transfer->next;
 
 		fail_transfer(transfer, ENOSPC);
 		transfer = next;
@@ -683,6 +723,7 @@ void block_connection_start(struct block_connection *connection)
 		queue->kick.ready = on_kick;
 		queue->kick.gone = on_kick_gone;
 		queue->patience.run = on_patience_end;
+		queue->patience.worth = n_until_told;
 	}
 	connection->last_patience.run = on_last_patience_end;
 	connection->start.run = start;

@@ -11,7 +11,8 @@
  *
  * Events in both directions are few while much is in flight. The guest is not asked to send one for a new request: the ring
  * is looked at whenever something completes. And it is told of answers when a quarter of what is in flight has come, not
- * of each. Neither waits longer than a part of what a request takes here, by a timer; with little in flight nothing waits.
+ * of each; so the I/O thread wakes up for several completions at once. Neither waits longer than a part of what a request
+ * takes here, by a timer; with little in flight nothing waits.
  *
  * A connection is made by the main thread, which hands it over by start(), and gets it back, with nothing in flight, by
  * the reply to stop(). In between only the I/O thread touches it.
@@ -87,7 +88,8 @@ struct block_connection {
 	const char *broken; /* why the guest's rings are not read any more; NULL */
 	struct block_counters counters;
 
-	struct transfer *kept; /* in flight, waiting for room */
+	struct transfer *kept;  /* in flight, waiting for room */
+	struct transfer *spare; /* ended, for the next */
 	bool told_no_room;
 	/* The first request that failed for the host's sake; 0: none has. */
 	int failure;

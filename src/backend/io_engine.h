@@ -82,9 +82,9 @@ struct io_engine_ops {
 	void (*submit)(struct io_engine *engine, struct io_op *op);
 	/*
 	 * Hands over what was submitted, waits until something happened unless something has, and tells of it. Waits no longer
-	 * than that; IO_NO_LIMIT: as long as it takes.
+	 * than that; IO_NO_LIMIT: as long as it takes. n_wanted: with a limit, it may wait for so many ops or events.
 	 */
-	void (*turn)(struct io_engine *engine, int64_t timeout_ns);
+	void (*turn)(struct io_engine *engine, int64_t timeout_ns, unsigned int n_wanted);
 	void (*free)(struct io_engine *engine);
 };
 

@@ -51,8 +51,9 @@ static bool tell_left(struct sync_engine *sync)
 	return any;
 }
 
-static void turn(struct io_engine *engine, int64_t timeout_ns)
+static void turn(struct io_engine *engine, int64_t timeout_ns, unsigned int n_wanted)
 {
+	(void)n_wanted;
 	struct sync_engine *sync = (struct sync_engine *)engine;
 	struct epoll_event events[EVENTS_MAX];
 	bool any = io_engine_run_finished(engine) || engine->finished || sync->left;

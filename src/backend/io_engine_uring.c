@@ -135,7 +135,7 @@ static void tell(struct uring_engine *uring, const struct io_uring_cqe *cqe)
 	}
 }
 
-static void turn(struct io_engine *engine, int64_t timeout_ns)
+static void turn(struct io_engine *engine, int64_t timeout_ns, unsigned int n_wanted)
 {
 	struct uring_engine *uring = (struct uring_engine *)engine;
 	struct io_uring_cqe batch[BATCH_MAX], *cqe;
@@ -147,7 +147,7 @@ static void turn(struct io_engine *engine, int64_t timeout_ns)
 	if (any)
 		(void)io_uring_submit_and_get_events(&uring->ring);
 	else if (timeout_ns != IO_NO_LIMIT)
-		(void)io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &limit, NULL);
+		(void)io_uring_submit_and_wait_timeout(&uring->ring, &cqe, n_wanted, &limit, NULL);
 	else
 		(void)io_uring_submit_and_wait(&uring->ring, 1);
 	/* Copied: what is called may fill the queues again. */
@@ -192,5 +192,7 @@ struct io_engine *io_engine_uring_new(void)
 		errno = -rc;
 		return NULL;
 	}
+	/* Spares each call the look-up of the ring's descriptor; without (before Linux 5.18) all works as well. */
+	(void)io_uring_register_ring_fd(&uring->ring);
 	return &uring->base;
 }

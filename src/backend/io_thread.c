@@ -2,6 +2,7 @@
 #include "backend/io_thread.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include "vmm/error.h"
 
 #define STACK_BYTES (256u << 10)
+#define HURRY_NS    (10 * UINT64_C(1000000))
 
 struct task_list {
 	struct io_task *first, **end;
@@ -32,6 +34,7 @@ struct io_thread {
 	guint reply_source;
 	struct task_list deferred; /* the I/O thread's alone, and so are the timers */
 	struct io_timer *timers;
+	uint64_t hurry_until_ns;
 
 	pthread_mutex_t lock; /* innermost: held for list operations only */
 	pthread_cond_t changed;
@@ -127,6 +130,16 @@ static int64_t time_to_next(const struct io_thread *io)
 	return next_ns > now_ns ? (int64_t)(next_ns - now_ns) : 0;
 }
 
+/* Who is patient waits for several completions, as long as nobody else has anything to do. */
+static unsigned int worth_a_turn(const struct io_thread *io)
+{
+	unsigned int n = io->timers ? UINT_MAX : 1;
+
+	for (const struct io_timer *timer = io->timers; timer && n > 1; timer = timer->next)
+		n = timer->worth ? MIN(n, timer->worth(timer)) : 1;
+	return n > 1 && io_thread_now_ns() < io->hurry_until_ns ? 1 : n;
+}
+
 /* One after the other: each may set and clear others. */
 static void run_timers(struct io_thread *io)
 {
@@ -173,7 +186,7 @@ static void *thread_main(void *opaque)
 	pthread_cond_signal(&io->changed);
 	pthread_mutex_unlock(&io->lock);
 	while (rc == 0 && !is_stopping(io)) {
-		io->engine->ops->turn(io->engine, time_to_next(io));
+		io->engine->ops->turn(io->engine, time_to_next(io), worth_a_turn(io));
 		run_timers(io);
 		while (io->deferred.first)
 			run_deferred(io);
@@ -327,6 +340,11 @@ void io_thread_set_timer(struct io_thread *io, struct io_timer *timer, uint64_t 
 	timer->is_set = true;
 	timer->next = io->timers;
 	io->timers = timer;
+}
+
+void io_thread_hurry(struct io_thread *io)
+{
+	io->hurry_until_ns = io_thread_now_ns() + HURRY_NS;
 }
 
 void io_thread_clear_timer(struct io_thread *io, struct io_timer *timer)

@@ -26,6 +26,8 @@ struct io_task {
 struct io_timer {
 	void (*run)(struct io_timer *timer);
 	uint64_t due_ns; /* CLOCK_MONOTONIC */
+	/* How many completions are worth a turn before it is due; NULL: one. */
+	unsigned int (*worth)(const struct io_timer *timer);
 	bool is_set;
 	struct io_timer *next;
 };
@@ -48,4 +50,5 @@ void io_thread_reply(struct io_thread *io, struct io_task *task); /* runs in the
 void io_thread_defer(struct io_thread *io, struct io_task *task); /* runs at the end of this turn, once */
 uint64_t io_thread_now_ns(void);
 void io_thread_set_timer(struct io_thread *io, struct io_timer *timer, uint64_t due_ns); /* it is not set */
+void io_thread_hurry(struct io_thread *io); /* for a while nothing waits for several completions */
 void io_thread_clear_timer(struct io_thread *io, struct io_timer *timer);                /* fine when it is not set */

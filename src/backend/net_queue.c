@@ -124,6 +124,8 @@ static struct net_connection *watch_gone(struct io_watch *io)
 
 static void pump(struct net_queue *queue)
 {
+	/* Frames do not wait for a disk's completions. */
+	io_thread_hurry(queue->connection->target->io);
 	net_queue_send(queue);
 	net_queue_deliver(queue);
 }
