@@ -308,7 +308,7 @@ static int write_nodes(struct block_device *device)
 		{ "discard-granularity", file->discard_granularity_bytes, limits->discard },
 		{ "discard-alignment", 0, limits->discard },
 		{ "discard-secure", 0, limits->discard },
-		{ "feature-max-indirect-segments", BLOCK_SEGMENTS_MAX, true },
+		{ "feature-max-indirect-segments", file->segments_max ? file->segments_max : BLOCK_SEGMENTS_MAX, true },
 		{ "max-ring-page-order", BLOCK_RING_ORDER_MAX, true },
 		{ "multi-queue-max-queues", device->env->max_queues, true },
 	};

@@ -28,6 +28,7 @@ struct block_file {
 	uint64_t n_sectors;         /* of 512 bytes; what is left over at the end is not used */
 	uint32_t physical_sector_bytes;
 	uint32_t discard_granularity_bytes;
+	unsigned int segments_max; /* pages of a request that the host takes in one piece; 0: as many as may be */
 	bool read_only;
 	bool discard;
 	bool at_once;      /* reads and writes of it never block */
