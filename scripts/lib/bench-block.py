@@ -9,50 +9,53 @@ FOLDER is as tests/bench/block-runs.sh left it. Status 0: all goals were reached
 import statistics
 import sys
 
-from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_numbers, read_runs
+from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_numbers, read_runs, spread, table
 
 BEGIN = "<!-- scripts/bench block --docs writes from here -->"
+# QEMU's ways to do asynchronous I/O.
 PEERS = ("native", "io_uring")
 # The most CPU time for a read that dom1 may take of QEMU's; none: it is shown.
 LOADS = {
     "random4k": ("4 KiB, random, 32 in flight", 1 / 1.5),
     "sequential128k": ("128 KiB, sequential, 8 in flight", 1 / 2.5),
     "latency4k": ("4 KiB, random, one at a time", None),
-    "queue4k": ("4 KiB, random, 32 in flight at a slow disk", None),
 }
+FLOORS = ("random4k", "sequential128k")
 # "No worse": what two runs of the same may differ by.
 LATENCY_GOAL = 1.05
 EVENTS_GOAL = 0.2
 DISK_GOAL_KIB = 256
 
 
-def us_of(key, less=None):
-    return lambda run: max(run[key] - (run[less] if less else 0), 0) / 1000 / run["operations"]
+def cpu_us(run):
+    return run["cpu_ns"] / 1000 / run["operations"]
 
 
-cpu_us, vmm_us = us_of("cpu_ns"), us_of("cpu_ns", less="guest_ns")
+def vmm_us(run):
+    return max(run["cpu_ns"] - run["guest_ns"], 0) / 1000 / run["operations"]
 
 
 def best_peer(folder, load):
-    """The way of QEMU's that takes less CPU time, and the runs of dom1 and QEMU in turn with it."""
-    peers = {way: read_runs(folder, f"qemu-{way}.{load}") for way in PEERS}
-    way = min(PEERS, key=lambda way: statistics.median(map(vmm_us, peers[way])))
-    return way, read_runs(folder, f"dom1-{way}.{load}"), peers[way]
+    """The way of QEMU's that takes less CPU time, and its runs."""
+    peers = {way: read_runs(folder, f"{way}.{load}") for way in PEERS}
+    way = min(PEERS, key=lambda way: statistics.median(map(cpu_us, peers[way])))
+    return way, peers[way]
 
 
 def metrics_of(folder):
     metrics, peers = [], {}
     for load, (title, goal) in LOADS.items():
-        peers[load], dom1, qemu = best_peer(folder, load)
+        dom1 = read_runs(folder, f"dom1.{load}")
+        peers[load], qemu = best_peer(folder, load)
 
-        def add(bench, name, title, unit, of, peer=qemu, dom1=dom1, **more):
+        def add(bench, name, title, unit, of, dom1=dom1, peer=qemu, **more):
             metrics.append(Metric(bench, name, title, unit, list(map(of, dom1)), list(map(of, peer)), **more))
 
-        add("block", f"{load}_vmm", title, "CPU us", vmm_us, ratio_goal=goal, digits=1)
-        add("block-all", f"{load}_cpu", title, "CPU us", cpu_us, digits=1)
-        add("block-time", f"{load}_time", title, "us", us_of("took_ns"), digits=1)
+        add("block", f"{load}_cpu", title, "CPU us", cpu_us, ratio_goal=goal, digits=1)
+        add("block-vmm", f"{load}_vmm", title, "CPU us", vmm_us, digits=1)
+        add("block-time", f"{load}_time", title, "us", lambda run: run["took_ns"] / 1000 / run["operations"], digits=1)
         add("block-events", f"{load}_events", title, "events", lambda run: run["events"] / run["operations"], digits=2,
-            dom1_goal=EVENTS_GOAL if load == "queue4k" else None)
+            dom1_goal=EVENTS_GOAL if load == "random4k" else None)
         if load == "latency4k":
             add("block-latency", "latency", "median of a 4 KiB read", "us", lambda run: run["latency_ns"] / 1000,
                 ratio_goal=LATENCY_GOAL, digits=1)
@@ -61,15 +64,21 @@ def metrics_of(folder):
     return metrics, peers
 
 
+def floor_table(folder):
+    return table(["", "CPU us"], [[LOADS[load][0], spread(list(map(cpu_us, read_runs(folder, f"floor.{load}"))), 1)]
+                                  for load in FLOORS])
+
+
 def report(folder, metrics, peers):
     text, host = host_text(folder)
     best = ", ".join(f"{LOADS[load][0]}: `aio={name}`" for load, name in peers.items())
     return "\n\n".join([
-        f"{text} `xen-disk` with an I/O thread, and of `aio=native` and `aio=io_uring` the better ({best}). PV guests in the "
-        f"shim with one vCPU and {host['guest_memory']}. A transfer of the host's disk takes {host['fast_us']} us, of the slow one {host['slow_us']} us. "
-        f"{len(metrics[0].dom1)} runs of {host['seconds']} s in turn.",
-        "### CPU time for a read, without the time in the guest", comparison(metrics, "block"),
-        "### CPU time for a read with the guest's", comparison(metrics, "block-all"),
+        f"{text} `xen-disk` with an I/O thread, and of `aio=native` and `aio=io_uring` the one that takes less ({best}). "
+        f"PV guests in the shim with one vCPU and {host['guest_memory']}. A transfer takes {host['disk_us']} us, and "
+        f"{host['fast_us']} us where one is in flight. {len(metrics[0].dom1)} runs of {host['seconds']} s in turn.",
+        "### CPU time for a read: guest, VMM and the host's kernel", comparison(metrics, "block"),
+        "### The same without the time in the guest", comparison(metrics, "block-vmm"),
+        "### What the host's kernel takes for such a read, by itself", floor_table(folder),
         "### Time for a read", comparison(metrics, "block-time"),
         "### Latency, as the guest's program sees it", comparison(metrics, "block-latency"),
         "### Events to the guest for a read", comparison(metrics, "block-events"),

@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
 # The runs of scripts/bench block, in turn: in the lab, or as root on a host that can do it.
-# usage: block-runs.sh OUT KERNEL INITRD SHIM RUNS [MODULES]
+# usage: block-runs.sh OUT KERNEL INITRD SHIM FLOOR RUNS [MODULES]
 #
-# A guest of dom1 and one of QEMU, up at the same time and idle but for the one that is measured: it gets a line on the
-# console, reads a disk for a while, and says how often; for each of QEMU's ways to do asynchronous I/O. Leaves in OUT, of each
-# run, VMM-WAY.LOAD.NUMBER: lines "NAME NUMBER". MODULES: of this host's kernel, where modprobe has none.
+# A guest of dom1, and one of QEMU for each of its ways to do asynchronous I/O, up at the same time and idle but for the one
+# that is measured: it gets a line on the console, reads a disk for a while, and says how often. Leaves in OUT, of each run,
+# VMM.LOAD.NUMBER: lines "NAME NUMBER"; VMM is dom1, native, io_uring, and for what FLOOR (tests/bench/block-floor.c) takes
+# floor. MODULES: of this host's kernel, where modprobe has none.
 set -euo pipefail
 
 out=$1
 kernel=$2
 initrd=$3
 shim=$4
-runs=$5
-modules=${6-}
+floor=$5
+runs=$6
+modules=${7-}
 
 memory=320M
 load_ms=700
-# One transfer takes so long, by a timer of the host's. What a read costs is told by a disk that the CPU keeps busy; what is
-# told in one event, by one that has all of it in flight: the CPU of the lab has a fortieth of the speed of a real one.
+# One transfer takes so long, by a timer of the host's: of the disk whose reads are counted, and of one that hardly waits, for
+# the latency. The CPU of the lab has a fortieth of the speed of a real one, and the first is a fortieth of a good SSD.
+disk_ns=4000000
 fast_ns=100000
-slow_ns=12000000
 guest_options="console=hvc0 quiet xen_blkfront.max_indirect_segments=256 xen_blkfront.max_ring_page_order=2"
-declare -A loads=([random4k]="xvda random 4096 32" [sequential128k]="xvda sequential 131072 8" [latency4k]="xvda random 4096 1"
-  [queue4k]="xvdb random 4096 32")
+declare -A loads=([random4k]="xvda random 4096 32" [sequential128k]="xvda sequential 131072 8" [latency4k]="xvdb random 4096 1")
 declare -A typed=() answers=()
 scratch=$(mktemp -d)
 # shellcheck source=tests/bench/lib.sh
@@ -36,11 +37,11 @@ cleanup() {
 }
 
 # make_disk NAME TRANSFER_NS: a device without data that completes by a timer: asynchronous as a real one, and without a
-# part in CPU time.
+# part in CPU time. It takes as much at a time as most do.
 make_disk() {
   local folder=/sys/kernel/config/nullb/$1 setting
   mkdir "$folder"
-  for setting in size=1024 memory_backed=0 submit_queues=1 hw_queue_depth=256 irqmode=2 "completion_nsec=$2" power=1; do
+  for setting in size=1024 memory_backed=0 submit_queues=1 hw_queue_depth=256 max_sectors=2560 irqmode=2 "completion_nsec=$2" power=1; do
     echo "${setting#*=}" >"$folder/${setting%%=*}"
   done
 }
@@ -87,19 +88,26 @@ helpers() {
   printf '%s\n' "$total"
 }
 
-# measure NAME WAY LOAD NUMBER
+# measure NAME LOAD NUMBER
 measure() {
-  local before after helped file=$out/$1-$2.$3.$4
+  local before after helped file=$out/$1.$2.$3
   helped=$(helpers)
   read -r -a before < <(cpu "$1")
-  ask "$1" "${loads[$3]}" "$load_ms"
+  ask "$1" "${loads[$2]}" "$load_ms"
   read -r -a after < <(cpu "$1")
   helped=$(($(helpers) - helped))
   printf '%s %s\n' operations "${answer[0]}" took_ns "${answer[1]}" latency_ns "${answer[2]}" events "${answer[3]}" \
     cpu_ns "$((after[0] - before[0] + helped))" guest_ns "$((after[1] - before[1]))" helpers_ns "$helped" >"$file"
-  printf 'bench: %-32s %6d reads, CPU us each: %d, %d of them in the guest, %d in threads of the kernel\n' "${file##*/}" \
+  printf 'bench: %-24s %6d reads, CPU us each: %d, %d of them in the guest, %d in threads of the kernel\n' "${file##*/}" \
     "${answer[0]}" "$(((after[0] - before[0] + helped) / 1000 / answer[0]))" \
     "$(((after[1] - before[1]) / 1000 / answer[0]))" "$((helped / 1000 / answer[0]))" >&2
+}
+
+# measure_floor LOAD NUMBER: the same reads without a guest, of the disk that keeps the CPU busy.
+measure_floor() {
+  local words
+  read -r -a words <<<"${loads[$1]}"
+  "$floor" /dev/bench-fast "${words[2]}" "${words[3]}" "$load_ms" plain >"$out/floor.$1.$2"
 }
 
 # private NAME: KiB of memory of its own, without the guest's RAM: the mapping of that size and larger ones.
@@ -131,41 +139,50 @@ give_keys() {
   answers[$1]=0
 }
 
-# host_disk NAME FILE: of QEMU.
+# host_disk NAME FILE WAY: of QEMU.
 host_disk() {
-  qemu_disks+=(-blockdev "driver=host_device,node-name=$1,filename=$2,cache.direct=on,read-only=on,locking=off,aio=$way"
+  qemu_disks+=(-blockdev "driver=host_device,node-name=$1,filename=$2,cache.direct=on,read-only=on,locking=off,aio=$3"
     -device "xen-disk,drive=$1,vdev=$1,iothread=io")
 }
 
-# start_both WAY
-start_both() {
-  local way=$1 name qemu_disks=(-object "iothread,id=io")
+start_all() {
+  local way name qemu_disks
   give_keys dom1
-  give_keys qemu
   start_dom1 dom1 --kernel "$kernel" --initrd "$initrd" --shim "$shim" --memory "$memory" --append "$guest_options" \
-    --no-auto-append --disk "/dev/bench-fast,ro,cache=direct" --disk "/dev/bench-slow,ro,cache=direct" <"$scratch/dom1.typed"
-  host_disk xvda /dev/bench-fast
-  host_disk xvdb /dev/bench-slow
-  start_qemu qemu "$memory" "$shim" "$kernel" "$guest_options" "$initrd" "${qemu_disks[@]}" <"$scratch/qemu.typed"
-  for name in dom1 qemu; do
+    --no-auto-append --disk "/dev/bench-disk,ro,cache=direct" --disk "/dev/bench-fast,ro,cache=direct" <"$scratch/dom1.typed"
+  for way in native io_uring; do
+    qemu_disks=(-object "iothread,id=io")
+    host_disk xvda /dev/bench-disk "$way"
+    host_disk xvdb /dev/bench-fast "$way"
+    give_keys "$way"
+    start_qemu "$way" "$memory" "$shim" "$kernel" "$guest_options" "$initrd" "${qemu_disks[@]}" <"$scratch/$way.typed"
+  done
+  for name in dom1 native io_uring; do
     wait_until "the guest of $name does not come up" grep -q "bench: ready" "$scratch/$name"
   done
 }
 
 trap cleanup EXIT
 load_null_blk
-make_disk bench-slow "$slow_ns"
+make_disk bench-disk "$disk_ns"
 make_disk bench-fast "$fast_ns"
-for way in native io_uring; do
-  start_both "$way"
-  for ((i = 1; i <= runs; i++)); do
-    for load in random4k sequential128k latency4k queue4k; do
-      measure dom1 "$way" "$load" "$i"
-      measure qemu "$way" "$load" "$i"
+start_all
+# What a host's kernel does with memory that is new is not what a read costs.
+for name in dom1 native io_uring; do
+  ask "$name" "${loads[random4k]}" 300
+done
+for ((i = 1; i <= runs; i++)); do
+  for load in random4k sequential128k latency4k; do
+    for name in dom1 native io_uring; do
+      measure "$name" "$load" "$i"
     done
   done
-  [[ $way != native ]] || measure_memory >"$out/memory"
-  stop_all
 done
-describe_host guest_memory "$memory" slow_us $((slow_ns / 1000)) fast_us $((fast_ns / 1000)) \
+measure_memory >"$out/memory"
+stop_all
+for ((i = 1; i <= runs; i++)); do
+  measure_floor random4k "$i"
+  measure_floor sequential128k "$i"
+done
+describe_host guest_memory "$memory" disk_us $((disk_ns / 1000)) fast_us $((fast_ns / 1000)) \
   seconds "$(printf '%d.%d' $((load_ms / 1000)) $((load_ms % 1000 / 100)))" >"$out/host"
