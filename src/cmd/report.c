@@ -83,9 +83,11 @@ static bool merge_files(const struct report_options *options, char **paths, int 
 		mapped_file_close(&file);
 	}
 	if (ok) {
-		g_autofree char *text = merge_text(merge);
+		g_autofree char *missing = merge_missing(merge), *text = merge_text(merge);
 
 		*status = merge_status(merge);
+		if (missing)
+			fprintf(stderr, "dom1: report: shards are missing: %s: what they have tested is not known\n", missing);
 		if (options->output_path)
 			ok = write_text(options->output_path, text, error);
 		else
@@ -108,7 +110,7 @@ int cmd_report(int argc, char **argv, uint64_t exec_ns)
 		.parameters = "FILE...",
 		.summary = "Draws the timeline of a report that dom1 run --report wrote. Of several it shows each phase's time side by\n"
 			   "side, and what changed from the first to the last.\n"
-			   "With --merge the exit status is the worst of the results.",
+			   "With --merge the exit status is the worst of the results; shards that are missing are an error.",
 		.entries = entries,
 		.min = 1,
 		.max = G_MAXINT,

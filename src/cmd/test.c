@@ -119,8 +119,8 @@ static bool present_all(const struct testing *testing, GError **error)
 	const struct test_options *options = &testing->options;
 	gint64 duration_us = g_get_monotonic_time() - testing->began_us;
 	g_autofree char *summary = present_summary(testing->results);
-	g_autofree char *junit = present_junit(testing->results, SUITE, duration_us);
-	g_autofree char *json = present_results_json(testing->results, duration_us);
+	g_autofree char *junit = present_junit(testing->results, SUITE, &options->shard, duration_us);
+	g_autofree char *json = present_results_json(testing->results, &options->shard, duration_us);
 
 	if (options->format == FORMAT_TAP)
 		printf("1..%u\n", testing->results->len);

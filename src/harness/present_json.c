@@ -58,7 +58,7 @@ static void add_counts(JsonBuilder *json, const struct test_counts *counts)
 	json_builder_end_object(json);
 }
 
-char *present_results_json(const GPtrArray *results, gint64 duration_us)
+char *present_results_json(const GPtrArray *results, const struct shard *shard, gint64 duration_us)
 {
 	g_autoptr(JsonBuilder) json = json_builder_new();
 	struct test_counts counts;
@@ -68,6 +68,11 @@ char *present_results_json(const GPtrArray *results, gint64 duration_us)
 	json_add_number(json, "version", RESULTS_VERSION);
 	json_add_number(json, "status", counts.status);
 	json_add_number(json, "duration_us", duration_us);
+	if (shard->count > 1) {
+		g_autofree char *text = g_strdup_printf("%u/%u", shard->index, shard->count);
+
+		json_add_string(json, "shard", text);
+	}
 	add_counts(json, &counts);
 	json_builder_set_member_name(json, "tests");
 	json_builder_begin_array(json);

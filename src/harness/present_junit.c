@@ -75,7 +75,7 @@ static void append_case(GString *out, const struct test_result *result)
 	g_string_append(out, "    </testcase>\n");
 }
 
-char *present_junit(const GPtrArray *results, const char *suite, gint64 duration_us)
+char *present_junit(const GPtrArray *results, const char *suite, const struct shard *shard, gint64 duration_us)
 {
 	struct test_counts counts;
 	GString *out = g_string_new("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -90,6 +90,9 @@ char *present_junit(const GPtrArray *results, const char *suite, gint64 duration
 			       counts.skipped);
 	append_time(out, duration_us);
 	g_string_append(out, ">\n");
+	if (shard->count > 1)
+		g_string_append_printf(out, "    <properties>\n      <property name=\"shard\" value=\"%u/%u\"/>\n    </properties>\n",
+				       shard->index, shard->count);
 	for (guint i = 0; i < results->len; i++)
 		append_case(out, results->pdata[i]);
 	g_string_append(out, "  </testsuite>\n</testsuites>\n");

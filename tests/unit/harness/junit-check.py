@@ -13,6 +13,8 @@ import xml.etree.ElementTree as tree
 ATTRIBUTES = {
     "testsuites": {"name", "tests", "failures", "errors", "time"},
     "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"},
+    "properties": set(),
+    "property": {"name", "value"},
     "testcase": {"name", "classname", "time"},
     "skipped": {"message"},
     "failure": {"type", "message"},

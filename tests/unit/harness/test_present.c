@@ -81,7 +81,7 @@ static void test_junit(void)
 
 	for (unsigned int n = 0; n <= 200; n += 40) {
 		GPtrArray *results = results_of(n);
-		g_autofree char *text = present_junit(results, "a suite", 1234567);
+		g_autofree char *text = present_junit(results, "a suite", &(struct shard){ 1, n ? n : 1 }, 1234567);
 
 		check_harmless(text);
 		g_autofree char *said = said_by(text, python, nothing);
@@ -125,7 +125,7 @@ static void test_tap(void)
 static void test_json(void)
 {
 	GPtrArray *results = results_of(50);
-	g_autofree char *text = present_results_json(results, 42);
+	g_autofree char *text = present_results_json(results, &(struct shard){ 1, 1 }, 42);
 	g_autoptr(JsonParser) parser = json_parser_new();
 	GError *error = NULL;
 

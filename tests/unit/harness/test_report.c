@@ -100,16 +100,16 @@ static GPtrArray *results_of(unsigned int first, unsigned int step, unsigned int
 	return results;
 }
 
-typedef char *(*presentation)(const GPtrArray *results);
+typedef char *(*presentation)(const GPtrArray *results, const struct shard *shard);
 
-static char *junit(const GPtrArray *results)
+static char *junit(const GPtrArray *results, const struct shard *shard)
 {
-	return present_junit(results, "dom1", 1000000);
+	return present_junit(results, "dom1", shard, 1000000);
 }
 
-static char *json(const GPtrArray *results)
+static char *json(const GPtrArray *results, const struct shard *shard)
 {
-	return present_results_json(results, 1000000);
+	return present_results_json(results, shard, 1000000);
 }
 
 static char *merged(presentation present, unsigned int n_shards, unsigned int n, int *status)
@@ -119,7 +119,7 @@ static char *merged(presentation present, unsigned int n_shards, unsigned int n,
 
 	for (unsigned int i = 0; i < n_shards; i++) {
 		GPtrArray *results = results_of(i, n_shards, n);
-		g_autofree char *text = present(results);
+		g_autofree char *text = present(results, &(struct shard){ i + 1, n_shards });
 
 		g_assert_true(merge_add(merge, text, strlen(text), "shard", &error));
 		g_assert_no_error(error);
@@ -164,6 +164,58 @@ static void test_merge(void)
 	g_assert_cmpuint(count_of(text, "\"verdict\" : "), ==, 50);
 }
 
+/* One shard of three, as the documents have it. */
+static bool add_shard(struct merge *merge, presentation present, unsigned int index, unsigned int count, GError **error)
+{
+	GPtrArray *results = results_of(index - 1, count, 9);
+	g_autofree char *text = present(results, &(struct shard){ index, count });
+	g_autofree char *path = g_strdup_printf("shard-%u", index);
+
+	g_ptr_array_unref(results);
+	return merge_add(merge, text, strlen(text), path, error);
+}
+
+static void check_shards(presentation present)
+{
+	struct merge *merge = merge_new();
+	GError *error = NULL;
+
+	g_assert_null(merge_missing(merge));
+	g_assert_true(add_shard(merge, present, 1, 9, NULL));
+	g_assert_true(add_shard(merge, present, 3, 9, NULL));
+	g_assert_true(add_shard(merge, present, 8, 9, NULL));
+	g_autofree char *missing = merge_missing(merge), *text = merge_text(merge);
+	g_assert_cmpstr(missing, ==, "2, 4 to 7, 9 of 9");
+	g_assert_nonnull(strstr(text, missing));
+	g_assert_cmpint(merge_status(merge), ==, DOM1_STATUS_FILE);
+
+	/* Once more, or of another set. */
+	g_assert_false(add_shard(merge, present, 3, 9, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_assert_cmpstr(error->message, ==, "shard-3: cannot be merged: it is shard 3 of 9, and so is shard-3: give one of them");
+	g_clear_error(&error);
+	g_assert_false(add_shard(merge, present, 2, 4, &error));
+	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_FILE);
+	g_clear_error(&error);
+	merge_free(merge);
+}
+
+static void test_merge_shards(void)
+{
+	check_shards(junit);
+	check_shards(json);
+	/* What is somebody else's stays. */
+	static const char FOREIGN[] = "<testsuite name=\"x\" tests=\"0\" failures=\"0\" errors=\"0\"><properties>"
+				      "<property name=\"a\" value=\"b\"/><property name=\"shard\" value=\"1/1\"/></properties></testsuite>";
+	struct merge *merge = merge_new();
+	g_assert_true(merge_add(merge, FOREIGN, strlen(FOREIGN), "foreign", NULL));
+	g_autofree char *text = merge_text(merge);
+	g_assert_nonnull(strstr(text, "<properties><property name=\"a\" value=\"b\"></property></properties></testsuite>"));
+	g_assert_null(strstr(text, "shard"));
+	g_assert_cmpint(merge_status(merge), ==, DOM1_STATUS_OK);
+	merge_free(merge);
+}
+
 static void test_merge_refused(void)
 {
 	static const char *const texts[] = { "", "<html></html>", "<testsuites>", "{}", "{\"tests\":[],\"counts\":[]}", "<testsuites><a></b></testsuites>" };
@@ -190,6 +242,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/harness/report/compare", test_compare);
 	g_test_add_func("/harness/report/refused", test_refused);
 	g_test_add_func("/harness/report/merge", test_merge);
+	g_test_add_func("/harness/report/merge_shards", test_merge_shards);
 	g_test_add_func("/harness/report/merge_refused", test_merge_refused);
 	return g_test_run();
 }
