@@ -69,6 +69,7 @@ $(sha256sum <"$scratch/input")"
     ;;
   static)
     ln -s "$root/bin/busybox" "$scratch/program"
+    # shellcheck disable=SC2016  # the guest's
     execute -- "$scratch/program" sh -c 'echo "alone $PWD"; ls /' </dev/null
     expect_status 0
     expect "$run/stdout" "alone /"

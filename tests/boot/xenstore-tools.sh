@@ -77,8 +77,10 @@ expect "$out/ls-f" "/local/domain/0/name = \"Domain-0\"   .*"
 # write: a new node with its parents, several at once, and bytes that are shown escaped.
 xenstore-write /tool/test/a 1 /tool/test/b "two words"
 [[ $(xenstore-read /tool/test/a /tool/test/b) == $'1\ntwo words' ]] || fail "xenstore-write of two nodes"
+# shellcheck disable=SC1003  # a backslash at the end
 xenstore-write /tool/test/bytes 'tab\tand \\'
 [[ $(xenstore-read -R /tool/test/bytes) == $'tab\tand \\' ]] || fail "raw bytes do not come back"
+# shellcheck disable=SC1003
 [[ $(xenstore-read /tool/test/bytes) == 'tab\tand \\' ]] || fail "bytes are not escaped: $(xenstore-read /tool/test/bytes)"
 fails xenstore-write "/bad path!" x
 fails xenstore-write /tool/test/a
