@@ -12,6 +12,8 @@ export DOM1_GUEST=$2
 shift 2
 export DOM1_GUESTS=$root/build/deps/guest
 export DOM1_TOOLS=$root/build/host/tests/tools
+# Unpacked for tests that name them.
+export DOM1_PACKAGES=$root/build/deps/packages
 export DOM1_SHIM=$DOM1_GUESTS/xen-shim
 export PATH=$root/build/host:$PATH
 
