@@ -47,22 +47,12 @@ head -c 1M /dev/urandom >"$scratch/www/data"
 sum=$(sha256sum <"$scratch/www/data" | cut -d ' ' -f 1)
 open_keys
 
-# wait_lines NUMBER REGEX: so many lines of the console match.
-wait_lines() {
-  local steps=0
-  until (($(lines "$run/console" | grep -cE -- "$2") >= $1)); do
-    ((++steps < 1500)) || fail "'$2' did not come $1 times"
-    kill -0 "$pid" 2>/dev/null || fail "dom1 ended before '$2' came $1 times"
-    sleep 0.1
-  done
-}
-
 if [[ $what == killed ]]; then
   make_uplink
   start --name net-life --net user <"$scratch/keys"
   busybox httpd -f -p 127.0.0.1:8000 -h "$scratch/www" &
   server=$!
-  wait_lines 1 "^down"
+  wait_for "$run/console" "^down" 150
   mapfile -t files < <(passts)
   ((${#files[@]} == 1)) || fail "there is not one passt"
   victim=${files[0]#/proc/}
@@ -75,9 +65,9 @@ else
   ip address add 10.99.0.1/24 dev tap0
   busybox httpd -f -p 10.99.0.1:8000 -h "$scratch/www" &
   server=$!
-  wait_lines 1 "^down"
+  wait_for "$run/console" "^down" 150
   type_line again
-  wait_lines 2 "^down"
+  wait_lines 2 "$run/console" "^down" 150
   type_line enough
 fi
 finish

@@ -45,17 +45,51 @@ add_module() {
   add_to_initrd "$tree"
 }
 
-# add_program NAME: the host's, with its libraries.
-add_program() {
-  local tree=$scratch/more-$1 file
+# needed_modules KERNEL NAME...: files of drivers and of what they need, in an order in which they can be loaded; not those
+# that are built in.
+needed_modules() {
+  local dir=$guests/modules-$1 file left=("${@:2}") need
+  local -A wanted=()
+  while ((${#left[@]})); do
+    file=${left[0]}.ko
+    left=("${left[@]:1}")
+    [[ -e $dir/$file && -z ${wanted[$file]-} ]] || continue
+    wanted[$file]=1
+    read -r -a need < <(tr '\0' '\n' <"$dir/$file" | sed -n 's/^depends=//p' | tr , ' ')
+    left+=("${need[@]}")
+  done
+  while read -r file; do
+    [[ -z ${wanted[$file]-} ]] || printf '%s\n' "$file"
+  done <"$dir/order"
+}
+
+# add_modules KERNEL NAME...: drivers and what they need: the guest loads from /modules what /modules/order has, line by line.
+add_modules() {
+  local tree=$scratch/modules file
+  mkdir -p "$tree/modules"
+  needed_modules "$@" >"$tree/modules/order"
+  while read -r file; do
+    cp "$guests/modules-$1/$file" "$tree/modules/"
+  done <"$tree/modules/order"
+  add_to_initrd "$tree"
+}
+
+# stage_program TREE NAME: the host's, in TREE/bin, with its libraries where they are here.
+stage_program() {
+  local tree=$1 file
   mkdir -p "$tree"/{bin,lib64}
-  file=$(type -P "$1") || fail "there is no $1 here"
-  cp -L "$file" "$tree/bin/$1"
+  file=$(PATH=$PATH:/usr/sbin:/sbin type -P "$2") || fail "there is no $2 here"
+  cp -L "$file" "$tree/bin/$2"
   /lib64/ld-linux-x86-64.so.2 --list "$file" | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' | while read -r file; do
     mkdir -p "$tree${file%/*}"
     cp -L "$file" "$tree$file"
   done
-  add_to_initrd "$tree"
+}
+
+# add_program NAME: the host's, with its libraries.
+add_program() {
+  stage_program "$scratch/more-$1" "$1"
+  add_to_initrd "$scratch/more-$1"
 }
 
 # The guest without a script: it gives a shell.
@@ -118,12 +152,17 @@ refuse() {
   ! lines "$1" | grep -qE -- "$2" || fail "a line in ${1##*/} has '$2'"
 }
 
-# wait_for FILE REGEX: a line matches (extended). The limit is for something that hangs.
+# wait_for FILE REGEX [SECONDS]: a line matches (extended). The limit is for something that hangs.
 wait_for() {
+  wait_lines 1 "$@"
+}
+
+# wait_lines NUMBER FILE REGEX [SECONDS]: so many lines match.
+wait_lines() {
   local steps=0
-  until [[ -e $1 ]] && lines "$1" | grep -qE -- "$2"; do
-    ((++steps < 1200)) || fail "'$2' never came in ${1##*/}"
-    kill -0 "$pid" 2>/dev/null || fail "dom1 ended before '$2' came in ${1##*/}"
+  until [[ -e $2 ]] && (($(lines "$2" | grep -cE -- "$3") >= $1)); do
+    ((++steps < ${4-120} * 10)) || fail "'$3' did not come $1 times in ${2##*/}"
+    kill -0 "$pid" 2>/dev/null || fail "dom1 ended before '$3' came $1 times in ${2##*/}"
     sleep 0.1
   done
 }
