@@ -2,8 +2,8 @@
 # Memory is lent to a guest of ours, which does what its lender asks of it (tests/guest/abi/lend.h): each rule of
 # docs/lending.md, with memory of each kind; hypercalls with arguments in lent memory; bad lenders; revokes under two vCPUs
 # that use the pages in every way; dom1 lend; and the ends of lender and domain.
-# variants: rules-memfd rules-guest_memfd rules-file hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux
-# long: rules-file bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux
+# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux
+# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -28,7 +28,7 @@ start_guest() {
 check() {
   start_guest
   local status=0 as=()
-  if [[ $(id -u) == 0 && $1 != /* && $1 != guest_memfd ]]; then
+  if [[ $(id -u) == 0 && $1 != /* && $1 != guest_memfd && $1 != dma-buf ]]; then
     # Only the socket is needed: a descriptor's worth of authority. The folder is root's, so this user may pass it.
     chmod 755 "$XDG_RUNTIME_DIR" "$XDG_RUNTIME_DIR/dom1" "${socket%/*}" "${scratch%/*}" "$scratch"
     chmod 666 "$socket"
@@ -177,8 +177,8 @@ case $1 in
   rules-file) check "$scratch/lent" rules ;;
   rules-*) check "${1#*-}" rules ;;
   stress-*)
-    IFS=- read -r _ kind count <<<"$1"
-    check "$kind" stress "$count"
+    IFS=- read -r _ kind count parts <<<"$1"
+    check "$kind" stress "$count" 2 "${parts:-1}"
     ;;
   command) lend_command ;;
   ends) ends ;;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lend-check.h"
@@ -88,6 +89,88 @@ static void all_accesses(struct check *check)
 	(void)task_end(check, 0);
 	EXPECT("a copy over missing pages", memcmp(PAGE(check, 3000), PAGE(check, 3010), 3 * LEND_PAGE_BYTES), 0);
 	revoke_pages(check, 0, 100);
+}
+
+/* R26: what comes to us as MMIO is done on the page when it is there, as often as it would have been, and nowhere else. */
+static void emulated_accesses(struct check *check)
+{
+	static const struct {
+		const char *name;
+		unsigned int changed_bytes; /* from the address on */
+		uint64_t result;
+	} all[EMULATEDS] = {
+		[EMULATED_IN_8] = { "insb", 3, 0 },	       [EMULATED_IN_16] = { "insw", 6, 0 },
+		[EMULATED_IN_32] = { "insl", 12, 0 },	       [EMULATED_OUT_8] = { "outsb", 0, 0 },
+		[EMULATED_OUT_16] = { "outsw", 0, 0 },	       [EMULATED_OUT_32] = { "outsl", 0, 0 },
+		[EMULATED_MOVS_TO_8] = { "movsb to it", 3, 0 }, [EMULATED_MOVS_TO_64] = { "movsq to it", 24, 0 },
+		[EMULATED_MOVS_FROM_8] = { "movsb from it", 0, 0 }, [EMULATED_MOVS_FROM_64] = { "movsq from it", 0, 0 },
+		[EMULATED_CMPS] = { "cmpsq", 0, 1 },	       [EMULATED_PUSH] = { "push", 8, 0 },
+		[EMULATED_POP] = { "pop", 0, 8 },
+	};
+	struct lend_state before, after;
+
+	for (unsigned int what = 0; what < EMULATEDS; what++) {
+		uint64_t page = 20 + what, offset = 104;
+		const uint8_t *bytes = (const uint8_t *)PAGE(check, 2000 + page);
+		unsigned int wrong = 0;
+
+		memset(PAGE(check, 1000 + page), what == EMULATED_CMPS ? 0xff : 0x5a, LEND_PAGE_BYTES);
+		EXPECT("query", lend_query(check->lend, 0, &before), 0);
+		one_access(check, what % 2, all[what].name, TASK_EMULATED, page, what,
+			   GPA(page, what == EMULATED_PUSH ? offset + 8 : offset), 0, all[what].result);
+		EXPECT("query", lend_query(check->lend, 0, &after), 0);
+		check_equal(check, all[what].name, after.emulated > before.emulated, true, __LINE__);
+		for (unsigned int i = 0; i < LEND_PAGE_BYTES && what != EMULATED_CMPS; i++)
+			wrong += bytes[i] != (i >= offset && i - offset < all[what].changed_bytes ? 0xff : 0x5a);
+		check_equal(check, all[what].name, wrong, 0, __LINE__);
+	}
+	/* Over two pages, neither of which is there: two pieces. */
+	memset(PAGE(check, 3100), 0x5a, 2 * LEND_PAGE_BYTES);
+	task_begin(check, 0, TASK_EMULATED, EMULATED_MOVS_TO_64, GPA(41, 0) - 4, 0, 0);
+	for (uint64_t i = 0; i < 2; i++) {
+		struct lend_fault fault = FAULT(40 + i);
+
+		supply(check, &fault, 3100 + i);
+	}
+	(void)task_end(check, 0);
+	EXPECT("the end of the first page", PAGE(check, 3100)[511], 0xffffffff5a5a5a5a);
+	EXPECT("and the beginning of the second", PAGE(check, 3101)[0], 0xffffffffffffffff);
+	EXPECT("no more", PAGE(check, 3101)[3], 0x5a5a5a5a5a5a5a5a);
+	revoke_pages(check, 0, 100);
+}
+
+/* Pages that somebody holds in place for long, in this kernel: pins taken less pins given back. */
+static uint64_t pins_now(void)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	char name[64];
+	unsigned long long value;
+	uint64_t pins = 0;
+
+	while (file && fscanf(file, "%63s %llu", name, &value) == 2) {
+		if (strcmp(name, "nr_foll_pin_acquired") == 0)
+			pins += value;
+		else if (strcmp(name, "nr_foll_pin_released") == 0)
+			pins -= value;
+	}
+	if (!file)
+		check_fatal("/proc/vmstat: %s", strerror(errno));
+	fclose(file);
+	return pins;
+}
+
+/* R2: neither lending nor the guest's use holds a page in place. What else this kernel does is over soon. */
+static void pins(struct check *check)
+{
+	uint64_t before = pins_now(), now;
+
+	lend_pages(check, 0, 512, 0);
+	(void)task_do(check, 0, TASK_TOUCH, GPA(0, 0), 512, 0);
+	(void)task_do(check, 0, TASK_WRITE, GPA(3, 0), 3, 0);
+	for (unsigned int i = 0; (now = pins_now()) > before && i < 100; i++)
+		usleep(10000);
+	EXPECT("nothing is pinned", now > before ? now - before : 0, 0);
+	revoke_pages(check, 0, 512);
 }
 
 /* R1 and R7: any part, any number of times. */
@@ -314,10 +397,58 @@ static void deaths(struct check *check)
 	revoke_pages(check, 0, 16384);
 }
 
+/* What the lender does to its own mapping is a revoke (dom1/lend.h); a mapping of a file's other than check->memory. */
+static void bridges(struct check *check)
+{
+	static const struct {
+		const char *name;
+		int advice;
+	} advices[] = { { "MADV_DONTNEED", MADV_DONTNEED }, { "MADV_REMOVE", MADV_REMOVE } };
+	enum { FIRST = 6000, N = 32 };
+	struct lend_state state;
+	uint8_t *at = mmap(NULL, N * LEND_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, check->fd, FIRST * LEND_PAGE_BYTES);
+	struct lend_fault fault;
+
+	if (at == MAP_FAILED)
+		check_fatal("a second mapping: %s", strerror(errno));
+	int number = lend_bridge_add(check->lend, at, N * LEND_PAGE_BYTES, 0, 0);
+	EXPECT("a bridge", number >= 0, true);
+	for (unsigned int i = 0; i < 2; i++) {
+		PAGE(check, FIRST + 3)[0] = 6300 + i;
+		lend_pages(check, 0, N, FIRST);
+		EXPECT("lent", task_do(check, 0, TASK_READ, GPA(3, 0), 0, 0), 6300 + i);
+		/* Pages of devices cannot be discarded; their memory is another's to manage. */
+		if (madvise(at + 3 * LEND_PAGE_BYTES, LEND_PAGE_BYTES, advices[i].advice) != 0 && !check->is_dma_buf)
+			check_fatal("%s: %s", advices[i].name, strerror(errno));
+		if (check->is_dma_buf)
+			revoke_pages(check, 0, N);
+		EXPECT("query", lend_query(check->lend, 0, &state), 0);
+		check_equal(check, advices[i].name, state.lent_pages, 0, __LINE__);
+		task_begin(check, 0, TASK_READ, GPA(3, 0), 0, 0, 0);
+		fault = FAULT(3);
+		PAGE(check, FIRST + 40)[0] = 6340 + i;
+		supply(check, &fault, FIRST + 40);
+		EXPECT("is asked for again", task_end(check, 0), 6340 + i);
+		revoke_pages(check, 0, N);
+	}
+	PAGE(check, FIRST + 5)[0] = 6500;
+	lend_pages(check, 0, 2 * N, FIRST);
+	EXPECT("lent", task_do(check, 0, TASK_READ, GPA(5, 0), 0, 0), 6500);
+	EXPECT("munmap", munmap(at, N * LEND_PAGE_BYTES), 0);
+	EXPECT("query", lend_query(check->lend, 0, &state), 0);
+	EXPECT("takes back what it unmaps", state.lent_pages, N);
+	EXPECT("and the bridge is gone", lend_bridge_remove(check->lend, number), (uint64_t)-ENOENT);
+	task_begin(check, 0, TASK_READ, GPA(5, 0), 0, 0, 0);
+	fault = FAULT(5);
+	EXPECT("failed", lend_fail(check->lend, &fault, LEND_ACTION_ZERO), 0);
+	EXPECT("zeros", task_end(check, 0), 0);
+	revoke_pages(check, 0, 100);
+}
+
 void check_rules(struct check *check, unsigned int only)
 {
-	static void (*const rules[])(struct check *) = { parts, all_accesses, unanswered, failures, read_only, long_revoke, deaths,
-							  machine_checks };
+	static void (*const rules[])(struct check *) = { pins, parts, all_accesses, unanswered, failures, read_only, long_revoke, deaths,
+							  machine_checks, emulated_accesses, bridges };
 
 	for (unsigned int i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		if (only != 0 && only != i + 1)

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
-/* lend-check SOCKET memfd|guest_memfd|FILE rules|hypercalls|bad-input|stress|bench [GROUP | REVOKES] [VCPUS] */
+/* lend-check SOCKET memfd|guest_memfd|dma-buf|FILE rules|hypercalls|bad-input|stress|bench [GROUP | REVOKES] [VCPUS] [PARTS] */
 #include "lend-check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/udmabuf.h>
 
 #define TASK_LIMIT_MS  60000u
 #define FAULT_LIMIT_MS 60000
@@ -173,6 +177,20 @@ void supply(struct check *check, const struct lend_fault *fault, uint64_t file_p
 		check_fatal("supply: %s", strerror(-rc));
 }
 
+/* A buffer of the only driver that makes them of nothing but memory. */
+static int dma_buf_new(int memory_fd, size_t len_bytes)
+{
+	struct udmabuf_create create = { .memfd = (uint32_t)memory_fd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = len_bytes };
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd = -1;
+
+	if (device >= 0)
+		fd = ioctl(device, UDMABUF_CREATE, &create);
+	if (fd < 0)
+		check_fatal("/dev/udmabuf: %s", strerror(errno));
+	close(device);
+	return fd;
+}
+
 static void open_memory(struct check *check, const char *kind)
 {
 	size_t len_bytes = (size_t)MEMORY_PAGES * LEND_PAGE_BYTES;
@@ -186,6 +204,11 @@ static void open_memory(struct check *check, const char *kind)
 	check->memory = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, check->fd, 0);
 	if (check->memory == MAP_FAILED)
 		check_fatal("%s: mmap failed", kind);
+	/* The lender goes on using it as memory; what it lends is the buffer. */
+	if (strcmp(kind, "dma-buf") == 0) {
+		check->fd = dma_buf_new(check->fd, len_bytes);
+		check->is_dma_buf = true;
+	}
 }
 
 int main(int argc, char **argv)
@@ -209,7 +232,8 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[3], "bad-input") == 0)
 		check_bad_input(&check);
 	else if (strcmp(argv[3], "stress") == 0)
-		check_stress(&check, argc > 4 ? strtoull(argv[4], NULL, 10) : 1000, argc > 5 ? (unsigned int)strtoul(argv[5], NULL, 10) : 2);
+		check_stress(&check, argc > 4 ? strtoull(argv[4], NULL, 10) : 1000, argc > 5 ? (unsigned int)strtoul(argv[5], NULL, 10) : 2,
+			     argc > 6 ? (unsigned int)strtoul(argv[6], NULL, 10) : 1);
 	else if (strcmp(argv[3], "bench") == 0)
 		check_bench(&check, argc > 4 ? strtoull(argv[4], NULL, 10) : 400, argc > 5 ? (unsigned int)strtoul(argv[5], NULL, 10) : 2);
 	else

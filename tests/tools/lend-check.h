@@ -15,6 +15,7 @@ struct check {
 	struct lend *lend;
 	struct lend_box *boxes; /* of the post: window 1 */
 	enum lend_memory kind;
+	bool is_dma_buf;
 	int fd;                 /* what is lent in window 0 */
 	uint8_t *memory;        /* its pages, ours too */
 	unsigned int passed, failed;
@@ -56,4 +57,5 @@ void check_rules(struct check *check, unsigned int only);
 void check_hypercalls(struct check *check);
 void check_bad_input(struct check *check);
 void check_bench(struct check *check, uint64_t rounds, unsigned int n_vcpus);
-void check_stress(struct check *check, uint64_t n_revokes, unsigned int n_vcpus);
+/* n_parts: revokes of one request, 1 to 64. */
+void check_stress(struct check *check, uint64_t n_revokes, unsigned int n_vcpus, unsigned int n_parts);

@@ -35,8 +35,24 @@ enum lend_task {
 	TASK_CODE,     /* 0 -> address of code in the guest's memory, to be copied for CALL */
 	TASK_TOUCH,    /* from, pages, 0: reads each page once, and notes how long that took; 1: until there is a new task */
 	TASK_CHECKS,   /* 0: machine checks are taken from now on; 1 -> how many came; 2 -> the last one's address */
+	TASK_EMULATED, /* enum lend_emulated, address: an instruction that the kernel emulates -> see there */
 	TASK_END = 100, /* the guest powers off */
 };
+
+/*
+ * Those with an operand at LEND_NOTHING_GPA, where all bits are set, or at LEND_PORT: so KVM emulates them, and does the
+ * other operand's access too. Of strings three elements.
+ */
+enum lend_emulated {
+	EMULATED_IN_8, EMULATED_IN_16, EMULATED_IN_32, EMULATED_OUT_8, EMULATED_OUT_16, EMULATED_OUT_32,
+	EMULATED_MOVS_TO_8, EMULATED_MOVS_TO_64, EMULATED_MOVS_FROM_8, EMULATED_MOVS_FROM_64,
+	EMULATED_CMPS, /* -> 1: equal */
+	EMULATED_PUSH, /* below the address */
+	EMULATED_POP,  /* -> by how much the stack pointer grew */
+	EMULATEDS,
+};
+#define LEND_NOTHING_GPA 0xf0000000u
+#define LEND_STRING      3u
 
 struct lend_box {
 	volatile uint64_t number, done; /* equal: nothing to do */
@@ -46,13 +62,19 @@ struct lend_box {
 	volatile uint64_t progress;
 	volatile uint64_t stop; /* HAMMER */
 	volatile uint64_t bad_page, bad_kind, bad_value; /* the first mistake */
+	volatile uint64_t kinds; /* HAMMER: bit n: kind n was done */
 };
+
+/* HAMMER, in enum's order the kinds of an access. */
+enum lend_kind { KIND_TAG, KIND_COUNTER, KIND_CODE, KIND_WALK, KIND_WIDE, KIND_WIDER, KIND_WRITE, KIND_WRITE_WIDER, KIND_STACK, KINDS };
 
 /*
  * A page that is hammered: what it is, wherever it lies; a counter for each vCPU; code; and as a page table, its last entry.
  */
 #define PAGE_TAG(page)    (UINT64_C(0x6c656e6400000000) | (page))
-#define PAGE_COUNTERS     64u  /* a line of 64 bytes for each vCPU */
+#define PAGE_COUNTERS     64u  /* a line of 64 bytes for each vCPU: counter, plain, 16 bytes of stack, 32 bytes at once */
+#define PAGE_LINE_STACK   32u  /* the stack's end in it */
+#define PAGE_LINE_WIDER   32u
 #define PAGE_CODE         2048u /* mov $page, %eax; ret */
 #define PAGE_LAST_ENTRY   4088u
 #define HAMMER_MAX_PAGES  4096u

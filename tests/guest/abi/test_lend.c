@@ -18,11 +18,8 @@
 #define PTE            0x67u
 #define CR4_OSFXSR     0x200ul
 #define CR4_MCE        0x40ul
-#define KIND_TAG       1u
-#define KIND_COUNTER   2u
-#define KIND_CODE      3u
-#define KIND_WALK      4u
-#define KIND_WIDE      5u
+#define CR4_OSXSAVE    0x40000ul
+#define CPUID_1_ECX    (1u << 26 | 1u << 28) /* XSAVE, AVX */
 #define WALK_VALUE     0x77616c6b00000000ul
 
 extern volatile uint64_t page_directories[];
@@ -30,6 +27,7 @@ SPARE_PAGE(walked_page);
 static uint8_t stacks[N_VCPUS][2 * PAGE_BYTES] __attribute__((aligned(16)));
 static uint32_t counted[N_VCPUS][HAMMER_MAX_PAGES];
 static volatile unsigned int numbered;
+static bool has_avx;
 
 static struct lend_box *box_of(unsigned int vcpu)
 {
@@ -48,6 +46,22 @@ static uint64_t read_wide(const volatile void *at)
 
 	__asm__ volatile("movups (%1), %%xmm0\n\tmovaps %%xmm0, %0" : "=m"(halves) : "r"(at) : "memory");
 	return halves[0] ^ halves[1];
+}
+
+/* 32 bytes by one instruction: all of them exclusive-or. */
+static uint64_t read_wider(const volatile void *at)
+{
+	uint64_t words[4] __attribute__((aligned(32)));
+
+	__asm__ volatile("vmovups (%1), %%ymm0\n\tvmovaps %%ymm0, %0" : "=m"(words) : "r"(at) : "memory");
+	return words[0] ^ words[1] ^ words[2] ^ words[3];
+}
+
+static void write_wider(volatile void *at, uint64_t value)
+{
+	const uint64_t words[4] __attribute__((aligned(32))) = { value, value, value, value };
+
+	__asm__ volatile("vmovaps %0, %%ymm0\n\tvmovups %%ymm0, (%1)" : : "m"(words), "r"(at) : "memory");
 }
 
 static uint64_t call(uint64_t address)
@@ -95,46 +109,59 @@ static void remember(struct lend_box *box, uint64_t page, uint64_t kind, uint64_
 	box->bad_value = value;
 }
 
+static void expect(struct lend_box *box, uint64_t page, enum lend_kind kind, uint64_t got, uint64_t expected)
+{
+	box->kinds |= 1u << kind;
+	if (got != expected)
+		remember(box, page, kind, got);
+}
+
 static void hammer_page(unsigned int vcpu, struct lend_box *box, uint64_t page, uint32_t how)
 {
-	uint64_t at = LEND_WINDOW_GPA + page * PAGE_BYTES, got;
-	volatile uint64_t *words = (volatile uint64_t *)at;
+	uint64_t at = LEND_WINDOW_GPA + page * PAGE_BYTES, line = at + PAGE_COUNTERS * (vcpu + 1), got;
+	volatile uint64_t *mine = (volatile uint64_t *)line;
 
 	switch (how % 8) {
 	case 0:
-		got = read_wide(words);
-		if (got != PAGE_TAG(page))
-			remember(box, page, KIND_WIDE, got);
+		expect(box, page, KIND_WIDE, read_wide((const volatile void *)at), PAGE_TAG(page));
 		break;
 	case 1:
-		got = call(at + PAGE_CODE);
-		if (got != page)
-			remember(box, page, KIND_CODE, got);
+		expect(box, page, KIND_CODE, call(at + PAGE_CODE), page);
 		break;
 	case 2:
-		got = walk(vcpu, at, 511);
-		if (got != WALK_VALUE)
-			remember(box, page, KIND_WALK, got);
+		expect(box, page, KIND_WALK, walk(vcpu, at, 511), WALK_VALUE);
+		break;
+	case 3:
+		expect(box, page, KIND_STACK, push(line + PAGE_LINE_STACK, how), how);
+		break;
+	case 4:
+		if (has_avx)
+			expect(box, page, KIND_WIDER, read_wider((const volatile void *)at), PAGE_TAG(page));
+		break;
+	case 5:
+		if (has_avx) {
+			write_wider((volatile void *)(line + PAGE_LINE_WIDER), how);
+			/* An even number of the same. */
+			expect(box, page, KIND_WRITE_WIDER, read_wider((const volatile void *)(line + PAGE_LINE_WIDER)), 0);
+		}
 		break;
 	default:
-		got = words[0];
-		if (got != PAGE_TAG(page))
-			remember(box, page, KIND_TAG, got);
+		expect(box, page, KIND_TAG, *(volatile uint64_t *)at, PAGE_TAG(page));
 	}
 	/* Nobody else writes there: what is missing was written to a page that was no longer ours. */
-	got = add_locked(words + (PAGE_COUNTERS * (vcpu + 1)) / 8, 1);
-	if ((uint32_t)got != counted[vcpu][page])
-		remember(box, page, KIND_COUNTER, got - counted[vcpu][page]);
+	got = add_locked(mine, 1);
+	expect(box, page, KIND_COUNTER, (uint32_t)got, counted[vcpu][page]);
 	counted[vcpu][page] = (uint32_t)got + 1;
 	/* A plain write, and what it left. */
-	words[(PAGE_COUNTERS * (vcpu + 1)) / 8 + 1] = got;
+	mine[1] = got;
+	expect(box, page, KIND_WRITE, mine[1], got);
 }
 
 static void hammer(unsigned int vcpu, struct lend_box *box, uint64_t n_pages)
 {
 	uint32_t random = 12345 + vcpu;
 
-	box->result = 0;
+	box->result = box->kinds = 0;
 	while (!box->stop) {
 		random = random * 1664525u + 1013904223u;
 		hammer_page(vcpu, box, (random >> 8) % n_pages, random >> 4);
@@ -173,6 +200,78 @@ static void copy(uint64_t to, uint64_t from, uint64_t len_bytes)
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len_bytes) : : "memory");
 }
 
+#define STRING(instruction, to, from) \
+	__asm__ volatile("rep " instruction : "+D"(to), "+S"(from), "+c"(n) : "d"(LEND_PORT) : "memory")
+
+static uint64_t compare(uint64_t address)
+{
+	uint64_t nothing = LEND_NOTHING_GPA;
+	uint8_t equal;
+
+	__asm__ volatile("cmpsq\n\tsete %2" : "+S"(address), "+D"(nothing), "=qm"(equal) : : "memory", "cc");
+	return equal;
+}
+
+static void push_nothing(uint64_t stack)
+{
+	__asm__ volatile("mov %%rsp, %%rbx\n\tmov %0, %%rsp\n\tpushq (%1)\n\tmov %%rbx, %%rsp"
+			 : : "r"(stack), "r"((uint64_t)LEND_NOTHING_GPA) : "rbx", "memory");
+}
+
+static uint64_t pop_to_nothing(uint64_t stack)
+{
+	uint64_t after;
+
+	__asm__ volatile("mov %%rsp, %%rbx\n\tmov %1, %%rsp\n\tpopq (%2)\n\tmov %%rsp, %0\n\tmov %%rbx, %%rsp"
+			 : "=&r"(after) : "r"(stack), "r"((uint64_t)LEND_NOTHING_GPA) : "rbx", "memory");
+	return after - stack;
+}
+
+static uint64_t emulated(enum lend_emulated what, uint64_t address)
+{
+	uint64_t nothing = LEND_NOTHING_GPA, n = LEND_STRING;
+
+	switch (what) {
+	case EMULATED_IN_8:
+		STRING("insb", address, nothing);
+		return 0;
+	case EMULATED_IN_16:
+		STRING("insw", address, nothing);
+		return 0;
+	case EMULATED_IN_32:
+		STRING("insl", address, nothing);
+		return 0;
+	case EMULATED_OUT_8:
+		STRING("outsb", nothing, address);
+		return 0;
+	case EMULATED_OUT_16:
+		STRING("outsw", nothing, address);
+		return 0;
+	case EMULATED_OUT_32:
+		STRING("outsl", nothing, address);
+		return 0;
+	case EMULATED_MOVS_TO_8:
+		STRING("movsb", address, nothing);
+		return 0;
+	case EMULATED_MOVS_TO_64:
+		STRING("movsq", address, nothing);
+		return 0;
+	case EMULATED_MOVS_FROM_8:
+		STRING("movsb", nothing, address);
+		return 0;
+	case EMULATED_MOVS_FROM_64:
+		STRING("movsq", nothing, address);
+		return 0;
+	case EMULATED_CMPS:
+		return compare(address);
+	case EMULATED_PUSH:
+		push_nothing(address);
+		return 0;
+	default:
+		return pop_to_nothing(address);
+	}
+}
+
 static uint64_t code_to_copy(void)
 {
 	static const uint8_t code[] = { 0xb8, 0x2a, 0, 0, 0, 0xc3 }; /* mov $42, %eax; ret */
@@ -187,6 +286,19 @@ static void set_cr4(unsigned long bits)
 
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
 	__asm__ volatile("mov %0, %%cr4" : : "r"((cr4 & ~CR4_MCE) | bits));
+}
+
+/* Without the extension its kinds are not done, and the lender is told so. */
+static void set_up_avx(void)
+{
+	uint32_t eax = 1, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	if ((ecx & CPUID_1_ECX) != CPUID_1_ECX)
+		return;
+	set_cr4(CR4_OSFXSR | CR4_OSXSAVE);
+	__asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+	has_avx = true;
 }
 
 static uint64_t do_task(unsigned int vcpu, struct lend_box *box)
@@ -232,6 +344,8 @@ static uint64_t do_task(unsigned int vcpu, struct lend_box *box)
 		return interrupt_on(first);
 	case TASK_CODE:
 		return code_to_copy();
+	case TASK_EMULATED:
+		return emulated((enum lend_emulated)first, second);
 	case TASK_TOUCH:
 		touch(box, first, second, third != 0);
 		return 0;
@@ -266,6 +380,7 @@ static void serve(unsigned int vcpu)
 static void other_vcpu(void)
 {
 	set_cr4(CR4_OSFXSR);
+	set_up_avx();
 	serve(__atomic_add_fetch(&numbered, 1, __ATOMIC_SEQ_CST));
 }
 
@@ -275,6 +390,7 @@ void test_lend(void)
 	struct vcpu_hvm_context context;
 
 	set_cr4(CR4_OSFXSR);
+	set_up_avx();
 	*(volatile uint64_t *)(void *)walked_page = WALK_VALUE;
 	/* Above what this guest needs, at a place that the lender knows. */
 	memcpy((void *)(uintptr_t)0x3000000, walked_page, sizeof(walked_page));
