@@ -3,7 +3,7 @@
 # and on the host's disk when the host itself stops (power).
 # long: yes
 # variants: writeback direct power
-# limit: 400
+# limit: 600
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
@@ -53,9 +53,9 @@ killed() {
   [[ -z $(missing "$scratch/disk" "$last") ]] || fail "a block was safe, and is not in the file (the last that was told: $last)"
 }
 
-# cut CACHE: sets $last, what was told when the host's disk was copied, and $lost, the first of these blocks that is not there.
+# power_fails CACHE: sets $last, what was told when the host's disk was copied, and $lost, the first of these blocks that is not there.
 # The host's disk is a loop device: what Linux has not written to it is not in its file.
-cut() {
+power_fails() {
   mke2fs -q -F -t ext4 "$scratch/backing"
   mount -o loop,commit=3000 "$scratch/backing" "$scratch/fs"
   truncate -s 16M "$scratch/fs/disk"
@@ -73,16 +73,16 @@ cut() {
 }
 
 power() {
-  local before last lost
+  local last lost
   truncate -s 64M "$scratch/backing"
   mkdir "$scratch/fs"
   before=$(sysctl -n vm.dirty_writeback_centisecs)
   trap 'sysctl -qw "vm.dirty_writeback_centisecs=$before"; umount "$scratch/fs" 2>/dev/null || true' EXIT
   # Nothing is written unless somebody asks for it.
   sysctl -qw vm.dirty_writeback_centisecs=0
-  cut writeback
+  power_fails writeback
   [[ -z $lost ]] || fail "block $lost was safe, and is not on the host's disk (the last that was told: $last)"
-  cut unsafe
+  power_fails unsafe
   [[ $lost ]] || fail "without flushes all $last blocks are on the host's disk: this test sees nothing"
 }
 
