@@ -70,6 +70,21 @@ static void add_landlock(struct findings *findings, const struct landlock_facts 
 		     g_strdup_printf("none: %s; the sandbox is weaker", g_strerror(facts->errnum)), g_strdup(remedy));
 }
 
+/* What guest RAM on it is safe from: --memory-backing=guest_memfd. */
+static void add_direct_map(struct findings *findings, uint64_t flags)
+{
+#ifdef GUEST_MEMFD_FLAG_NO_DIRECT_MAP
+	bool offered = flags & GUEST_MEMFD_FLAG_NO_DIRECT_MAP;
+#else
+	bool offered = false;
+
+	(void)flags;
+#endif
+	findings_add(findings, "guest_memfd_direct_map", "  direct map", offered ? FINDING_OK : FINDING_INFO,
+		     g_strdup(offered ? "guest memory can be taken out of it" :
+					"guest memory stays in it: this KVM offers nothing else"), NULL);
+}
+
 static void add_guest_memfd(struct findings *findings, const struct kvm_facts *kvm)
 {
 	static const char key[] = "guest_memfd", title[] = "guest_memfd";
@@ -88,7 +103,9 @@ static void add_guest_memfd(struct findings *findings, const struct kvm_facts *k
 			     g_strdup("without both of its flags: no memory of it can be lent"),
 			     g_strdup("boot Linux 6.18 or newer"));
 	else
-		findings_add(findings, key, title, FINDING_OK, g_strdup("can be mapped: its memory can be lent"), NULL);
+		findings_add(findings, key, title, FINDING_OK, g_strdup("can be mapped: its memory can be lent, or be a guest's"), NULL);
+	if (kvm->has_guest_memfd)
+		add_direct_map(findings, kvm->guest_memfd_flags);
 	for (size_t i = 0; i < N_GUEST_MEMFD_FLAGS; i++) {
 		const struct flag_name *flag = &GUEST_MEMFD_FLAGS[i];
 		g_autofree char *lower = g_ascii_strdown(flag->name, -1);

@@ -261,6 +261,8 @@ static int dry_run(const struct run *run)
 	if (config->type == GUEST_PV)
 		printf(", about %" PRIu64 " MiB of it for the guest",
 		       (layout->ram_bytes - layout->ram_bytes / 100 - (UINT64_C(15) << 20)) >> 20);
+	if (config->memory_backing != MEMORY_ANONYMOUS)
+		printf("; a %s", MEMORY_BACKING_NAMES[config->memory_backing]);
 	printf("\n");
 	for (size_t i = 0; i < layout->n_map; i++)
 		printf("  %012" PRIx64 "-%012" PRIx64 " %s\n", layout->map[i].gpa, layout->map[i].gpa + layout->map[i].len_bytes,
@@ -505,7 +507,7 @@ static bool prepare(struct run *run, GError **error)
 	if (run->config.dry_run)
 		return true;
 	run->setup.kvm_fd = kvm_open(NULL, error);
-	if (run->setup.kvm_fd < 0 || !run_folder_take(&run->folder, run->config.name, error) ||
+	if (run->setup.kvm_fd < 0 || !memory_backing_check(run->config.memory_backing, run->setup.kvm_fd, error) || !run_folder_take(&run->folder, run->config.name, error) ||
 	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error) ||
 	    !nics_open(&run->setup.nics, &run->setup.n_nics, run->config.vifs, run->config.max_vcpus, error))
 		return false;

@@ -28,7 +28,7 @@
 
 /* The words of the command line, before they mean anything. */
 struct words {
-	char *type, *memory, *low_memory, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
+	char *type, *memory, *low_memory, *memory_backing, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
 	char **disks, **nets, **lend_windows, **channels, **shares;
 };
@@ -38,6 +38,7 @@ static void words_clear(struct words *words)
 	g_free(words->type);
 	g_free(words->memory);
 	g_free(words->low_memory);
+	g_free(words->memory_backing);
 	g_free(words->entry);
 	g_free(words->console);
 	g_free(words->on_poweroff);
@@ -161,6 +162,16 @@ static gboolean parse_entry(struct vm_config *config, const char *text, GError *
 	else
 		return usage_error(error, "--shim-entry=%s: must be multiboot or pvh", text);
 	return TRUE;
+}
+
+static gboolean parse_memory_backing(struct vm_config *config, const char *text, GError **error)
+{
+	for (unsigned int i = 0; i < N_MEMORY_BACKINGS; i++)
+		if (!text || strcmp(text, MEMORY_BACKING_NAMES[i]) == 0) {
+			config->memory_backing = (enum memory_backing_kind)i;
+			return TRUE;
+		}
+	return usage_error(error, "--memory-backing=%s: must be anonymous, memfd or guest_memfd", text);
 }
 
 static gboolean parse_type(struct vm_config *config, const struct words *words, GError **error)
@@ -294,7 +305,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       (words->low_memory ?
 			parse_size_option("--low-memory", words->low_memory, &config->low_memory_bytes, error) :
 			(config->low_memory_bytes = LAYOUT_LOW_RAM_DEFAULT) != 0) &&
-	       parse_limits(config, words, error) &&
+	       parse_memory_backing(config, words->memory_backing, error) && parse_limits(config, words, error) &&
 	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
 	       (!words->trace || trace_parse_kinds(words->trace, &config->trace_kinds, error)) &&
 	       parse_type(config, words, error) && parse_entry(config, words->entry, error) &&
@@ -338,6 +349,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "type", 0, 0, G_OPTION_ARG_FILENAME, &words.type, "pv (default): in the shim; pvh: by the kernel's PVH entry, without a shim", "TYPE" },
 		{ "memory", 'm', 0, G_OPTION_ARG_FILENAME, &words.memory, "RAM of the domain, the shim's share included: 512, 512M, 4G (default " DEFAULT_MEMORY ")", "SIZE" },
 		{ "low-memory", 0, 0, G_OPTION_ARG_FILENAME, &words.low_memory, "the most RAM below 4 GiB (default 3G); the rest lies above", "SIZE" },
+		{ "memory-backing", 0, 0, G_OPTION_ARG_FILENAME, &words.memory_backing, "what RAM is made of: anonymous (default), memfd or guest_memfd", "KIND" },
 		{ "vcpus", 'c', 0, G_OPTION_ARG_FILENAME, &words.vcpus, "number of vCPUs, 1 to 32 (default 1)", "N" },
 		{ "max-vcpus", 0, 0, G_OPTION_ARG_FILENAME, &words.max_vcpus, "so many vCPUs may be online later, by dom1 vcpu-set (default: as --vcpus)", "N" },
 		{ "max-event-channels", 0, 0, G_OPTION_ARG_FILENAME, &words.max_event_channels, "event channels the guest may have (default: all there are)", "N" },

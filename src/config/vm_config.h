@@ -10,6 +10,7 @@
 #include <glib.h>
 
 #include "shim/boot_plan.h"
+#include "vmm/memory_backing.h"
 
 #define VM_CONFIG_NAME_MAX 32
 
@@ -33,6 +34,7 @@ struct vm_config {
 	enum guest_type type;
 	enum boot_entry entry; /* of the shim */
 	uint64_t memory_bytes;
+	enum memory_backing_kind memory_backing;
 	uint64_t low_memory_bytes; /* RAM below 4 GiB ends here at the latest */
 	unsigned int n_vcpus;     /* online at start */
 	unsigned int max_vcpus;   /* the machine has so many; at least n_vcpus */

@@ -2,10 +2,12 @@
 #include "vmm/guest_memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/error.h"
 
@@ -17,6 +19,7 @@ struct guest_memory {
 	uint8_t *reservation; /* as mmap gave it */
 	size_t reservation_bytes;
 	uint8_t *base; /* host address of guest-physical 0, aligned to a huge page */
+	struct memory_backing backing;
 
 	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
 	_Atomic bool is_deferred;
@@ -29,33 +32,59 @@ struct guest_memory {
 	size_t n_hole_runs; /* of such side by side, at most: each is a mapping of its own */
 };
 
-void guest_memory_advise(void *hva, size_t len_bytes)
+static void advise(const struct guest_memory *memory, void *hva, size_t len_bytes)
 {
 	/* Wishes: a kernel without them boots guests as well, only slower, or with guests in our core dumps. */
-	(void)madvise(hva, len_bytes, MADV_HUGEPAGE);
+	if (memory->backing.has_huge_pages)
+		(void)madvise(hva, len_bytes, MADV_HUGEPAGE);
 	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
 }
 
-static bool map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa)
+/* What is RAM at gpa, to be seen at hva. 0 or errno. */
+static int map_at(const struct guest_memory *memory, void *hva, uint64_t gpa, uint64_t len_bytes, int rights)
+{
+	bool has_file = memory->backing.fd >= 0;
+	int flags = MAP_NORESERVE | MAP_FIXED | (has_file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+
+	return mmap(hva, len_bytes, rights, flags, memory->backing.fd, has_file ? (off_t)gpa : 0) == MAP_FAILED ? errno : 0;
+}
+
+/* 0 or errno, which is set as well. */
+static int map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa)
 {
 	if (end_gpa <= gpa)
-		return true;
+		return 0;
+	errno = map_at(memory, memory->base + gpa, gpa, end_gpa - gpa, PROT_READ | PROT_WRITE);
+	if (errno != 0)
+		return errno;
+	advise(memory, memory->base + gpa, end_gpa - gpa);
+	return 0;
+}
 
-	void *hva = memory->base + gpa;
-	size_t len_bytes = end_gpa - gpa;
+/* Pages of the file become zeros again, and take no memory; whatever is mapped in their place stays. */
+static bool punch_hole(const struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
+{
+	return fallocate(memory->backing.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)gpa, (off_t)len_bytes) == 0;
+}
 
-	if (mmap(hva, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-	    MAP_FAILED)
-		return false;
-	guest_memory_advise(hva, len_bytes);
-	return true;
+uint64_t guest_memory_file_bytes(const struct layout *layout)
+{
+	return MAX(layout->special_end_gpa, layout->high_ram_top_gpa);
 }
 
 struct guest_memory *guest_memory_new(const struct layout *layout, GError **error)
 {
+	const struct memory_backing anonymous = { .fd = -1, .has_huge_pages = true };
+
+	return guest_memory_new_on(layout, &anonymous, error);
+}
+
+struct guest_memory *guest_memory_new_on(const struct layout *layout, const struct memory_backing *backing, GError **error)
+{
 	struct guest_memory *memory = g_new0(struct guest_memory, 1);
 
 	memory->layout = *layout;
+	memory->backing = *backing;
 	pthread_mutex_init(&memory->deferred_lock, NULL);
 	pthread_cond_init(&memory->deferred_changed, NULL);
 	pthread_mutex_init(&memory->holes_lock, NULL);
@@ -68,8 +97,7 @@ struct guest_memory *guest_memory_new(const struct layout *layout, GError **erro
 	/* On both sides something of the reservation is left, which nothing can be mapped to. */
 	memory->base = (uint8_t *)(((uintptr_t)reservation + GUEST_MEMORY_HUGE_BYTES) & ~(GUEST_MEMORY_HUGE_BYTES - 1));
 
-	if (!map_ram(memory, 0, layout->special_end_gpa) ||
-	    !map_ram(memory, LAYOUT_4GIB, layout->high_ram_top_gpa))
+	if (map_ram(memory, 0, layout->special_end_gpa) != 0 || map_ram(memory, LAYOUT_4GIB, layout->high_ram_top_gpa) != 0)
 		goto fail;
 	return memory;
 fail:
@@ -86,6 +114,8 @@ void guest_memory_free(struct guest_memory *memory)
 		return;
 	if (memory->reservation)
 		munmap(memory->reservation, memory->reservation_bytes);
+	if (memory->backing.fd >= 0)
+		close(memory->backing.fd);
 	g_free(memory->has_holes);
 	pthread_mutex_destroy(&memory->holes_lock);
 	pthread_cond_destroy(&memory->deferred_changed);
@@ -160,13 +190,35 @@ bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_
 	if (memory->deferred_end_gpa != 0 || gpa % GUEST_MEMORY_HUGE_BYTES != 0 || len_bytes % GUEST_MEMORY_HUGE_BYTES != 0 ||
 	    len_bytes == 0 || !inside(gpa, len_bytes, 0, memory->layout.low_ram_top_gpa))
 		return false;
-	if (mmap(memory->base + gpa, len_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-	    MAP_FAILED)
+	if (map_at(memory, memory->base + gpa, gpa, len_bytes, PROT_NONE) != 0)
 		return false;
 	memory->deferred_gpa = gpa;
 	memory->deferred_end_gpa = gpa + len_bytes;
 	atomic_store(&memory->is_deferred, true);
 	return true;
+}
+
+void *guest_memory_map_deferred(const struct guest_memory *memory)
+{
+	size_t len_bytes = memory->deferred_end_gpa - memory->deferred_gpa;
+	size_t reserved_bytes = len_bytes + GUEST_MEMORY_HUGE_BYTES;
+	uint8_t *reserved = mmap(NULL, reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (reserved == MAP_FAILED)
+		return NULL;
+	size_t head_bytes = -(uintptr_t)reserved & (GUEST_MEMORY_HUGE_BYTES - 1);
+	uint8_t *pages = reserved + head_bytes;
+
+	if (head_bytes != 0)
+		munmap(reserved, head_bytes);
+	munmap(pages + len_bytes, GUEST_MEMORY_HUGE_BYTES - head_bytes);
+	errno = map_at(memory, pages, memory->deferred_gpa, len_bytes, PROT_READ | PROT_WRITE);
+	if (errno == 0) {
+		advise(memory, pages, len_bytes);
+		return pages;
+	}
+	munmap(pages, len_bytes);
+	return NULL;
 }
 
 bool guest_memory_supply(struct guest_memory *memory, void *pages)
@@ -176,6 +228,8 @@ bool guest_memory_supply(struct guest_memory *memory, void *pages)
 	bool supplied = pages && mremap(pages, len_bytes, len_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, hva) != MAP_FAILED;
 
 	/* Whoever waits must find something, if only memory for a domain that is at its end. */
+	if (!supplied && memory->backing.fd >= 0)
+		(void)punch_hole(memory, memory->deferred_gpa, len_bytes);
 	if (!supplied)
 		(void)mprotect(hva, len_bytes, PROT_READ | PROT_WRITE);
 	pthread_mutex_lock(&memory->deferred_lock);
@@ -245,6 +299,9 @@ static int overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_
 	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
 	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, sharing | MAP_FIXED, memfd, (off_t)offset_bytes) == MAP_FAILED)
 		return errno;
+	/* It would take memory that nobody sees. */
+	if (memory->backing.fd >= 0 && gfn_is_ram(memory, gfn))
+		(void)punch_hole(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
 	return 0;
 }
 
@@ -286,6 +343,8 @@ static void keep_holes(struct guest_memory *memory, uint64_t gpa, uint64_t len_b
 {
 	uint64_t last = (gpa + len_bytes - 1) / GUEST_MEMORY_HUGE_BYTES;
 
+	if (!memory->backing.has_huge_pages)
+		return;
 	pthread_mutex_lock(&memory->holes_lock);
 	for (uint64_t huge = gpa / GUEST_MEMORY_HUGE_BYTES; huge <= last && memory->n_hole_runs <= MAX_HOLE_RUNS; huge++) {
 		if (has_holes(memory, huge))
@@ -308,7 +367,8 @@ static int remap_ram_page(struct guest_memory *memory, uint64_t gpa)
 {
 	await_range(memory, gpa, LAYOUT_PAGE_BYTES);
 	pthread_mutex_lock(&memory->holes_lock);
-	int error = map_ram(memory, gpa, gpa + LAYOUT_PAGE_BYTES) ? 0 : errno;
+	bool is_fresh = memory->backing.fd < 0 || punch_hole(memory, gpa, LAYOUT_PAGE_BYTES);
+	int error = is_fresh ? map_ram(memory, gpa, gpa + LAYOUT_PAGE_BYTES) : errno;
 
 	if (error == 0 && (memory->n_hole_runs > MAX_HOLE_RUNS || has_holes(memory, gpa / GUEST_MEMORY_HUGE_BYTES)))
 		advise_small(memory, gpa, gpa + LAYOUT_PAGE_BYTES);
@@ -332,10 +392,13 @@ bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t le
 {
 	const struct layout *layout = &memory->layout;
 
-	if (len_bytes == 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
+	if (len_bytes == 0 || gpa % LAYOUT_PAGE_BYTES != 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
 	await_range(memory, gpa, len_bytes);
 	keep_holes(memory, gpa, len_bytes);
+	if (memory->backing.fd >= 0)
+		/* Whole pages, as madvise() has it. */
+		return punch_hole(memory, gpa, (len_bytes + LAYOUT_PAGE_BYTES - 1) & ~(LAYOUT_PAGE_BYTES - 1));
 	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
 }

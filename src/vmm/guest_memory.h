@@ -3,7 +3,8 @@
  * Guest memory as a type. All of it is one reservation in our address space, so that an address of the host is the
  * guest's plus a constant; whoever wants to touch it asks for a span, which is refused unless each byte is backed.
  *
- * The reservation covers guest-physical 0 to the end of the overlay window. Holes stay PROT_NONE. Pages that the
+ * The reservation covers guest-physical 0 to the end of the overlay window. Holes stay PROT_NONE. RAM is anonymous memory,
+ * or a file (vmm/memory_backing.h) in which a byte's offset is its guest-physical address. Pages that the
  * hypervisor owns (shared_info, grant frames) live in a memfd, and guest_memory_overlay() maps them over the place the
  * guest chose: the host address stays the same, KVM notices by itself, and no memslot changes.
  *
@@ -19,6 +20,7 @@
 #include <glib.h>
 
 #include "vmm/layout.h"
+#include "vmm/memory_backing.h"
 
 struct guest_memory;
 
@@ -30,8 +32,11 @@ struct guest_memory_slot {
 };
 #define GUEST_MEMORY_MAX_SLOTS 3
 
-/* NULL and DOM1_STATUS_HOST when the host has not enough address space or memory. layout is copied. */
+/* Anonymous. NULL and DOM1_STATUS_HOST when the host has not enough address space or memory. layout is copied. */
 struct guest_memory *guest_memory_new(const struct layout *layout, GError **error);
+/* On a file of at least guest_memory_file_bytes(), which is taken over in either case, or on none. */
+struct guest_memory *guest_memory_new_on(const struct layout *layout, const struct memory_backing *backing, GError **error);
+uint64_t guest_memory_file_bytes(const struct layout *layout);
 void guest_memory_free(struct guest_memory *memory);
 
 const struct layout *guest_memory_layout(const struct guest_memory *memory);
@@ -39,9 +44,6 @@ size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory
 
 /* The whole reservation, for who must leave it out of an account. */
 void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end);
-
-/* Tells the host how memory that will be a guest's is used. */
-void guest_memory_advise(void *hva, size_t len_bytes);
 
 /* NULL unless [gpa, gpa + len_bytes) lies in RAM or special pages. len_bytes > 0. Not the overlay window. May wait: below. */
 void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t len_bytes);
@@ -52,13 +54,15 @@ bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const v
 
 /*
  * Memory that comes later. The range, whole huge pages of RAM, is nothing from defer() until supply() puts pages there,
- * memory of the caller's mapping that is moved and has its length and alignment. Meanwhile whoever asks for a span of it,
+ * those of map_deferred(), which the caller has filled; they are moved. Meanwhile whoever asks for a span of it,
  * or for another page in it, waits; a vCPU that touches it gets EFAULT from KVM_RUN, waits in await(), and does it again.
  * One range, once; FALSE from defer(): that cannot be had. supply() may be called without pages, when there are none to
  * come: then it is zeros. await_demand(): until somebody waits, for who has no reason to supply before that.
  */
 #define GUEST_MEMORY_HUGE_BYTES (UINT64_C(2) << 20)
 bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes);
+/* A mapping as long as the range, for one thread; NULL and errno. For supply(), or the caller's munmap(). */
+void *guest_memory_map_deferred(const struct guest_memory *memory);
 bool guest_memory_supply(struct guest_memory *memory, void *pages);
 bool guest_memory_is_deferred(const struct guest_memory *memory);
 void guest_memory_await(const struct guest_memory *memory);

@@ -136,9 +136,16 @@ static bool load_segment(const struct guest_memory *memory, const struct boot_se
 static bool load_memory(struct machine *machine, GError **error)
 {
 	const struct boot_plan *plan = machine->setup->plan;
-	struct guest_memory *memory = guest_memory_new(&machine->setup->layout, error);
+	const struct layout *layout = &machine->setup->layout;
+	struct memory_backing backing;
 	GError *loader_error = NULL;
 
+	/* A file of each start's own: a restart finds zeros. */
+	if (!memory_backing_open(&backing, machine->setup->config->memory_backing, machine->setup->kvm_fd,
+				 guest_memory_file_bytes(layout), error))
+		return false;
+	atomic_store(&machine->vm.record->direct_map_removed, backing.direct_map_removed);
+	struct guest_memory *memory = guest_memory_new_on(layout, &backing, error);
 	machine->vm.memory = memory;
 	if (!memory)
 		return false;

@@ -23,24 +23,6 @@ struct memory_loader {
 	pthread_t thread;
 };
 
-/* NULL and errno. Exactly so much, at a huge page's boundary. */
-static void *map_pages(size_t len_bytes)
-{
-	size_t reserved_bytes = len_bytes + HUGE;
-	uint8_t *reserved = mmap(NULL, reserved_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (reserved == MAP_FAILED)
-		return NULL;
-	size_t head_bytes = -(uintptr_t)reserved & (HUGE - 1);
-	uint8_t *pages = reserved + head_bytes;
-
-	if (head_bytes != 0)
-		munmap(reserved, head_bytes);
-	munmap(pages + len_bytes, HUGE - head_bytes);
-	guest_memory_advise(pages, len_bytes);
-	return pages;
-}
-
 /* Those parts of the segments that lie in [gpa, end_gpa), to pages, or to guest memory where that is NULL. */
 static bool read_part(const struct memory_loader *loader, uint64_t gpa, uint64_t end_gpa, uint8_t *pages)
 {
@@ -74,7 +56,7 @@ static void *load(void *opaque)
 
 	if (loader->on_demand)
 		guest_memory_await_demand(memory);
-	void *pages = map_pages(len_bytes);
+	void *pages = guest_memory_map_deferred(memory);
 
 	if (pages && read_part(loader, loader->gpa, loader->end_gpa, pages) && guest_memory_supply(memory, pages))
 		return NULL;

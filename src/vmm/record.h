@@ -71,6 +71,7 @@ struct record {
 	_Atomic uint64_t exits[N_EXIT_KINDS];
 	_Atomic uint64_t hypercalls[RECORD_N_HYPERCALLS];
 	_Atomic uint64_t peak_private_kib;
+	_Atomic bool direct_map_removed; /* guest RAM is not in the host kernel's direct map */
 	struct record_event events[RECORD_MAX_EVENTS];
 	struct evidence evidence;
 };

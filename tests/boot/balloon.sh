@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # A guest's memory goes back to the host when its balloon grows, and is there again when it shrinks.
-# variants: pvh-old pvh-new pv-old pv-new
-# long: pvh-old pvh-new pv-old pv-new
+# variants: pvh-old pvh-new pv-old pv-new pvh-old-memfd pvh-old-guest_memfd
+# long: pvh-old pvh-new pv-old pv-new pvh-old-memfd pvh-old-guest_memfd
 # limit: 600
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
-IFS=- read -r type kernel <<<"$1"
+IFS=- read -r type kernel backing <<<"$1"
 # Little, as filling it takes most of the time; the shim cannot build a guest in less.
 mib=256
 [[ $type == pvh ]] || mib=384
@@ -38,7 +38,8 @@ GUEST
 next_run
 name=balloon-$$
 command=(dom1 run --type "$type" --kernel "$guests/vmlinuz-$kernel" --initrd "$scratch/initrd" --name "$name"
-  --append "console=hvc0 quiet dom1.nonce=$nonce" --memory "${mib}M" --report "$run/report.json" --timeout 580)
+  --append "console=hvc0 quiet dom1.nonce=$nonce" --memory "${mib}M"
+  --memory-backing "${backing:-anonymous}" --report "$run/report.json" --timeout 580)
 printf '%q ' "${command[@]}" >"$run/command"
 "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" &
 pid=$!

@@ -363,6 +363,7 @@ static void test_guest_memfd(void)
 
 	expect(&facts, 0, "guest_memfd_mmap", FINDING_OK, "flag", NULL);
 	expect(&facts, 0, "guest_memfd_init_shared", FINDING_OK, "flag", NULL);
+	expect(&facts, 0, "guest_memfd_direct_map", FINDING_INFO, "stays in it", NULL);
 	facts.kvm.guest_memfd_flags = 1u << 30 | 3;
 	expect(&facts, 0, "guest_memfd_unnamed", FINDING_INFO, "0x40000000", NULL);
 	facts.kvm.guest_memfd_flags = 1;

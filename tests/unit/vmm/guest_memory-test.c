@@ -5,11 +5,13 @@
  * asked of the kernel, which does not crash over it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -33,6 +35,22 @@ static uint64_t random_below(uint64_t n)
 	return random_u64() % n;
 }
 
+/* Each test runs with each of them; the file of the last memory that was made stays open, as another process's would. */
+static enum memory_backing_kind kind;
+static int kvm_fd = -1, ram_fd = -1;
+
+static struct guest_memory *memory_new_of(const struct layout *layout, GError **error)
+{
+	struct memory_backing backing;
+
+	if (!memory_backing_open(&backing, kind, kvm_fd, guest_memory_file_bytes(layout), error))
+		return NULL;
+	if (ram_fd >= 0)
+		close(ram_fd);
+	ram_fd = backing.fd >= 0 ? fcntl(backing.fd, F_DUPFD_CLOEXEC, 0) : -1;
+	return guest_memory_new_on(layout, &backing, error);
+}
+
 static struct guest_memory *memory_new(uint64_t ram_bytes, uint64_t max_low_bytes)
 {
 	g_autoptr(GError) error = NULL;
@@ -40,7 +58,7 @@ static struct guest_memory *memory_new(uint64_t ram_bytes, uint64_t max_low_byte
 	struct layout layout;
 
 	g_assert_true(layout_init(&layout, ram_bytes, max_low_bytes, &error));
-	memory = guest_memory_new(&layout, &error);
+	memory = memory_new_of(&layout, &error);
 	g_assert_no_error(error);
 	g_assert_nonnull(memory);
 	g_assert_cmpint(memcmp(guest_memory_layout(memory), &layout, sizeof(layout)), ==, 0);
@@ -557,18 +575,6 @@ static void test_many_holes(void)
 	guest_memory_free(memory);
 }
 
-static void *fill(size_t len_bytes, uint8_t value)
-{
-	uint8_t *reserved = mmap(NULL, len_bytes + GUEST_MEMORY_HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint8_t *pages = reserved + (-(uintptr_t)reserved & (GUEST_MEMORY_HUGE_BYTES - 1));
-
-	g_assert_true(reserved != MAP_FAILED);
-	munmap(reserved, (size_t)(pages - reserved));
-	munmap(pages + len_bytes, (size_t)(reserved + GUEST_MEMORY_HUGE_BYTES - pages));
-	memset(pages, value, len_bytes);
-	return pages;
-}
-
 struct asker {
 	struct guest_memory *memory;
 	uint64_t gpa;
@@ -622,7 +628,11 @@ static void test_deferred(void)
 			askers[i] = (struct asker){.memory = memory, .gpa = start + i * 64 * PAGE, .kind = i % 3};
 			askers[i].thread = g_thread_new("ask", ask, &askers[i]);
 		}
-		void *pages = fill(len, 0xa5);
+		void *pages = guest_memory_map_deferred(memory);
+		g_assert_nonnull(pages);
+		g_assert_cmpuint((uintptr_t)pages % huge, ==, 0);
+		memset(pages, 0xa5, len);
+		g_assert_false(can_read(base + start));
 		g_assert_cmpint(guest_memory_supply(memory, comes ? pages : NULL), ==, comes);
 		if (!comes)
 			munmap(pages, len);
@@ -649,26 +659,112 @@ static void test_too_much(void)
 
 	g_assert_true(layout_init(&layout, 64 * MIB, 32 * MIB, &error));
 	layout.overlay_end_gpa = UINT64_C(1) << 56;
-	g_assert_null(guest_memory_new(&layout, &error));
+	g_assert_null(memory_new_of(&layout, &error));
 	g_assert_error(error, DOM1_ERROR, DOM1_STATUS_HOST);
 	g_assert_null(strchr(error->message, '\n'));
 	guest_memory_free(NULL);
 }
 
+/* KiB that the file takes. */
+static uint64_t file_kib(void)
+{
+	struct stat status;
+
+	g_assert_cmpint(fstat(ram_fd, &status), ==, 0);
+	return (uint64_t)status.st_blocks / 2;
+}
+
+/* A byte of RAM is at its guest-physical address in the file, and what is given back or hidden takes no memory there. */
+static void test_file(void)
+{
+	struct guest_memory *memory = memory_new(64 * MIB, 32 * MIB);
+	const uint64_t mark = 0x1234567, gpas[] = {5 * PAGE, 20 * MIB, LAYOUT_4GIB + 7 * PAGE};
+	int memfd = new_memfd();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(gpas); i++) {
+		uint64_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd, (off_t)gpas[i]);
+
+		g_assert_true(page != MAP_FAILED);
+		g_assert_true(guest_memory_write(memory, gpas[i], &mark, sizeof(mark)));
+		g_assert_cmpuint(*page, ==, mark);
+		/* Also for who has mapped it. */
+		g_assert_cmpint(guest_memory_overlay(memory, gpas[i] / PAGE, memfd, 0), ==, 0);
+		g_assert_cmpuint(*page, ==, 0);
+		g_assert_cmpint(guest_memory_overlay_remove(memory, gpas[i] / PAGE), ==, 0);
+		*page = mark;
+		g_assert_cmpuint(*(uint64_t *)guest_memory_span(memory, gpas[i], 8), ==, mark);
+		g_assert_true(guest_memory_discard(memory, gpas[i], PAGE));
+		g_assert_cmpuint(*page, ==, 0);
+		munmap(page, PAGE);
+	}
+	if (kind == MEMORY_MEMFD) {
+		uint64_t kib = file_kib();
+
+		memset(guest_memory_span(memory, 4 * MIB, 4 * MIB), 1, 4 * MIB);
+		g_assert_cmpuint(file_kib(), >=, kib + 4096);
+		g_assert_true(guest_memory_discard(memory, 4 * MIB, 4 * MIB));
+		g_assert_cmpuint(file_kib(), <=, kib);
+	}
+	/* Whoever has it cannot make it shorter. */
+	g_assert_cmpint(ftruncate(ram_fd, PAGE), !=, 0);
+	close(memfd);
+	guest_memory_free(memory);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} TESTS[] = {
+	{"span", test_span},
+	{"no-address-outside", test_no_address_outside},
+	{"read-write", test_read_write},
+	{"slots", test_slots},
+	{"pages-against-model", test_pages_against_model},
+	{"overlay-refusals", test_overlay_refusals},
+	{"overlay-remove-refusals", test_overlay_remove_refusals},
+	{"discard-refusals", test_discard_refusals},
+	{"holes-stay", test_holes_stay},
+	{"many-holes", test_many_holes},
+	{"deferred", test_deferred},
+	{"file", test_file},
+	{"too-much", test_too_much},
+};
+
+struct case_of {
+	enum memory_backing_kind kind;
+	void (*run)(void);
+};
+
+static void run_case(gconstpointer data)
+{
+	const struct case_of *which = data;
+
+	kind = which->kind;
+	which->run();
+}
+
 int main(int argc, char **argv)
 {
+	static struct case_of cases[N_MEMORY_BACKINGS * G_N_ELEMENTS(TESTS)];
+
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/guest_memory/span", test_span);
-	g_test_add_func("/guest_memory/no-address-outside", test_no_address_outside);
-	g_test_add_func("/guest_memory/read-write", test_read_write);
-	g_test_add_func("/guest_memory/slots", test_slots);
-	g_test_add_func("/guest_memory/pages-against-model", test_pages_against_model);
-	g_test_add_func("/guest_memory/overlay-refusals", test_overlay_refusals);
-	g_test_add_func("/guest_memory/overlay-remove-refusals", test_overlay_remove_refusals);
-	g_test_add_func("/guest_memory/discard-refusals", test_discard_refusals);
-	g_test_add_func("/guest_memory/holes-stay", test_holes_stay);
-	g_test_add_func("/guest_memory/many-holes", test_many_holes);
-	g_test_add_func("/guest_memory/deferred", test_deferred);
-	g_test_add_func("/guest_memory/too-much", test_too_much);
-	return g_test_run();
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	for (unsigned int i = 0; i < G_N_ELEMENTS(cases); i++) {
+		unsigned int backing = i / G_N_ELEMENTS(TESTS), test = i % G_N_ELEMENTS(TESTS);
+		g_autofree char *path = g_strdup_printf("/guest_memory/%s/%s", MEMORY_BACKING_NAMES[backing], TESTS[test].name);
+
+		cases[i] = (struct case_of){(enum memory_backing_kind)backing, TESTS[test].run};
+		/* A KVM with guest_memfd is in the lab: tests/boot/memory.sh runs them there. */
+		if (!memory_backing_check(cases[i].kind, kvm_fd, NULL) ||
+		    (cases[i].kind == MEMORY_ANONYMOUS && cases[i].run == test_file))
+			continue;
+		g_test_add_data_func(path, &cases[i], run_case);
+	}
+	int status = g_test_run();
+
+	if (kvm_fd >= 0)
+		close(kvm_fd);
+	if (ram_fd >= 0)
+		close(ram_fd);
+	return status;
 }
