@@ -352,6 +352,8 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 	device->eject.run = eject;
 	device->ejected_reply.run = on_ejected;
 	device->bus = xenbus_device_new(env->store, "vbd", file->number, &OPS, device);
+	if (device->bus)
+		xenbus_device_trace(device->bus, env->access.trace);
 	if (!device->bus || write_nodes(device) != 0 || xenbus_device_start(device->bus) != 0) {
 		block_device_free(device);
 		return NULL;

@@ -65,6 +65,8 @@ struct console_device *console_device_new(struct xenstore *store, const struct r
 	device->record = record;
 	device->claims.access = access;
 	device->bus = xenbus_device_new(store, "console", number, &OPS, device);
+	if (device->bus)
+		xenbus_device_trace(device->bus, access->trace);
 	if (device->bus && xenbus_write_guests(device->bus, "name", "%s", channel->name) == 0 &&
 	    xenbus_write_guests(device->bus, "output", "%s", channel->kind) == 0 &&
 	    xenbus_write_guests(device->bus, "type", "xenconsoled") == 0 && xenbus_device_start(device->bus) == 0)

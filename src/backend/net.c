@@ -268,6 +268,8 @@ struct net_device *net_device_new(const struct net_env *env, struct nic *nic)
 	device->nic = nic;
 	device->target = (struct net_target){ &env->access, &nic->link, env->io, on_ended, device };
 	device->bus = xenbus_device_new(env->store, "vif", nic->number, &OPS, device);
+	if (device->bus)
+		xenbus_device_trace(device->bus, env->access.trace);
 	if (!device->bus || write_nodes(device) != 0 || xenbus_device_start(device->bus) != 0) {
 		net_device_free(device);
 		return NULL;

@@ -18,6 +18,7 @@
 
 struct grant_table;
 struct guest_memory;
+struct trace;
 struct xenbus_device;
 
 /* How a domain's devices get at it. Borrowed. */
@@ -27,6 +28,7 @@ struct ring_access {
 	pthread_mutex_t *grants_lock;
 	const struct backend_port_ops *ports;
 	void *ports_opaque;
+	const struct trace *trace; /* of the devices' states; NULL: nobody wants that */
 };
 
 struct ring_claims {

@@ -9,6 +9,7 @@
 #include <glib.h>
 
 #include "backend/xenbus_fsm.h"
+#include "vmm/trace.h"
 #include "xen/xenstore/xenstore.h"
 
 #define PATH_BYTES         160
@@ -20,6 +21,7 @@ struct xenbus_device {
 	void *opaque;
 	struct xenbus_fsm fsm;
 	struct xenstore_watch *watch;
+	const struct trace *trace; /* NULL: nobody wants one */
 	guint work_source;      /* 0: nothing is due */
 	gint64 attach_after_us; /* monotonic */
 	char name[64];
@@ -106,6 +108,8 @@ static void publish_state(struct xenbus_device *device)
 {
 	/* It fails only when memory is out; the guest waits then, and the domain is not what we wait for. */
 	(void)xenbus_write_ours(device, "state", "%d", (int)device->fsm.state);
+	if (device->trace)
+		trace_xenbus(device->trace, device->name, "backend", (unsigned int)device->fsm.state);
 }
 
 /* Where Linux's and Xen's tools look for it. */
@@ -171,11 +175,14 @@ static void work(struct xenbus_device *device)
 
 static void read_state(struct xenbus_device *device)
 {
+	const XenbusState before = device->fsm.frontend;
 	char text[4] = "";
 
 	device->fsm.frontend = XenbusStateUnknown;
 	if (xenbus_read_text(device, "state", text, sizeof(text)))
 		device->fsm.frontend = xenbus_state_parse(text, strlen(text));
+	if (device->trace && device->fsm.frontend != before)
+		trace_xenbus(device->trace, device->name, "frontend", (unsigned int)device->fsm.frontend);
 }
 
 static gboolean on_due(gpointer opaque)
@@ -225,6 +232,11 @@ struct xenbus_device *xenbus_device_new(struct xenstore *store, const char *clas
 	return device;
 }
 
+void xenbus_device_trace(struct xenbus_device *device, const struct trace *trace)
+{
+	device->trace = trace;
+}
+
 int xenbus_device_start(struct xenbus_device *device)
 {
 	char path[PATH_BYTES];
@@ -234,6 +246,8 @@ int xenbus_device_start(struct xenbus_device *device)
 		rc = xenbus_write_ours(device, "state", "%d", (int)device->fsm.state);
 	if (rc != 0)
 		return rc;
+	if (device->trace)
+		trace_xenbus(device->trace, device->name, "backend", (unsigned int)device->fsm.state);
 	put_path(path, device->guests, "state");
 	device->watch = xenstore_watch(device->store, path, on_state, device);
 	return device->watch ? 0 : ENOMEM;

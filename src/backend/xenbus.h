@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct trace;
 struct xenbus_device;
 struct xenstore;
 
@@ -39,6 +40,8 @@ struct xenbus_device_ops {
  */
 struct xenbus_device *xenbus_device_new(struct xenstore *store, const char *class, uint32_t number,
 					const struct xenbus_device_ops *ops, void *opaque);
+/* Its states, and the front end's, are traced from now on. Borrowed; NULL: not. */
+void xenbus_device_trace(struct xenbus_device *device, const struct trace *trace);
 /* It must be detached. The nodes stay: they go with the store. */
 void xenbus_device_free(struct xenbus_device *device);
 

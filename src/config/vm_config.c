@@ -372,7 +372,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "on-crash", 0, 0, G_OPTION_ARG_FILENAME, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
 		{ "report", 0, 0, G_OPTION_ARG_FILENAME, &config->report_path, "write how it went to FILE, as JSON", "FILE" },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
-		{ "trace", 0, 0, G_OPTION_ARG_FILENAME, &words.trace, "of hypercall, evtchn, xenstore: lines of JSON on standard error", "LIST" },
+		{ "trace", 0, 0, G_OPTION_ARG_FILENAME, &words.trace, "of hypercall, evtchn, grant, xenbus, xenstore, lend: lines of JSON on standard error", "LIST" },
 		{ "trace-log", 0, 0, G_OPTION_ARG_FILENAME, &config->trace_log_path, "write the trace to FILE instead", "FILE" },
 		{ "xen-version", 0, 0, G_OPTION_ARG_FILENAME, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
 		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "this text", NULL },

@@ -523,7 +523,10 @@ struct lending *lending_new(struct vm *vm, const struct lending_config *config, 
 		lending->lenders[i] = (struct lender){ .fd = -1, .session.job = SESSION_DEAD };
 	lending->mapper = mapper_host_new(error);
 	bool ok = lending->mapper != NULL;
-	space_init(&lending->space, vm->n_vcpus, config->max_mappings, &MAPPER_HOST, lending->mapper, &EVENTS, lending);
+	const bool is_traced = trace_wants(&vm->trace, TRACE_LEND);
+	lending->tracer = (struct mapper_trace){ &MAPPER_HOST, lending->mapper, &vm->trace };
+	space_init(&lending->space, vm->n_vcpus, config->max_mappings, is_traced ? &MAPPER_TRACE : &MAPPER_HOST,
+		   is_traced ? (void *)&lending->tracer : (void *)lending->mapper, &EVENTS, lending);
 	lending->space.can_fault = true;
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
 		lending->space.can_fault &= machine_check_set_up(vm->vcpus[i].fd);

@@ -7,6 +7,7 @@
 
 #include "lend/lending.h"
 #include "lend/mapper_host.h"
+#include "lend/mapper_trace.h"
 #include "lend/session.h"
 
 #define LENDING_MAX_LENDERS 16u
@@ -34,6 +35,7 @@ enum lending_order { LENDING_GO_ON, LENDING_RESET, LENDING_END };
 struct lending {
 	struct vm *vm;
 	struct mapper_host *mapper;
+	struct mapper_trace tracer; /* in front of it, where that is traced */
 	/* Of space and lenders: the memory thread's but while it waits. gpa and length of windows never change. */
 	pthread_mutex_t state_lock;
 	struct space space;

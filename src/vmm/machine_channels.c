@@ -11,7 +11,8 @@ bool machine_start_channels(struct machine *machine, GError **error)
 	struct xen_domain *xen = machine->vm.xen;
 
 	machine->channel_access = (struct ring_access){ .memory = machine->vm.memory, .grants = &xen->grants,
-							.grants_lock = &xen->lock, .ports = &BACKEND_PORT_XEN, .ports_opaque = xen };
+							.grants_lock = &xen->lock, .ports = &BACKEND_PORT_XEN, .ports_opaque = xen,
+							.trace = machine_xenbus_trace(machine) };
 	machine->channels = g_new0(struct console_device *, setup->n_channels);
 	for (size_t i = 0; i < setup->n_channels; i++) {
 		machine->channels[i] = console_device_new(machine->store, &machine->channel_access, machine->vm.record,

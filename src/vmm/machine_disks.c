@@ -100,7 +100,7 @@ static void set_up_env(struct machine *machine)
 
 	machine->block_env = (struct block_env){
 		.store = machine->store,
-		.access = { machine->vm.memory, &xen->grants, &xen->lock, &BACKEND_PORT_XEN, xen },
+		.access = { machine->vm.memory, &xen->grants, &xen->lock, &BACKEND_PORT_XEN, xen, machine_xenbus_trace(machine) },
 		.io = machine->io,
 		.max_queues = MIN(machine->vm.n_vcpus, BLOCK_QUEUES_MAX),
 		.record = machine->vm.record,

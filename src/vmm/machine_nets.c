@@ -18,7 +18,7 @@ bool machine_start_nets(struct machine *machine, GError **error)
 	machine->net_env = (struct net_env){
 		.store = machine->store,
 		.access = { .memory = machine->vm.memory, .grants = &xen->grants, .grants_lock = &xen->lock,
-			    .ports = &BACKEND_PORT_XEN, .ports_opaque = xen },
+			    .ports = &BACKEND_PORT_XEN, .ports_opaque = xen, .trace = machine_xenbus_trace(machine) },
 		.io = machine->io,
 		.max_queues = MIN(machine->vm.n_vcpus, NET_QUEUES_MAX),
 		.record = machine->vm.record,

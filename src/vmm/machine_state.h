@@ -52,6 +52,12 @@ bool machine_reset_store(struct machine *machine, GError **error);
 /* Who watches "@releaseDomain" on the host hears it. */
 void machine_stop_store(struct machine *machine);
 
+/* NULL: nobody wants the states of devices. */
+static inline const struct trace *machine_xenbus_trace(const struct machine *machine)
+{
+	return trace_wants(&machine->vm.trace, TRACE_XENBUS) ? &machine->vm.trace : NULL;
+}
+
 bool machine_start_vcpus(struct vm *vm, GError **error);
 void machine_stop_vcpus(struct vm *vm);
 

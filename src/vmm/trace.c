@@ -13,7 +13,9 @@
 #include "vmm/record.h"
 #include "xen/hypercall.h"
 
-static const char *const KIND_NAMES[] = { "hypercall", "evtchn", "xenstore" };
+static const char *const KIND_NAMES[] = { "hypercall", "evtchn", "xenstore", "grant", "xenbus", "lend" };
+static const char *const STATE_NAMES[] = { "Unknown", "Initialising", "InitWait", "Initialised", "Connected",
+					   "Closing", "Closed", "Reconfiguring", "Reconfigured" };
 
 static const char *const HYPERCALL_NAMES[] = {
 	[__HYPERVISOR_memory_op] = "memory_op",
@@ -73,7 +75,7 @@ gboolean trace_parse_kinds(const char *text, unsigned int *kinds, GError **error
 	}
 	if (*kinds == 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
-			    "--trace=%s: must be of hypercall, evtchn, xenstore, with commas between", text);
+			    "--trace=%s: must be of hypercall, evtchn, grant, xenbus, xenstore, lend, with commas between", text);
 	return *kinds != 0;
 }
 
@@ -110,7 +112,7 @@ void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct 
 	JsonBuilder *json = begin_line(trace, "hypercall");
 
 	json_add_number(json, "vcpu", vcpu);
-	json_add_string(json, "name", name_of(HYPERCALL_NAMES, G_N_ELEMENTS(HYPERCALL_NAMES), call->number));
+	json_add_string(json, "name", trace_hypercall_name(call->number));
 	json_add_number(json, "number", (int64_t)call->number);
 	json_builder_set_member_name(json, "arguments");
 	json_builder_begin_array(json);
@@ -134,6 +136,46 @@ void trace_evtchn(const struct trace *trace, unsigned int vcpu, const char *oper
 	if (port != 0)
 		json_add_number(json, "port", port);
 	json_add_number(json, "result", result);
+	end_line(trace, json);
+}
+
+const char *trace_hypercall_name(uint64_t number)
+{
+	return name_of(HYPERCALL_NAMES, G_N_ELEMENTS(HYPERCALL_NAMES), number);
+}
+
+void trace_grant(const struct trace *trace, int vcpu, const char *operation, int64_t ref, uint64_t n, int64_t result)
+{
+	JsonBuilder *json = begin_line(trace, "grant");
+
+	if (vcpu >= 0)
+		json_add_number(json, "vcpu", vcpu);
+	json_add_string(json, "operation", operation);
+	if (ref >= 0)
+		json_add_number(json, "ref", ref);
+	json_add_count(json, "n", n);
+	json_add_number(json, "result", result);
+	end_line(trace, json);
+}
+
+void trace_xenbus(const struct trace *trace, const char *device, const char *side, unsigned int state)
+{
+	JsonBuilder *json = begin_line(trace, "xenbus");
+
+	json_add_string(json, "device", device);
+	json_add_string(json, "side", side);
+	json_add_string(json, "state", name_of(STATE_NAMES, G_N_ELEMENTS(STATE_NAMES), state));
+	end_line(trace, json);
+}
+
+void trace_lend(const struct trace *trace, const char *event, unsigned int window, uint64_t page, uint64_t n_pages)
+{
+	JsonBuilder *json = begin_line(trace, "lend");
+
+	json_add_string(json, "event", event);
+	json_add_number(json, "window", window);
+	json_add_count(json, "page", page);
+	json_add_count(json, "n_pages", n_pages);
 	end_line(trace, json);
 }
 

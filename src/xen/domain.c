@@ -81,6 +81,8 @@ static bool init_tables(struct xen_domain *xen, const struct xen_domain_config *
 		rc = errno;
 	else if (!timers_init(xen))
 		rc = errno;
+	if (trace_wants(&xen->vm->trace, TRACE_GRANT))
+		xen->grants.trace = &xen->vm->trace;
 	if (rc != 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot set up the hypervisor's tables: %s", g_strerror(rc));
 	return rc == 0;

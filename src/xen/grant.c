@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/trace.h"
+
 #define PAGE_BYTES 4096u
 /* A guest that keeps changing an entry while we try to mark it does not deserve to wait for. */
 #define ATTEMPTS 5
@@ -135,8 +137,26 @@ static void read_page(const struct grant_table *table, uint32_t ref, uint16_t do
 	}
 }
 
-int16_t grant_acquire(struct grant_table *table, uint32_t ref, uint16_t domid, bool read_only, bool whole_page,
-		      struct grant_page *page)
+static void release(struct grant_table *table, uint32_t ref, bool read_only)
+{
+	struct grant_pin *pin = &table->pins[ref];
+	uint16_t done = 0;
+
+	assert(read_only ? pin->readers > 0 : pin->writers > 0);
+	if (read_only)
+		pin->readers--;
+	else
+		pin->writers--;
+	if (!pin->writers)
+		done |= GTF_writing;
+	if (!pin->writers && !pin->readers)
+		done |= GTF_reading;
+	if (done)
+		__atomic_fetch_and(use_word(table, ref), (uint16_t)~done, __ATOMIC_SEQ_CST);
+}
+
+static int16_t acquire(struct grant_table *table, uint32_t ref, uint16_t domid, bool read_only, bool whole_page,
+		       struct grant_page *page)
 {
 	if (ref >= grant_table_entries(table))
 		return GNTST_bad_gntref;
@@ -164,28 +184,27 @@ int16_t grant_acquire(struct grant_table *table, uint32_t ref, uint16_t domid, b
 	/* Only now, so that there is one way to undo. */
 	if (page->offset_bytes > PAGE_BYTES || page->len_bytes > PAGE_BYTES - page->offset_bytes ||
 	    (whole_page && page->len_bytes != PAGE_BYTES)) {
-		grant_release(table, ref, read_only);
+		release(table, ref, read_only);
 		return GNTST_general_error;
 	}
 	return GNTST_okay;
 }
 
+int16_t grant_acquire(struct grant_table *table, uint32_t ref, uint16_t domid, bool read_only, bool whole_page,
+		      struct grant_page *page)
+{
+	const int16_t status = acquire(table, ref, domid, read_only, whole_page, page);
+
+	if (table->trace)
+		trace_grant(table->trace, -1, read_only ? "use-readonly" : "use", ref, 1, status);
+	return status;
+}
+
 void grant_release(struct grant_table *table, uint32_t ref, bool read_only)
 {
-	struct grant_pin *pin = &table->pins[ref];
-	uint16_t done = 0;
-
-	assert(read_only ? pin->readers > 0 : pin->writers > 0);
-	if (read_only)
-		pin->readers--;
-	else
-		pin->writers--;
-	if (!pin->writers)
-		done |= GTF_writing;
-	if (!pin->writers && !pin->readers)
-		done |= GTF_reading;
-	if (done)
-		__atomic_fetch_and(use_word(table, ref), (uint16_t)~done, __ATOMIC_SEQ_CST);
+	release(table, ref, read_only);
+	if (table->trace)
+		trace_grant(table->trace, -1, "release", ref, 1, GNTST_okay);
 }
 
 static bool pinned(const struct grant_table *table, uint32_t ref)

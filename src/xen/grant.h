@@ -17,6 +17,8 @@
 #include "xen/abi.h"
 #include <xen/grant_table.h>
 
+struct trace;
+
 #define GRANT_ENTRIES_V1_PER_FRAME     512u
 #define GRANT_ENTRIES_V2_PER_FRAME     256u
 #define GRANT_STATUS_PER_FRAME         2048u
@@ -37,6 +39,7 @@ struct grant_table {
 	unsigned int n_frames; /* as many as the guest asked for, at least one */
 	unsigned int version, max_version;
 	struct grant_pin *pins; /* one an entry of version 1, the more numerous ones */
+	const struct trace *trace; /* of each use of a grant; NULL: nobody wants that. Borrowed */
 };
 
 /* A page that a grant gives access to. */

@@ -68,5 +68,7 @@ int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
 	int64_t result = hypercall_run(vcpu, call);
 	if (trace_wants(&vm->trace, TRACE_HYPERCALL))
 		trace_hypercall(&vm->trace, vcpu->number, call, result);
+	if (trace_wants(&vm->trace, TRACE_GRANT) && call->number == __HYPERVISOR_grant_table_op)
+		trace_grant_operation(vcpu, call, result);
 	return result;
 }

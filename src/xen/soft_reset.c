@@ -107,12 +107,16 @@ static void reset_vcpus(struct xen_domain *xen, const struct vcpu_time_info *tim
 static bool reset_tables(struct xen_domain *xen)
 {
 	const unsigned int max_frames = xen->grants.max_frames, max_version = xen->grants.max_version;
+	const struct trace *trace = xen->grants.trace;
 
 	end_mappings(xen);
 	take_pages_away(xen);
 	grant_table_fini(&xen->grants);
-	return grant_table_init(&xen->grants, pages_grant_frames(&xen->pages), pages_status_frames(&xen->pages), max_frames,
-				max_version);
+	if (!grant_table_init(&xen->grants, pages_grant_frames(&xen->pages), pages_status_frames(&xen->pages), max_frames,
+			      max_version))
+		return false;
+	xen->grants.trace = trace;
+	return true;
 }
 
 bool xen_domain_soft_reset(struct xen_domain *xen, GError **error)

@@ -98,6 +98,7 @@ static void test_kinds(void)
 		{ "hypercall", TRACE_HYPERCALL },
 		{ "evtchn", TRACE_EVTCHN },
 		{ "xenstore,evtchn", TRACE_XENSTORE | TRACE_EVTCHN },
+		{ "grant,xenbus,lend", TRACE_GRANT | TRACE_XENBUS | TRACE_LEND },
 		{ "hypercall,evtchn,xenstore,evtchn", TRACE_HYPERCALL | TRACE_EVTCHN | TRACE_XENSTORE },
 	};
 	static const char *const bad[] = { "", ",", "hypercall,", "Hypercall", "hypercall evtchn", "all", " evtchn" };
@@ -115,8 +116,34 @@ static void test_kinds(void)
 		g_assert_false(trace_parse_kinds(bad[i], &kinds, &error));
 		g_assert_error(error, DOM1_ERROR, DOM1_STATUS_USAGE);
 		g_assert_true(g_str_has_prefix(error->message, "--trace="));
-		g_assert_nonnull(strstr(error->message, "hypercall, evtchn, xenstore"));
+		g_assert_nonnull(strstr(error->message, "hypercall, evtchn, grant, xenbus, xenstore, lend"));
 	}
+}
+
+static void test_others(struct fixture *f, gconstpointer data)
+{
+	(void)data;
+	trace_grant(&f->trace, 1, "setup_table", -1, 1, 0);
+	trace_grant(&f->trace, -1, "use", 8, 1, -3);
+	trace_xenbus(&f->trace, "device/vbd/51712", "frontend", 3);
+	trace_xenbus(&f->trace, "device/vbd/51712", "backend", 99);
+	trace_lend(&f->trace, "show", 1, 512, 64);
+	g_autoptr(JsonNode) all = lines(f);
+	JsonObject *grant = line(all, 0);
+
+	g_assert_cmpstr(json_object_get_string_member(grant, "trace"), ==, "grant");
+	g_assert_cmpstr(json_object_get_string_member(grant, "operation"), ==, "setup_table");
+	expect_number(grant, "vcpu", 1);
+	g_assert_false(json_object_has_member(grant, "ref"));
+	expect_number(line(all, 1), "ref", 8);
+	expect_number(line(all, 1), "result", -3);
+	g_assert_false(json_object_has_member(line(all, 1), "vcpu"));
+	g_assert_cmpstr(json_object_get_string_member(line(all, 2), "state"), ==, "Initialised");
+	g_assert_cmpstr(json_object_get_string_member(line(all, 2), "side"), ==, "frontend");
+	g_assert_cmpstr(json_object_get_string_member(line(all, 3), "state"), ==, "unknown");
+	g_assert_cmpstr(json_object_get_string_member(line(all, 4), "event"), ==, "show");
+	expect_number(line(all, 4), "page", 512);
+	expect_number(line(all, 4), "n_pages", 64);
 }
 
 static void test_hypercall(struct fixture *f, gconstpointer data)
@@ -263,6 +290,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/trace/kinds", test_kinds);
 	ADD("hypercall", test_hypercall);
+	ADD("others", test_others);
 	ADD("evtchn", test_evtchn);
 	ADD("xenstore", test_xenstore);
 	ADD("hostile-body", test_hostile_body);
