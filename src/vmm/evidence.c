@@ -12,6 +12,7 @@
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
 #include "xen/abi.h"
+#include <xen/io/xenbus.h>
 #include "xen/domain.h"
 #include "xen/guest_access.h"
 #include "xen/shared_info.h"
@@ -144,12 +145,63 @@ static uint32_t read_state(struct xenstore *store, const char *directory)
 	return state;
 }
 
+static bool has_node(struct xenstore *store, const char *folder, const char *node)
+{
+	g_autofree char *path = g_strdup_printf("%s/%s", folder, node);
+	void *value;
+	size_t len_bytes;
+	bool there = xenstore_read(store, path, &value, &len_bytes) == 0;
+
+	if (there)
+		free(value);
+	return there;
+}
+
+/* What a front end must write, by any of its names, before a back end can use its rings. Sources: <xen/io/blkif.h>, netif.h. */
+static const struct {
+	const char *class, *node;
+	const char *others[4];
+} NEEDED[] = {
+	{ "vbd", "ring-ref", { "ring-ref0", "queue-0/ring-ref", "queue-0/ring-ref0" } },
+	{ "vbd", "event-channel", { "queue-0/event-channel" } },
+	{ "vif", "tx-ring-ref", { "queue-0/tx-ring-ref" } },
+	{ "vif", "rx-ring-ref", { "queue-0/rx-ring-ref" } },
+	{ "vif", "event-channel", { "event-channel-tx", "queue-0/event-channel", "queue-0/event-channel-tx" } },
+	{ "console", "ring-ref", { NULL } },
+	{ "console", "port", { NULL } },
+};
+
+/* For a device that is not connected: what is missing, and what its back end says of it. */
+static void note_device(struct evidence_device *device, struct xenstore *store, const char *folder, const char *backend)
+{
+	g_auto(GStrv) words = g_strsplit(device->path, "/", 3);
+	GString *note = g_string_new(NULL);
+
+	for (size_t i = 0; words[0] && words[1] && i < G_N_ELEMENTS(NEEDED); i++) {
+		bool there = has_node(store, folder, NEEDED[i].node);
+
+		for (size_t j = 0; !there && j < G_N_ELEMENTS(NEEDED[i].others) && NEEDED[i].others[j]; j++)
+			there = has_node(store, folder, NEEDED[i].others[j]);
+		if (!there && strcmp(words[1], NEEDED[i].class) == 0)
+			g_string_append_printf(note, "%s%s never written", note->len ? ", " : "", NEEDED[i].node);
+	}
+	g_autofree char *error_path = g_strdup_printf("%s/error", backend ? backend : "");
+	size_t len_bytes;
+	void *why;
+	if (backend && xenstore_read(store, error_path, &why, &len_bytes) == 0) {
+		g_string_append_printf(note, "%s%s", note->len ? ", " : "", (const char *)why);
+		free(why);
+	}
+	g_strlcpy(device->note, note->str, sizeof(device->note));
+	g_string_free(note, TRUE);
+}
+
 static void collect_device(struct evidence *evidence, struct xenstore *store, const char *home_path, const char *path)
 {
 	g_autofree char *full_path = g_strdup_printf("%s/%s", home_path, path);
 	g_autofree char *backend_node = g_strdup_printf("%s/backend", full_path);
 	struct evidence_device *device = &evidence->devices[evidence->n_devices];
-	void *backend;
+	void *backend = NULL;
 	size_t len_bytes;
 
 	if (evidence->n_devices == EVIDENCE_MAX_DEVICES)
@@ -158,10 +210,12 @@ static void collect_device(struct evidence *evidence, struct xenstore *store, co
 	g_strlcpy(device->path, path, sizeof(device->path));
 	device->frontend_state = read_state(store, full_path);
 	device->backend_state = 0;
-	if (xenstore_read(store, backend_node, &backend, &len_bytes) == 0) {
+	device->note[0] = '\0';
+	if (xenstore_read(store, backend_node, &backend, &len_bytes) == 0)
 		device->backend_state = read_state(store, backend);
-		free(backend);
-	}
+	if (device->frontend_state != XenbusStateConnected || device->backend_state != XenbusStateConnected)
+		note_device(device, store, full_path, backend);
+	free(backend);
 }
 
 static void collect_devices(struct evidence *evidence, struct xenstore *store)

@@ -14,6 +14,7 @@
 #define EVIDENCE_MAX_DEVICES 32
 #define EVIDENCE_TAIL_BYTES  2048
 #define EVIDENCE_STACK_WORDS 128
+#define EVIDENCE_CALLS       16 /* of each vCPU */
 
 /* The last bytes of a stream. One writer; kept while the domain runs, so it outlives even SIGKILL. */
 struct evidence_tail {
@@ -47,6 +48,18 @@ struct evidence_port {
 struct evidence_device {
 	char path[64]; /* below the domain's home: device/vbd/51712 */
 	uint32_t frontend_state, backend_state; /* enum xenbus_state, 0: unknown */
+	char note[120]; /* what keeps it from being connected: "ring-ref never written"; may be empty */
+};
+
+/* The hypercalls of a vCPU that came to us, the last ones; kept while the domain runs. One writer. */
+struct evidence_calls {
+	_Atomic uint32_t n; /* ever begun, modulo 2^32; the place is that modulo EVIDENCE_CALLS */
+	struct evidence_call {
+		uint64_t arguments[3];
+		int64_t result;
+		uint32_t number;
+		uint32_t has_returned;
+	} calls[EVIDENCE_CALLS];
 };
 
 struct evidence {
@@ -57,6 +70,7 @@ struct evidence {
 	struct evidence_port ports[EVIDENCE_MAX_PORTS]; /* bound ones, lowest first */
 	struct evidence_device devices[EVIDENCE_MAX_DEVICES];
 	struct evidence_tail console, shim; /* always there */
+	struct evidence_calls calls[EVIDENCE_MAX_VCPUS]; /* always there, too */
 };
 
 void evidence_tail_add(struct evidence_tail *tail, const void *bytes, uint32_t len_bytes);

@@ -10,6 +10,7 @@
 #include "vmm/json_members.h"
 #include "vmm/record.h"
 #include "vmm/symbols.h"
+#include "vmm/trace.h"
 
 #define TAIL_LINES           12
 #define STACK_SYMBOLS        16
@@ -172,32 +173,71 @@ static void print_ports(FILE *stream, const struct evidence *evidence)
 	}
 }
 
-static void device_path(const struct evidence_device *device, char path[sizeof(device->path)])
+/* to: room_bytes as well. */
+static void copy_text(char *to, const char *from, size_t room_bytes)
 {
 	/* Not g_strlcpy(): that reads on to the end of its source, which may have none. */
-	memcpy(path, device->path, sizeof(device->path));
-	path[sizeof(device->path) - 1] = '\0';
-	for (char *c = path; *c; c++)
+	memcpy(to, from, room_bytes);
+	to[room_bytes - 1] = '\0';
+	for (char *c = to; *c; c++)
 		if (!g_ascii_isprint(*c))
 			*c = '?';
+}
+
+static void print_device(FILE *stream, const struct evidence_device *device)
+{
+	char path[sizeof(device->path)], note[sizeof(device->note)];
+
+	copy_text(path, device->path, sizeof(path));
+	copy_text(note, device->note, sizeof(note));
+	fprintf(stream, "  %s: frontend %s, backend %s%s%s\n", path,
+		word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->frontend_state),
+		word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->backend_state), note[0] ? ", " : "", note);
+}
+
+/* Oldest first. */
+static void each_call(const struct evidence_calls *calls, void (*fn)(void *opaque, const struct evidence_call *call), void *opaque)
+{
+	const uint32_t n = atomic_load(&calls->n);
+
+	for (uint32_t i = n - MIN(n, (uint32_t)EVIDENCE_CALLS); i != n; i++)
+		fn(opaque, &calls->calls[i % EVIDENCE_CALLS]);
+}
+
+static void print_call(void *opaque, const struct evidence_call *call)
+{
+	FILE *stream = opaque;
+
+	fprintf(stream, "    | %s (0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")", trace_hypercall_name(call->number),
+		call->arguments[0], call->arguments[1], call->arguments[2]);
+	if (call->has_returned)
+		fprintf(stream, " = %" PRIi64 "\n", call->result);
+	else
+		fputs(": not returned\n", stream);
+}
+
+static void print_calls(FILE *stream, const struct evidence *evidence)
+{
+	for (uint32_t i = 0; i < EVIDENCE_MAX_VCPUS; i++) {
+		if (atomic_load(&evidence->calls[i].n) == 0)
+			continue;
+		fprintf(stream, "  vCPU %u, last hypercalls:\n", i);
+		each_call(&evidence->calls[i], print_call, stream);
+	}
 }
 
 void evidence_print(FILE *stream, const struct record *record, const struct symbols *symbols, bool with_console)
 {
 	const struct evidence *evidence = &record->evidence;
-	char path[sizeof(evidence->devices[0].path)];
 
 	if (atomic_load(&evidence->collected)) {
 		for (uint32_t i = 0; i < MIN(evidence->n_vcpus, (uint32_t)EVIDENCE_MAX_VCPUS); i++)
 			print_vcpu(stream, evidence, &evidence->vcpus[i], symbols);
 		print_ports(stream, evidence);
-		for (uint32_t i = 0; i < MIN(evidence->n_devices, (uint32_t)EVIDENCE_MAX_DEVICES); i++) {
-			device_path(&evidence->devices[i], path);
-			fprintf(stream, "  %s: frontend %s, backend %s\n", path,
-				word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), evidence->devices[i].frontend_state),
-				word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), evidence->devices[i].backend_state));
-		}
+		for (uint32_t i = 0; i < MIN(evidence->n_devices, (uint32_t)EVIDENCE_MAX_DEVICES); i++)
+			print_device(stream, &evidence->devices[i]);
 	}
+	print_calls(stream, evidence);
 	print_tail(stream, evidence->has_shim ? "last lines of the shim's log:" : "last lines of the hypervisor console:", &evidence->shim);
 	if (with_console)
 		print_tail(stream, "last lines of the console:", &evidence->console);
@@ -281,18 +321,59 @@ static void add_ports(JsonBuilder *json, const struct evidence *evidence)
 
 static void add_devices(JsonBuilder *json, const struct evidence *evidence)
 {
-	char path[sizeof(evidence->devices[0].path)];
+	char path[sizeof(evidence->devices[0].path)], note[sizeof(evidence->devices[0].note)];
 
 	json_builder_set_member_name(json, "devices");
 	json_builder_begin_array(json);
 	for (uint32_t i = 0; i < MIN(evidence->n_devices, (uint32_t)EVIDENCE_MAX_DEVICES); i++) {
 		const struct evidence_device *device = &evidence->devices[i];
 
-		device_path(device, path);
+		copy_text(path, device->path, sizeof(path));
+		copy_text(note, device->note, sizeof(note));
 		json_builder_begin_object(json);
 		json_add_string(json, "path", path);
 		json_add_string(json, "frontend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->frontend_state));
 		json_add_string(json, "backend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->backend_state));
+		if (note[0])
+			json_add_string(json, "note", note);
+		json_builder_end_object(json);
+	}
+	json_builder_end_array(json);
+}
+
+static void add_call(void *opaque, const struct evidence_call *call)
+{
+	JsonBuilder *json = opaque;
+
+	json_builder_begin_object(json);
+	json_add_string(json, "name", trace_hypercall_name(call->number));
+	json_add_number(json, "number", call->number);
+	json_builder_set_member_name(json, "arguments");
+	json_builder_begin_array(json);
+	for (size_t i = 0; i < G_N_ELEMENTS(call->arguments); i++) {
+		g_autofree char *hex = g_strdup_printf("0x%" PRIx64, call->arguments[i]);
+
+		json_builder_add_string_value(json, hex);
+	}
+	json_builder_end_array(json);
+	if (call->has_returned)
+		json_add_number(json, "result", call->result);
+	json_builder_end_object(json);
+}
+
+static void add_calls(JsonBuilder *json, const struct evidence *evidence)
+{
+	json_builder_set_member_name(json, "last_hypercalls");
+	json_builder_begin_array(json);
+	for (uint32_t i = 0; i < EVIDENCE_MAX_VCPUS; i++) {
+		if (atomic_load(&evidence->calls[i].n) == 0)
+			continue;
+		json_builder_begin_object(json);
+		json_add_number(json, "vcpu", i);
+		json_builder_set_member_name(json, "calls");
+		json_builder_begin_array(json);
+		each_call(&evidence->calls[i], add_call, json);
+		json_builder_end_array(json);
 		json_builder_end_object(json);
 	}
 	json_builder_end_array(json);
@@ -310,6 +391,7 @@ void evidence_add_json(JsonBuilder *json, const struct record *record, const str
 		add_ports(json, evidence);
 		add_devices(json, evidence);
 	}
+	add_calls(json, evidence);
 	json_add_string(json, "shim_log_tail", shim);
 	json_add_string(json, "console_tail", console);
 	json_builder_end_object(json);

@@ -58,6 +58,26 @@ int64_t hypercall_run(struct vcpu *vcpu, const struct hypercall *call)
 	return op->state == HYPERCALL_OFFERED ? op->handler(vcpu->vm->xen, vcpu, call) : -(int64_t)op->error;
 }
 
+/* What may never return is evidence as well: noted before it is done. */
+static struct evidence_call *note_call(const struct vcpu *vcpu, const struct hypercall *call)
+{
+	struct evidence_calls *calls = &vcpu->vm->record->evidence.calls[vcpu->number];
+	const uint32_t n = atomic_load_explicit(&calls->n, memory_order_relaxed);
+	struct evidence_call *note = &calls->calls[n % EVIDENCE_CALLS];
+
+	*note = (struct evidence_call){ .arguments = { call->arguments[0], call->arguments[1], call->arguments[2] },
+					.number = (uint32_t)call->number };
+	atomic_store_explicit(&calls->n, n + 1, memory_order_release);
+	return note;
+}
+
+static void trace_grant_operation(const struct vcpu *vcpu, const struct hypercall *call, int64_t result)
+{
+	const struct hypercall_op *op = abi_table_op(abi_table_family(call->number), (uint32_t)call->arguments[0]);
+
+	trace_grant(&vcpu->vm->trace, (int)vcpu->number, op ? op->name : "unknown", -1, (uint32_t)call->arguments[2], result);
+}
+
 int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
 {
 	struct vm *vm = vcpu->vm;
@@ -65,7 +85,10 @@ int64_t hypercall_dispatch(struct vcpu *vcpu, const struct hypercall *call)
 	record_phase(vm->record, PHASE_FIRST_HYPERCALL, NULL);
 	if (call->number < RECORD_N_HYPERCALLS)
 		record_count(&vm->record->hypercalls[call->number]);
+	struct evidence_call *note = note_call(vcpu, call);
 	int64_t result = hypercall_run(vcpu, call);
+	note->result = result;
+	note->has_returned = 1;
 	if (trace_wants(&vm->trace, TRACE_HYPERCALL))
 		trace_hypercall(&vm->trace, vcpu->number, call, result);
 	if (trace_wants(&vm->trace, TRACE_GRANT) && call->number == __HYPERVISOR_grant_table_op)

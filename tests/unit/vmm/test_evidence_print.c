@@ -62,6 +62,12 @@ static struct record *make_record(void)
 	evidence->ports[2] = (struct evidence_port){ .port = 9, .kind = EVTCHN_IPI, .vcpu = 1, .masked = true };
 	evidence->n_devices = 1;
 	evidence->devices[0] = (struct evidence_device){ "device/vbd/51712", 4, 2 };
+	strcpy(evidence->devices[0].note, "ring-ref never written");
+	/* More than there is room for: the oldest are gone. The last has not returned. */
+	for (uint32_t i = 0; i < EVIDENCE_CALLS + 2; i++)
+		evidence->calls[0].calls[i % EVIDENCE_CALLS] = (struct evidence_call){ .arguments = { i, 0xabc, 3 }, .number = 32,
+										 .result = -22, .has_returned = i <= EVIDENCE_CALLS };
+	atomic_store(&evidence->calls[0].n, EVIDENCE_CALLS + 2);
 	put_tail(&evidence->shim, "(XEN) first\r\n(XEN) last\n", 0);
 	put_tail(&evidence->console, "Kernel panic\n", 0);
 	atomic_store(&evidence->collected, 1);
@@ -132,7 +138,9 @@ static void test_person(void)
 	expect_line(text, "  vCPU 1, not started");
 	expect_line(text, "  event channel 2 (virq, vCPU 0): pending masked\n  event channel 9 (ipi, vCPU 1): masked");
 	g_assert_null(strstr(text, "event channel 5"));
-	expect_line(text, "  device/vbd/51712: frontend Connected, backend InitWait");
+	expect_line(text, "  device/vbd/51712: frontend Connected, backend InitWait, ring-ref never written");
+	expect_line(text, "  vCPU 0, last hypercalls:\n    | event_channel_op (0x2, 0xabc, 0x3) = -22");
+	expect_line(text, "    | event_channel_op (0x10, 0xabc, 0x3) = -22\n    | event_channel_op (0x11, 0xabc, 0x3): not returned");
 	expect_line(text, "  last lines of the shim's log:\n    | (XEN) first\n    | (XEN) last");
 	expect_line(text, "  last lines of the console:\n    | Kernel panic");
 	symbols_free(symbols);
@@ -150,7 +158,8 @@ static void test_without(void)
 	/* The machine was killed before it could collect: the logs are there all the same. */
 	atomic_store(&record->evidence.collected, 0);
 	g_autofree char *less = print(record, NULL, true);
-	g_assert_null(strstr(less, "vCPU"));
+	g_assert_null(strstr(less, "vCPU 0, halted"));
+	expect_line(less, "    | event_channel_op (0x11, 0xabc, 0x3): not returned");
 	expect_line(less, "    | (XEN) last");
 	expect_line(less, "    | Kernel panic");
 	/* Without a shim, ring 0 is the guest's kernel. */
@@ -186,6 +195,12 @@ static void test_program(void)
 	g_assert_cmpstr(json_object_get_string_member(port, "kind"), ==, "virq");
 	g_assert_true(json_object_get_boolean_member(port, "pending"));
 	g_assert_cmpstr(json_object_get_string_member(device, "frontend"), ==, "Connected");
+	g_assert_cmpstr(json_object_get_string_member(device, "note"), ==, "ring-ref never written");
+	JsonObject *first = json_array_get_object_element(json_object_get_array_member(evidence, "last_hypercalls"), 0);
+	JsonArray *calls = json_object_get_array_member(first, "calls");
+	g_assert_cmpuint(json_array_get_length(calls), ==, EVIDENCE_CALLS);
+	g_assert_cmpint(json_object_get_int_member(json_array_get_object_element(calls, 0), "result"), ==, -22);
+	g_assert_false(json_object_has_member(json_array_get_object_element(calls, EVIDENCE_CALLS - 1), "result"));
 	g_assert_cmpstr(json_object_get_string_member(evidence, "shim_log_tail"), ==, "(XEN) first\n(XEN) last\n");
 	symbols_free(symbols);
 }
