@@ -12,6 +12,7 @@
 #include "backend/block_file.h"
 #include "backend/nbd_client.h"
 #include "backend/xenbus.h"
+#include "inject/inject.h"
 #include "vmm/record.h"
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
@@ -32,6 +33,7 @@ struct block_device {
 	const struct block_env *env;
 	const struct block_file *file;
 	struct block_target target;
+	unsigned int max_queues, max_ring_order;
 	struct xenbus_device *bus;
 	struct io_task resize, resized_reply;
 	uint64_t new_n_sectors;
@@ -182,10 +184,10 @@ static const char *open_queues(struct attachment *attachment)
 
 	if (why)
 		return why;
-	if (has_order && (!xenbus_read_number(bus, "ring-page-order", &order) || order > BLOCK_RING_ORDER_MAX))
+	if (has_order && (!xenbus_read_number(bus, "ring-page-order", &order) || order > attachment->device->max_ring_order))
 		return "ring-page-order is more than max-ring-page-order";
 	if (has_queues && (!xenbus_read_number(bus, "multi-queue-num-queues", &n_queues) || n_queues == 0 ||
-			   n_queues > attachment->device->env->max_queues))
+			   n_queues > attachment->device->max_queues))
 		return "multi-queue-num-queues is not 1 to multi-queue-max-queues";
 	attachment->ring_pages = 1u << order;
 	for (uint32_t i = 0; i < n_queues && !why; i++) {
@@ -294,6 +296,7 @@ static int write_nodes(struct block_device *device)
 	const struct block_file *file = device->file;
 	struct xenbus_device *bus = device->bus;
 	const struct block_limits *limits = &device->target.limits;
+	const struct inject_features features = inject_plan_features(device->env->inject);
 	const struct {
 		const char *key;
 		uint64_t value;
@@ -303,14 +306,15 @@ static int write_nodes(struct block_device *device)
 		{ "sector-size", BLOCK_SECTOR_BYTES, true },
 		{ "physical-sector-size", file->physical_sector_bytes, true },
 		{ "info", (limits->read_only ? VDISK_READONLY : 0u) | (file->cdrom ? VDISK_CDROM : 0u), true },
-		{ "feature-flush-cache", 1, !limits->read_only },
+		{ "feature-flush-cache", 1, !limits->read_only && !(features.missing & INJECT_NO_FLUSH) },
 		{ "feature-discard", 1, limits->discard },
 		{ "discard-granularity", file->discard_granularity_bytes, limits->discard },
 		{ "discard-alignment", 0, limits->discard },
 		{ "discard-secure", 0, limits->discard },
-		{ "feature-max-indirect-segments", file->segments_max ? file->segments_max : BLOCK_SEGMENTS_MAX, true },
-		{ "max-ring-page-order", BLOCK_RING_ORDER_MAX, true },
-		{ "multi-queue-max-queues", device->env->max_queues, true },
+		{ "feature-max-indirect-segments", file->segments_max ? file->segments_max : BLOCK_SEGMENTS_MAX,
+		  !(features.missing & INJECT_NO_INDIRECT) },
+		{ "max-ring-page-order", device->max_ring_order, true },
+		{ "multi-queue-max-queues", device->max_queues, true },
 	};
 	int rc = xenbus_write_guests(bus, "virtual-device", "%u", file->number);
 
@@ -324,6 +328,24 @@ static int write_nodes(struct block_device *device)
 		if (numbers[i].wanted)
 			rc = xenbus_write_ours(bus, numbers[i].key, "%" G_GUINT64_FORMAT, numbers[i].value);
 	return rc;
+}
+
+static void set_faults(struct block_device *device)
+{
+	static const struct inject_abilities abilities = { .fail = true, .fail_effect = INJECT_REQUESTS_FAILED,
+							   .delay = true, .delay_effect = INJECT_REQUESTS_DELAYED };
+	const struct block_env *env = device->env;
+	const struct inject_features features = inject_plan_features(env->inject);
+	g_autofree char *name = g_strdup_printf("vbd/%u", device->file->number);
+
+	device->max_queues = features.queues ? MIN(env->max_queues, features.queues) : env->max_queues;
+	while (device->max_ring_order < BLOCK_RING_ORDER_MAX &&
+	       (!features.ring_pages || 2u << device->max_ring_order <= features.ring_pages))
+		device->max_ring_order++;
+	if (features.missing & INJECT_NO_DISCARD)
+		device->target.limits.discard = false;
+	if (env->inject)
+		device->target.inject = inject_point_new(env->inject, INJECT_DISK, name, device->file->number, &abilities);
 }
 
 struct block_device *block_device_new(const struct block_env *env, const struct block_file *file)
@@ -347,6 +369,7 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 		.failed = on_failed,
 		.opaque = device,
 	};
+	set_faults(device);
 	device->resize.run = resize;
 	device->resized_reply.run = on_resized;
 	device->eject.run = eject;
@@ -370,6 +393,7 @@ void block_device_free(struct block_device *device)
 	while (device->attachment || device->resizing || device->ejecting)
 		io_thread_wait_reply(device->env->io);
 	xenbus_device_free(device->bus);
+	inject_point_free(device->target.inject);
 	g_free(device);
 }
 

@@ -17,6 +17,7 @@
 
 struct block_device;
 struct block_file;
+struct inject_plan;
 struct record;
 struct xenstore;
 
@@ -27,6 +28,7 @@ struct block_env {
 	struct io_thread *io;
 	unsigned int max_queues; /* as many as vCPUs, up to BLOCK_QUEUES_MAX */
 	struct record *record;   /* NULL: nobody wants to know when a disk is connected */
+	const struct inject_plan *inject; /* NULL: no faults on purpose */
 	/* The policy of the disk is to end the domain, and its file has failed. Any thread. */
 	void (*end)(void *opaque, const char *why);
 	/* After block_device_leave(): the guest has let go of it; to be freed by this, or later. The main thread. */

@@ -9,6 +9,7 @@
 
 #include "backend/block_overlay.h"
 #include "backend/ring_claims.h"
+#include "inject/inject.h"
 #include "vmm/guest_memory.h"
 #include "xen/domid.h"
 #include "xen/grant.h"
@@ -43,6 +44,9 @@ struct transfer {
 	unsigned int attempts;
 	struct transfer *next; /* of those that wait for room, or of the spare ones */
 	size_t n_room;         /* segments */
+	struct transfer *next_late;
+	struct io_timer late;
+	int planned_error; /* errno with which it fails, in place of going to the file; 0 */
 	uint64_t measured_from_ns; /* 0: it is not the one that is measured */
 	uint64_t left_bytes;
 	uint64_t piece_bytes; /* of them, what the op asks for */
@@ -339,6 +343,47 @@ static bool is_moving(const struct transfer *transfer)
 	return transfer->action == BLKIF_OP_READ || transfer->action == BLKIF_OP_WRITE;
 }
 
+static void fail_transfer(struct transfer *transfer, int error);
+
+static void go_on(struct transfer *transfer)
+{
+	if (transfer->planned_error)
+		fail_transfer(transfer, transfer->planned_error);
+	else
+		submit(transfer);
+}
+
+static void on_late(struct io_timer *timer)
+{
+	struct transfer *transfer = CONTAINER(timer, struct transfer, late);
+	struct transfer **link = &transfer->queue->connection->late;
+
+	while (*link != transfer)
+		link = &(*link)->next_late;
+	*link = transfer->next_late;
+	go_on(transfer);
+}
+
+/* --inject: it fails, or waits, or both. FALSE: nothing is done to it. */
+static bool is_touched(struct transfer *transfer)
+{
+	struct block_connection *connection = transfer->queue->connection;
+	const struct inject_fate fate = inject_point_pass(connection->target->inject, 1u << transfer->op.kind);
+
+	if (!fate.error && !fate.delay_us)
+		return false;
+	transfer->planned_error = fate.error;
+	if (!fate.delay_us) {
+		go_on(transfer);
+		return true;
+	}
+	transfer->late.run = on_late;
+	transfer->next_late = connection->late;
+	connection->late = transfer;
+	io_thread_set_timer(connection->target->io, &transfer->late, io_thread_now_ns() + fate.delay_us * 1000);
+	return true;
+}
+
 static void begin_transfer(struct transfer *transfer)
 {
 	struct block_queue *queue = transfer->queue;
@@ -351,7 +396,8 @@ static void begin_transfer(struct transfer *transfer)
 			transfer->measured_from_ns = io_thread_now_ns();
 		}
 	}
-	submit(transfer);
+	if (!queue->connection->target->inject || !is_touched(transfer))
+		submit(transfer);
 }
 
 static void end_measurement(struct transfer *transfer)
@@ -696,6 +742,13 @@ static void stop(struct io_task *task)
 	connection->stopping = true;
 	if (connection->target->remote && connection->target->remote->engine)
 		io_thread_set_timer(connection->target->io, &connection->last_patience, io_thread_now_ns() + LAST_PATIENCE_NS);
+	while (connection->late) {
+		struct transfer *transfer = connection->late;
+
+		io_thread_clear_timer(connection->target->io, &transfer->late);
+		connection->late = transfer->next_late;
+		go_on(transfer);
+	}
 	for (struct transfer *transfer = take_kept(connection); transfer;) {
 		struct transfer *next = transfer->next;
 

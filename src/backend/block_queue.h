@@ -29,6 +29,7 @@
 #define BLOCK_QUEUES_MAX 8u
 
 struct block_overlay;
+struct inject_point;
 struct ring_access;
 
 /* What does not change while a connection lives. */
@@ -46,6 +47,7 @@ struct block_target {
 	struct block_limits limits;
 	const struct ring_access *access;
 	struct io_thread *io;
+	struct inject_point *inject; /* what is done to requests on purpose; NULL: nothing */
 	/* The host's file failed; may be NULL. The I/O thread calls it. */
 	void (*failed)(void *opaque, enum io_kind kind, int error);
 	void *opaque;
@@ -88,6 +90,7 @@ struct block_connection {
 	const char *broken; /* why the guest's rings are not read any more; NULL */
 	struct block_counters counters;
 
+	struct transfer *late;  /* in flight, held back on purpose */
 	struct transfer *kept;  /* in flight, waiting for room */
 	struct transfer *spare; /* ended, for the next */
 	bool told_no_room;

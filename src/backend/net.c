@@ -8,6 +8,7 @@
 
 #include "backend/nic.h"
 #include "backend/xenbus.h"
+#include "inject/inject.h"
 #include "vmm/record.h"
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
@@ -152,7 +153,10 @@ static const char *open_queue(struct attachment *attachment, struct net_queue *q
 
 static unsigned int max_queues(const struct net_device *device)
 {
-	return MIN(device->env->max_queues, net_link_queues(&device->nic->link));
+	const struct inject_features features = inject_plan_features(device->env->inject);
+	const unsigned int n = MIN(device->env->max_queues, net_link_queues(&device->nic->link));
+
+	return features.queues ? MIN(n, features.queues) : n;
 }
 
 static const char *open_queues(struct attachment *attachment)
@@ -228,7 +232,9 @@ static void on_ended(void *opaque)
 static int write_nodes(struct net_device *device)
 {
 	const struct nic *nic = device->nic;
-	const bool offloads = !nic->link.stream;
+	const unsigned int missing = inject_plan_features(device->env->inject).missing;
+	const bool has_sg = !(missing & INJECT_NO_SG), has_csum = !(missing & INJECT_NO_CSUM);
+	const bool offloads = !nic->link.stream && has_sg && has_csum && !(missing & INJECT_NO_GSO);
 	struct xenbus_device *bus = device->bus;
 	const struct {
 		const char *key;
@@ -237,11 +243,12 @@ static int write_nodes(struct net_device *device)
 	} numbers[] = {
 		{ "feature-rx-copy", 1, true },
 		{ "feature-rx-flip", 0, true },
-		{ "feature-sg", 1, true },
+		{ "feature-sg", 1, has_sg },
 		{ "feature-gso-tcpv4", 1, offloads },
 		{ "feature-gso-tcpv6", 1, offloads },
-		{ "feature-ipv6-csum-offload", 1, true },
-		{ "feature-split-event-channels", 1, true },
+		{ "feature-no-csum-offload", 1, !has_csum },
+		{ "feature-ipv6-csum-offload", 1, has_csum },
+		{ "feature-split-event-channels", 1, !(missing & INJECT_NO_SPLIT) },
 		{ "multi-queue-max-queues", max_queues(device), true },
 		{ "handle", nic->number, true },
 	};
@@ -287,6 +294,14 @@ void net_device_free(struct net_device *device)
 		io_thread_wait_reply(device->env->io);
 	xenbus_device_free(device->bus);
 	g_free(device);
+}
+
+bool net_device_vanish(struct net_device *device)
+{
+	if (!device->attachment)
+		return false;
+	xenbus_device_fail(device->bus, "the back end has vanished (--inject)");
+	return true;
 }
 
 struct net_counters net_device_counters(const struct net_device *device)

@@ -13,6 +13,7 @@
 #include "backend/net_queue.h"
 #include "backend/ring_claims.h"
 
+struct inject_plan;
 struct net_device;
 struct nic;
 struct record;
@@ -25,6 +26,7 @@ struct net_env {
 	struct io_thread *io;
 	unsigned int max_queues; /* as many as vCPUs, up to NET_QUEUES_MAX */
 	struct record *record;   /* NULL: nobody wants to know when an interface is connected */
+	const struct inject_plan *inject; /* NULL: all features are offered */
 	/* One line for the person: an interface has lost its host side. Any thread. */
 	void (*warn)(void *opaque, const char *line);
 	void *warn_opaque;
@@ -34,5 +36,8 @@ struct net_env {
 struct net_device *net_device_new(const struct net_env *env, struct nic *nic);
 /* Waits for the I/O thread to let go. The guest must not run any more, or the interface be closed. */
 void net_device_free(struct net_device *device);
+
+/* The back end goes away on purpose: it lets go of the rings at once, and is in state Closing. FALSE: nobody uses it. */
+bool net_device_vanish(struct net_device *device);
 
 struct net_counters net_device_counters(const struct net_device *device);

@@ -25,6 +25,7 @@
 #include "config/net_option.h"
 #include "config/vm_config.h"
 #include "control/folders.h"
+#include "inject/inject.h"
 #include "shim/boot_plan.h"
 #include "shim/elf.h"
 #include "shim/find_shim.h"
@@ -204,6 +205,12 @@ static int print_all(const char *text)
 	return DOM1_STATUS_USAGE;
 }
 
+static void print_faults(const struct inject_plan *plan)
+{
+	for (size_t i = 0; plan && i < plan->n_rules; i++)
+		printf("inject: %s\n", plan->rules[i].text);
+}
+
 static void print_devices(const struct vm_config *config)
 {
 	for (guint i = 0; i < config->disks->len; i++) {
@@ -249,6 +256,7 @@ static int dry_run(const struct run *run)
 	}
 	printf("guest's command line: %s\n", run->guest_command_line);
 	print_devices(config);
+	print_faults(config->inject);
 	printf("vcpus: %u", config->n_vcpus);
 	if (config->max_vcpus > config->n_vcpus)
 		printf(", up to %u by dom1 vcpu-set", config->max_vcpus);
@@ -493,6 +501,19 @@ static bool dump_tree(const struct run *run, GError **error)
 	return written;
 }
 
+/* Whoever wants to see the same again needs the seed. */
+static void tell_seeds(const struct run *run)
+{
+	const struct inject_plan *plan = run->config.inject;
+
+	for (size_t i = 0; plan && i < plan->n_rules; i++) {
+		g_autofree char *text = one_line(plan->rules[i].text);
+
+		if (plan->rules[i].is_random && !plan->rules[i].has_seed)
+			fprintf(stderr, "dom1: %s: --inject=%s,seed=%" PRIu64 "\n", run->config.name, text, plan->rules[i].seed);
+	}
+}
+
 static bool prepare(struct run *run, GError **error)
 {
 	for (guint i = 0; run->config.warnings && i < run->config.warnings->len; i++)
@@ -578,6 +599,9 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 	run->setup.folder_lock_fd = run->folder.lock_fd;
 	run->setup.folder_name = run->folder.name;
 	record_phase(run->setup.record, PHASE_EXEC, NULL);
+	if (run->config.inject)
+		run->config.inject->counts = run->setup.record->injected;
+	tell_seeds(run);
 	if (run->launcher.stdin_fd >= 0)
 		tty_enter_raw(&run->tty, run->launcher.stdin_fd);
 	run->setup.tty_fd = run->tty.fd;

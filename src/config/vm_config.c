@@ -10,8 +10,10 @@
 #include "config/share_option.h"
 
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "inject/inject.h"
 #include "lend/lending.h"
 #include "vmm/error.h"
 #include "vmm/layout.h"
@@ -30,7 +32,7 @@
 struct words {
 	char *type, *memory, *low_memory, *memory_backing, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
-	char **disks, **nets, **lend_windows, **channels, **shares;
+	char **disks, **nets, **lend_windows, **channels, **shares, **injects;
 };
 
 static void words_clear(struct words *words)
@@ -56,6 +58,7 @@ static void words_clear(struct words *words)
 	g_strfreev(words->lend_windows);
 	g_strfreev(words->channels);
 	g_strfreev(words->shares);
+	g_strfreev(words->injects);
 }
 
 static gboolean usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -293,6 +296,20 @@ static gboolean parse_lend_windows(struct vm_config *config, const struct words 
 	return lend_options_parse(config->lend_windows, words->lend_windows, error);
 }
 
+static gboolean parse_faults(struct vm_config *config, const struct words *words, GError **error)
+{
+	uint32_t seed;
+
+	/* A short number: a person may have to type it. Without randomness one seed is as good as another. */
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+		seed = (uint32_t)g_get_monotonic_time();
+	if (config->timeout_sysrq)
+		for (const char *key = config->timeout_sysrq; *key; key++)
+			if (!g_ascii_isgraph(*key))
+				return usage_error(error, "--timeout-sysrq=%s: SysRq keys are printable characters, such as 9t", config->timeout_sysrq);
+	return inject_plan_parse(words->injects, seed, &config->inject, error);
+}
+
 static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
 {
 	if (!config->kernel_path)
@@ -319,7 +336,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       net_options_parse(config->vifs, words->nets, config->warnings, error) &&
 	       nets_settle(config->vifs, config->name, config->warnings, error) && parse_lend_windows(config, words, error) &&
 	       channel_options_parse(config->channels, words->channels, config->warnings, error) &&
-	       channels_settle(config->channels, error);
+	       channels_settle(config->channels, error) && parse_faults(config, words, error);
 }
 
 static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
@@ -371,6 +388,10 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "on-reboot", 0, 0, G_OPTION_ARG_FILENAME, &words.on_reboot, "restart (default) or stop, with status 32", "ACTION" },
 		{ "on-crash", 0, 0, G_OPTION_ARG_FILENAME, &words.on_crash, "stop (default), with status 34, or restart", "ACTION" },
 		{ "report", 0, 0, G_OPTION_ARG_FILENAME, &config->report_path, "write how it went to FILE, as JSON", "FILE" },
+		{ "core", 0, 0, G_OPTION_ARG_FILENAME, &config->core_path, "write memory and registers of a domain that ends badly to FILE, an ELF core", "FILE" },
+		{ "inject", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.injects, "faults on purpose: event:drop=0.01, disk:error=EIO@0.1, xenstore:eagain=0.5, feature:no-indirect, ... (docs/inject.md); any number", "FAULT" },
+		{ "timeout-sysrq", 0, 0, G_OPTION_ARG_FILENAME, &config->timeout_sysrq, "SysRq keys for a Linux that --timeout is about to end, such as 9t", "KEYS" },
+		{ "no-memory-samples", 0, 0, G_OPTION_ARG_NONE, &config->no_memory_samples, "leave the memory that dom1 takes out of the report: to look costs time", NULL },
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
 		{ "trace", 0, 0, G_OPTION_ARG_FILENAME, &words.trace, "of hypercall, evtchn, grant, xenbus, xenstore, lend: lines of JSON on standard error", "LIST" },
 		{ "trace-log", 0, 0, G_OPTION_ARG_FILENAME, &config->trace_log_path, "write the trace to FILE instead", "FILE" },
@@ -432,5 +453,8 @@ void vm_config_clear(struct vm_config *config)
 	g_free(config->symbols_path);
 	g_free(config->trace_log_path);
 	g_free(config->dump_dtb_path);
+	inject_plan_free(config->inject);
+	g_free(config->core_path);
+	g_free(config->timeout_sysrq);
 	*config = (struct vm_config){ 0 };
 }

@@ -21,6 +21,8 @@ enum end_policy { END_STOP, END_RESTART };
 /* pv: the kernel runs in the Xen PV shim. pvh: it runs on dom1 itself, by its PVH entry. */
 enum guest_type { GUEST_PV, GUEST_PVH };
 
+struct inject_plan;
+
 struct vm_config {
 	char *help; /* --help was given: the text, and nothing else is set */
 	char *name;
@@ -54,8 +56,12 @@ struct vm_config {
 	char *trace_log_path;     /* NULL: standard error */
 	uint32_t xen_version; /* major << 16 | minor */
 	unsigned int timeout_s; /* 0: none */
+	struct inject_plan *inject; /* NULL: no faults on purpose */
+	char *core_path; /* where a core of the guest goes that ends badly; NULL: none */
+	char *timeout_sysrq; /* SysRq keys that it gets before a timeout ends it; NULL or empty: none */
 	char *dump_dtb_path; /* NULL: none. Else what was understood goes there, and nothing is started */
 	gboolean dry_run;
+	gboolean no_memory_samples; /* the report says nothing of the memory that dom1 takes */
 	gboolean no_auto_append; /* the guest's command line is the person's, and nothing else */
 	enum end_policy on_poweroff, on_reboot, on_crash;
 };

@@ -236,7 +236,8 @@ static bool start_vm(struct machine *machine, GError **error)
 	const struct xen_domain_config xen_config = { .max_grant_frames = setup->config->max_grant_frames,
 						      .max_event_channels = setup->config->max_event_channels,
 						      .shim_log_fd = setup->shim_log_fd,
-						      .uuid = machine->uuid };
+						      .uuid = machine->uuid,
+						      .inject = setup->config->inject };
 	struct vm *vm = &machine->vm;
 
 	*vm = (struct vm){
@@ -269,6 +270,7 @@ static bool start_vm(struct machine *machine, GError **error)
 	if (setup->lending.n_windows > 0 && !(vm->lending = lending_new(vm, &setup->lending, error)))
 		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
+	machine_start_faults(machine);
 	return machine_start_vcpus(vm, error);
 }
 
@@ -318,6 +320,10 @@ static void stop_vm(struct machine *machine)
 	struct vm *vm = &machine->vm;
 
 	g_clear_pointer(&machine->halt_watch, halt_watch_free);
+	machine_stop_faults(machine);
+	if (machine->last_words_source)
+		g_source_remove(machine->last_words_source);
+	machine->last_words_source = 0;
 	machine_stop_vcpus(vm);
 	if (ended_badly(vm->record))
 		evidence_collect(&vm->record->evidence, vm, machine->store);

@@ -104,6 +104,7 @@ static void set_up_env(struct machine *machine)
 		.io = machine->io,
 		.max_queues = MIN(machine->vm.n_vcpus, BLOCK_QUEUES_MAX),
 		.record = machine->vm.record,
+		.inject = machine->setup->config->inject,
 		.end = end_domain,
 		.gone = on_gone,
 		.ejected = on_ejected,
@@ -261,6 +262,17 @@ bool machine_eject_disk(void *opaque, const char *vdev, GError **error)
 			    "%.60s: the guest may have something to write to it: detach it, and it can do that first", vdev);
 		return false;
 	}
+	disk->leaving = true;
+	block_device_eject(disk->device);
+	return true;
+}
+
+bool machine_vanish_disk(struct machine *machine, uint32_t number)
+{
+	struct machine_disk *disk = find_disk(machine, number);
+
+	if (!disk)
+		return false;
 	disk->leaving = true;
 	block_device_eject(disk->device);
 	return true;

@@ -22,6 +22,7 @@ bool machine_start_nets(struct machine *machine, GError **error)
 		.io = machine->io,
 		.max_queues = MIN(machine->vm.n_vcpus, NET_QUEUES_MAX),
 		.record = machine->vm.record,
+		.inject = setup->config->inject,
 		.warn = warn,
 		.warn_opaque = machine,
 	};

@@ -41,6 +41,11 @@ struct machine {
 	struct net_device **nets; /* as many as setup->n_nics */
 	struct ring_access channel_access;
 	struct console_device **channels; /* as many as setup->n_channels */
+	guint last_words_source; /* 0: the guest is not being heard before its end */
+	const char *keys_left;   /* SysRq keys that it has not got yet */
+	uint32_t heard_bytes;    /* of its console, at the last look */
+	unsigned int n_looks, n_quiet_looks;
+	GPtrArray *faults; /* of struct timed_fault *, in machine_inject.c; NULL: none */
 };
 
 extern const struct control_ops MACHINE_CONTROL_OPS; /* opaque: the struct machine */
@@ -97,6 +102,15 @@ bool machine_describe_disk(void *opaque, unsigned int index, struct control_disk
 void machine_say(const struct machine *machine, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Pauses the domain for a reason of the host's, and says so: on standard error, as event PAUSE, in dom1 info. */
 void machine_pause_for(struct machine *machine, const char *why);
+
+/* The domain's time is over: a Linux gets the SysRq keys of --timeout-sysrq first, and what it says to them is waited for. */
+void machine_hear_last_words(struct machine *machine);
+
+/* Faults that come at their time: --inject. */
+void machine_start_faults(struct machine *machine);
+void machine_stop_faults(struct machine *machine);
+/* As if it were pulled out, whatever the guest has to write. FALSE: there is no such disk. */
+bool machine_vanish_disk(struct machine *machine, uint32_t number);
 
 /* Tells the control clients how this start of the domain ended. */
 void machine_control_tell_end(struct machine *machine);

@@ -93,6 +93,8 @@ static bool open_ring(struct machine *machine, GError **error)
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 		return false;
 	}
+	if (machine->setup->config->inject)
+		xenstore_ring_inject(machine->store_ring, machine->setup->config->inject);
 	evtchn_kvm_serve(xen->events_kvm, xen->xenstore_port, xenstore_ring_serve, machine->store_ring);
 	return true;
 }

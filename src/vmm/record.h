@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "inject/inject.h"
 #include "vmm/evidence.h"
 
 #define RECORD_MAX_VCPUS 32
@@ -72,6 +73,7 @@ struct record {
 	_Atomic uint64_t hypercalls[RECORD_N_HYPERCALLS];
 	_Atomic uint64_t peak_private_kib;
 	_Atomic bool direct_map_removed; /* guest RAM is not in the host kernel's direct map */
+	_Atomic uint64_t injected[INJECT_N_EFFECTS]; /* faults on purpose */
 	struct record_event events[RECORD_MAX_EVENTS];
 	struct evidence evidence;
 };

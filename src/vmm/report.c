@@ -93,6 +93,29 @@ static void add_counters(JsonBuilder *json, struct record *record)
 	json_builder_end_object(json);
 }
 
+/* A number of 64 bits as text: JSON's have fewer. */
+static void add_inject(JsonBuilder *json, const struct inject_plan *plan, struct record *record)
+{
+	json_begin_object(json, "inject");
+	json_builder_set_member_name(json, "faults");
+	json_builder_begin_array(json);
+	for (size_t i = 0; i < plan->n_rules; i++) {
+		g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, plan->rules[i].seed);
+
+		json_builder_begin_object(json);
+		json_add_string(json, "fault", plan->rules[i].text);
+		if (plan->rules[i].is_random)
+			json_add_string(json, "seed", seed);
+		json_builder_end_object(json);
+	}
+	json_builder_end_array(json);
+	json_begin_object(json, "counts");
+	for (unsigned int i = 0; i < INJECT_N_EFFECTS; i++)
+		json_add_count(json, INJECT_EFFECT_NAMES[i], atomic_load(&record->injected[i]));
+	json_builder_end_object(json);
+	json_builder_end_object(json);
+}
+
 static JsonNode *build(const struct machine_setup *setup, const struct launcher_end *end, const struct symbols *symbols)
 {
 	struct record *record = setup->record;
@@ -113,6 +136,8 @@ static JsonNode *build(const struct machine_setup *setup, const struct launcher_
 	add_machine(json, setup);
 	add_phases(json, record);
 	add_counters(json, record);
+	if (setup->config->inject)
+		add_inject(json, setup->config->inject, record);
 	json_begin_object(json, "memory");
 	json_add_count(json, "peak_private_kib", atomic_load(&record->peak_private_kib));
 	json_add_string(json, "backing", MEMORY_BACKING_NAMES[setup->config->memory_backing]);

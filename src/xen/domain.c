@@ -104,6 +104,8 @@ struct xen_domain *xen_domain_new(struct vm *vm, const struct xen_domain_config 
 				 config->max_event_channels + 1 : EVTCHN_N_PORTS;
 	xen->events.n_ports = xen->max_ports;
 	xen->events_kvm = evtchn_kvm_new(vm->vm_fd, &xen->events);
+	if (xen->events_kvm)
+		evtchn_kvm_inject(xen->events_kvm, config->inject);
 	if (!xen->events_kvm) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 	} else if (pages_init(&xen->pages, config->max_grant_frames, error) && init_tables(xen, config, error) &&

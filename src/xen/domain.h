@@ -23,6 +23,7 @@
 #include "xen/shim_log.h"
 #include "xen/timers.h"
 
+struct inject_plan;
 struct vm;
 struct vcpu;
 
@@ -33,6 +34,7 @@ struct xen_domain_config {
 	unsigned int max_event_channels; /* the highest port, as in xl.cfg; 0: as many as the ABI has */
 	int shim_log_fd; /* -1: none. Borrowed */
 	const char *uuid; /* 36 characters */
+	const struct inject_plan *inject; /* NULL: nothing is done to its events. Borrowed */
 };
 
 struct xen_domain {

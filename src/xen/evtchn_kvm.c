@@ -11,6 +11,7 @@
 
 #include <linux/kvm.h>
 
+#include "inject/event_relay.h"
 #include "vmm/kvm.h"
 
 /* Any free number does: there are no interrupt pins. */
@@ -21,12 +22,16 @@
 struct backend_slot {
 	struct evtchn_backend public;
 	uint16_t vcpu;
+	/* The kernel's ends: the same, unless a relay stands between. */
+	int kernel_from_fd, kernel_to_fd;
+	struct event_relay *relay; /* NULL: none */
 	struct backend_slot *next_retired;
 };
 
 struct evtchn_kvm {
 	int vm_fd;
 	struct evtchn_table *table;
+	const struct inject_plan *inject; /* NULL: events pass as they are */
 	struct evtchn_view known[EVTCHN_N_PORTS];
 	struct backend_slot *backends[BACKENDS_MAX]; /* index + FIRST_GSI is the GSI */
 	struct backend_slot *retired; /* closed by the guest while their back end may still look at them */
@@ -43,10 +48,16 @@ struct evtchn_kvm *evtchn_kvm_new(int vm_fd, struct evtchn_table *table)
 	return kvm;
 }
 
+void evtchn_kvm_inject(struct evtchn_kvm *kvm, const struct inject_plan *plan)
+{
+	kvm->inject = plan;
+}
+
 static void backend_slot_free(struct backend_slot *slot)
 {
 	if (!slot)
 		return;
+	event_relay_free(slot->relay);
 	if (slot->public.from_guest_fd >= 0)
 		close(slot->public.from_guest_fd);
 	if (slot->public.to_guest_fd >= 0)
@@ -95,13 +106,25 @@ void evtchn_kvm_serve(struct evtchn_kvm *kvm, uint32_t port, bool (*serve)(void 
 	kvm->backends[i]->public.opaque = opaque;
 }
 
+static void signal_eventfd(int fd)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN: 2^64 events are waiting already, one of them will do. */
+	ssize_t written = write(fd, &one, sizeof(one));
+	(void)written;
+}
+
 const struct evtchn_backend *evtchn_kvm_sent(const struct evtchn_kvm *kvm, uint32_t port)
 {
 	const struct evtchn_backend *backend = evtchn_kvm_backend(kvm, port);
 
-	if (!backend || kvm->known[port].target == EVTCHN_VIEW_SERVED)
+	if (!backend)
+		return NULL;
+	const struct backend_slot *slot = kvm->backends[find_backend(kvm, port)];
+	if (kvm->known[port].target == EVTCHN_VIEW_SERVED && !slot->relay)
 		return backend;
-	evtchn_backend_wake(backend);
+	signal_eventfd(slot->kernel_from_fd);
 	return NULL;
 }
 
@@ -146,12 +169,33 @@ static int set_routes(const struct evtchn_kvm *kvm)
 static int set_irqfd(const struct evtchn_kvm *kvm, unsigned int index, uint32_t flags)
 {
 	struct kvm_irqfd irqfd = {
-		.fd = (uint32_t)kvm->backends[index]->public.to_guest_fd,
+		.fd = (uint32_t)kvm->backends[index]->kernel_to_fd,
 		.gsi = FIRST_GSI + index,
 		.flags = flags,
 	};
 
 	return ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) == 0 ? 0 : errno;
+}
+
+static int open_slot(const struct evtchn_kvm *kvm, struct backend_slot *slot)
+{
+	struct evtchn_backend *public = &slot->public;
+
+	public->from_guest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	public->to_guest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (public->from_guest_fd < 0 || public->to_guest_fd < 0)
+		return errno;
+	slot->kernel_from_fd = public->from_guest_fd;
+	slot->kernel_to_fd = public->to_guest_fd;
+	if (!kvm->inject)
+		return 0;
+	int rc = event_relay_new(kvm->inject, public->port, kvm->table->ports[public->port].reserved, public->from_guest_fd,
+				 public->to_guest_fd, &slot->relay);
+	if (slot->relay) {
+		slot->kernel_from_fd = event_relay_kernel_from_fd(slot->relay);
+		slot->kernel_to_fd = event_relay_kernel_to_fd(slot->relay);
+	}
+	return rc;
 }
 
 static int connect_backend(struct evtchn_kvm *kvm, uint32_t port, uint16_t vcpu)
@@ -163,17 +207,14 @@ static int connect_backend(struct evtchn_kvm *kvm, uint32_t port, uint16_t vcpu)
 		return ENOMEM;
 	slot->vcpu = vcpu;
 	slot->public.port = port;
-	slot->public.from_guest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	slot->public.to_guest_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (slot->public.from_guest_fd < 0 || slot->public.to_guest_fd < 0) {
-		int rc = errno;
-
+	int rc = open_slot(kvm, slot);
+	if (rc != 0) {
 		backend_slot_free(slot);
 		return rc;
 	}
 	kvm->backends[index] = slot;
 
-	int rc = set_routes(kvm);
+	rc = set_routes(kvm);
 	if (rc == 0)
 		rc = set_irqfd(kvm, index, 0);
 	if (rc != 0) {
@@ -219,7 +260,7 @@ static int set_port(const struct evtchn_kvm *kvm, uint32_t port, const struct ev
 		attr.u.evtchn.deliver.port.vcpu = view->vcpu;
 		attr.u.evtchn.deliver.port.priority = PRIORITY_2LEVEL;
 	} else if (!(flags & KVM_XEN_EVTCHN_DEASSIGN)) {
-		attr.u.evtchn.deliver.eventfd.fd = evtchn_kvm_backend(kvm, port)->from_guest_fd;
+		attr.u.evtchn.deliver.eventfd.fd = kvm->backends[find_backend(kvm, port)]->kernel_from_fd;
 	}
 	return kvm_set_xen_attr(kvm->vm_fd, &attr);
 }
@@ -286,15 +327,6 @@ void evtchn_kvm_deliver(const struct evtchn_kvm *kvm, uint32_t port)
 
 	/* It fails only for a port that is not; the event is lost then, as in Xen. */
 	(void)ioctl(kvm->vm_fd, KVM_XEN_HVM_EVTCHN_SEND, &event);
-}
-
-static void signal_eventfd(int fd)
-{
-	const uint64_t one = 1;
-
-	/* EAGAIN: 2^64 events are waiting already, one of them will do. */
-	ssize_t written = write(fd, &one, sizeof(one));
-	(void)written;
 }
 
 void evtchn_backend_notify(const struct evtchn_backend *backend)

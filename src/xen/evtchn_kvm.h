@@ -21,6 +21,7 @@
 #include "xen/evtchn.h"
 
 struct evtchn_kvm;
+struct inject_plan;
 
 /* The back end's side of a port. Owned by evtchn_kvm, valid until it is released or all are freed, even when the guest closes it. */
 struct evtchn_backend {
@@ -35,6 +36,8 @@ struct evtchn_backend {
 /* NULL when memory is out. vm_fd and table are borrowed. */
 struct evtchn_kvm *evtchn_kvm_new(int vm_fd, struct evtchn_table *table);
 void evtchn_kvm_free(struct evtchn_kvm *kvm);
+/* Events of the ports that get a back end from now on have the fate that is planned. Borrowed. */
+void evtchn_kvm_inject(struct evtchn_kvm *kvm, const struct inject_plan *plan);
 
 /* 0 or a positive errno of the host. */
 int evtchn_kvm_sync(struct evtchn_kvm *kvm, uint32_t port);

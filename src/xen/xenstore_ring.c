@@ -10,6 +10,7 @@
 #include "xen/abi.h"
 #include <xen/io/xs_wire.h>
 
+#include "inject/inject.h"
 #include "vmm/event_source.h"
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
@@ -34,6 +35,12 @@ struct xenstore_ring {
 	guint source;
 	bool had_request;
 	bool broken;
+
+	/* Faults on purpose; NULL: none. */
+	struct inject_point *commits, *answers;
+	size_t answer_left_bytes; /* of the message that is being sent */
+	bool answer_may_go;       /* the next message has had its delay */
+	guint late_source;        /* and this wakes us when it is over */
 };
 
 static_assert(XENSTORE_RING_SIZE == 1024, "<xen/io/xs_wire.h>");
@@ -42,6 +49,52 @@ static void break_ring(struct xenstore_ring *ring, uint32_t error)
 {
 	ring->broken = true;
 	ring_publish(&ring->page->error, error);
+}
+
+static bool refuse_commit(void *opaque)
+{
+	struct xenstore_ring *ring = opaque;
+
+	return inject_point_pass(ring->commits, UINT32_MAX).error != 0;
+}
+
+static gboolean on_late(gpointer opaque)
+{
+	struct xenstore_ring *ring = opaque;
+
+	ring->late_source = 0;
+	ring->answer_may_go = true;
+	evtchn_backend_wake(ring->port);
+	return G_SOURCE_REMOVE;
+}
+
+/* How much of what is pending may be sent now: to the end of the message at most; 0: it is late. */
+static size_t hold_answer(struct xenstore_ring *ring, const void *pending, size_t pending_bytes)
+{
+	struct xsd_sockmsg header;
+
+	if (ring->answer_left_bytes == 0) {
+		if (ring->late_source || pending_bytes < sizeof(header))
+			return 0;
+		const uint64_t delay_us = ring->answer_may_go ? 0 : inject_point_pass(ring->answers, UINT32_MAX).delay_us;
+		if (delay_us) {
+			ring->late_source = g_timeout_add((guint)((delay_us + 999) / 1000), on_late, ring);
+			return 0;
+		}
+		memcpy(&header, pending, sizeof(header));
+		ring->answer_left_bytes = sizeof(header) + header.len;
+		ring->answer_may_go = false;
+	}
+	return MIN(pending_bytes, ring->answer_left_bytes);
+}
+
+static void forget_answers(struct xenstore_ring *ring)
+{
+	if (ring->late_source)
+		g_source_remove(ring->late_source);
+	ring->late_source = 0;
+	ring->answer_left_bytes = 0;
+	ring->answer_may_go = false;
 }
 
 /* TRUE: something was moved. */
@@ -85,9 +138,13 @@ static bool move_replies(struct xenstore_ring *ring)
 		break_ring(ring, XENSTORE_ERROR_RINGIDX);
 		return false;
 	}
+	if (ring->answers)
+		pending_bytes = hold_answer(ring, pending, pending_bytes);
 	size_t len_bytes = MIN(pending_bytes, room_bytes);
 	if (len_bytes == 0)
 		return false;
+	if (ring->answers)
+		ring->answer_left_bytes -= len_bytes;
 	memcpy(page->rsp + offset_bytes, pending, len_bytes);
 	ring_publish(&page->rsp_prod, producer + (uint32_t)len_bytes);
 	if (trace_wants(ring->replies_trace.trace, TRACE_XENSTORE))
@@ -113,6 +170,7 @@ static void reconnect_if_asked(struct xenstore_ring *ring)
 	xs_conn_reset(ring->conn);
 	ring->requests_trace.filled_bytes = ring->replies_trace.filled_bytes = 0;
 	ring->broken = false;
+	forget_answers(ring);
 	clear_page(ring->page);
 	evtchn_backend_notify(ring->port);
 }
@@ -139,7 +197,8 @@ bool xenstore_ring_serve(void *opaque)
 {
 	struct xenstore_ring *ring = opaque;
 
-	if (!xenstore_visit(ring->store))
+	/* What is late waits in the main thread. */
+	if (ring->answers || !xenstore_visit(ring->store))
 		return false;
 	/* What is to be written before the first request is the main thread's to write. */
 	bool is_done = ring->had_request && pump(ring);
@@ -202,11 +261,25 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 	return ring;
 }
 
+void xenstore_ring_inject(struct xenstore_ring *ring, const struct inject_plan *plan)
+{
+	static const struct inject_abilities refusal = { .fail = true, .fail_effect = INJECT_COMMITS_REFUSED };
+	static const struct inject_abilities lateness = { .delay = true, .delay_effect = INJECT_ANSWERS_DELAYED };
+
+	ring->commits = inject_point_new(plan, INJECT_XENSTORE, "commits", 0, &refusal);
+	ring->answers = inject_point_new(plan, INJECT_XENSTORE, "answers", 0, &lateness);
+	if (ring->commits)
+		xs_conn_refuse_commits(ring->conn, refuse_commit, ring);
+}
+
 void xenstore_ring_free(struct xenstore_ring *ring)
 {
 	if (!ring)
 		return;
 	g_source_remove(ring->source);
+	forget_answers(ring);
+	inject_point_free(ring->commits);
+	inject_point_free(ring->answers);
 	xs_conn_free(ring->conn);
 	g_free(ring);
 }

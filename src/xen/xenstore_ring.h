@@ -16,6 +16,7 @@ struct guest_memory;
 struct record;
 struct trace;
 struct xenstore;
+struct inject_plan;
 struct xenstore_ring;
 
 /*
@@ -25,6 +26,8 @@ struct xenstore_ring;
 struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
 					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
 					void (*on_first_request)(void *opaque), void *opaque);
+/* What is planned for the guest's transactions and answers happens. Before the first vCPU runs. Borrowed. */
+void xenstore_ring_inject(struct xenstore_ring *ring, const struct inject_plan *plan);
 void xenstore_ring_free(struct xenstore_ring *ring);
 
 /*

@@ -41,6 +41,8 @@ struct xs_conn {
 	bool feeding;         /* xs_conn_feed() is on the stack: */
 	bool freed;           /* xs_conn_free() was called under it, */
 	bool was_reset;       /* or xs_conn_reset() */
+	bool (*refuse_commit)(void *opaque); /* NULL: none is refused but for a conflict */
+	void *refuse_opaque;
 
 	struct xenstore_watch *watches;
 	unsigned int n_watches;

@@ -327,7 +327,9 @@ static int op_transaction_end(struct request *req)
 		return ENOENT;
 	*find_transaction(conn, tx->id) = tx->next;
 	conn->n_transactions--;
-	if (*verdict == 'T') {
+	if (*verdict == 'T' && conn->refuse_commit && conn->refuse_commit(conn->refuse_opaque)) {
+		rc = EAGAIN;
+	} else if (*verdict == 'T') {
 		rc = xs_transaction_commit(tx, &conn->store->tree, conn->store->quota.nodes);
 		if (rc == 0) {
 			req->change.kind = XS_CHANGE_COMMITTED;

@@ -14,6 +14,7 @@
 #include "xen/abi.h"
 #include <xen/io/xs_wire.h>
 
+#include "inject/inject.h"
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
 #include "vmm/trace.h"
@@ -246,6 +247,73 @@ static void test_storm(struct fixture *f, gconstpointer unused)
 	reconnect(f);
 }
 
+static struct inject_plan *order(struct fixture *f, const char *text, _Atomic uint64_t *counts)
+{
+	const char *const texts[] = { text, NULL };
+	struct inject_plan *plan;
+
+	g_assert_true(inject_plan_parse((char **)(uintptr_t)texts, 3, &plan, NULL));
+	plan->counts = counts;
+	xenstore_ring_inject(f->ring, plan);
+	return plan;
+}
+
+static uint32_t request(struct fixture *f, uint32_t type, uint32_t tx_id, const char *payload, size_t len_bytes, char answer[XENSTORE_PAYLOAD_MAX])
+{
+	const struct xsd_sockmsg header = { .type = type, .req_id = 7, .tx_id = tx_id, .len = (uint32_t)len_bytes };
+
+	put(f, &header, sizeof(header));
+	put(f, payload, len_bytes);
+	memset(answer, 0, 32);
+	send_event(f);
+	return take_answer(f, answer);
+}
+
+/* Faults on purpose: what could be committed is refused, and the guest may try again; what it gives up is not. */
+static void test_refused_commits(struct fixture *f, gconstpointer unused)
+{
+	_Atomic uint64_t counts[INJECT_N_EFFECTS] = { 0 };
+	struct inject_plan *plan = order(f, "xenstore:eagain=1,skip=1,count=2", counts);
+	char answer[XENSTORE_PAYLOAD_MAX];
+
+	(void)unused;
+	for (unsigned int i = 0; i < 5; i++) {
+		g_assert_cmpuint(request(f, XS_TRANSACTION_START, 0, "", 1, answer), ==, XS_TRANSACTION_START);
+		const uint32_t id = (uint32_t)g_ascii_strtoull(answer, NULL, 10);
+		g_assert_cmpuint(request(f, XS_WRITE, id, "data/x\0" "1", 8, answer), ==, XS_WRITE);
+		const uint32_t type = request(f, XS_TRANSACTION_END, id, i == 4 ? "F" : "T", 2, answer);
+		const bool refused = i == 1 || i == 2;
+		g_assert_cmpuint(type, ==, refused ? XS_ERROR : XS_TRANSACTION_END);
+		g_assert_cmpstr(answer, ==, refused ? "EAGAIN" : "OK");
+		/* The transaction is gone either way. */
+		g_assert_cmpuint(request(f, XS_TRANSACTION_END, id, "F", 2, answer), ==, XS_ERROR);
+		g_assert_cmpstr(answer, ==, "ENOENT");
+	}
+	g_assert_cmpuint(counts[INJECT_COMMITS_REFUSED], ==, 2);
+	g_assert_cmpuint(counts[INJECT_ANSWERS_DELAYED], ==, 0);
+	inject_plan_free(plan);
+}
+
+static void test_late_answers(struct fixture *f, gconstpointer unused)
+{
+	_Atomic uint64_t counts[INJECT_N_EFFECTS] = { 0 };
+	struct inject_plan *plan = order(f, "xenstore:delay=60ms", counts);
+	char answer[XENSTORE_PAYLOAD_MAX];
+
+	(void)unused;
+	/* Two at once: the second is late after the first. */
+	put_request(f, XS_READ, "data", 5);
+	const gint64 start_us = g_get_monotonic_time();
+	g_assert_cmpuint(request(f, XS_READ, 0, "data", 5, answer), ==, 0);
+	for (unsigned int i = 1; i <= 2; i++) {
+		while (take_answer(f, answer) == 0)
+			g_main_context_iteration(NULL, TRUE);
+		g_assert_cmpint(g_get_monotonic_time() - start_us, >=, i * 60000);
+	}
+	g_assert_cmpuint(counts[INJECT_ANSWERS_DELAYED], ==, 2);
+	inject_plan_free(plan);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -254,5 +322,7 @@ int main(int argc, char **argv)
 	ADD("protocol", test_protocol);
 	ADD("reader", test_reader);
 	ADD("storm", test_storm);
+	ADD("refused-commits", test_refused_commits);
+	ADD("late-answers", test_late_answers);
 	return g_test_run();
 }
