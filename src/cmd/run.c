@@ -43,7 +43,7 @@
 #include "vmm/run_folder.h"
 #include "vmm/symbols.h"
 
-#define MAX_OUTPUT_FILES    (5 + CHANNELS_MAX)
+#define MAX_OUTPUT_FILES    (6 + CHANNELS_MAX)
 #define CPUID_ADDRESS_SIZES 0x80000008u
 
 struct output_file {
@@ -464,7 +464,8 @@ static bool open_files(struct run *run, GError **error)
 	    !open_output_file(run, &run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
 	    !open_output_file(run, &run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
 	    (config->trace_log_path && !open_output_file(run, &run->setup.trace_fd, "--trace-log", config->trace_log_path, error)) ||
-	    !open_console(run, error) || !open_channels(run, error))
+	    !open_output_file(run, &run->setup.core_fd, "--core", config->core_path, error) || !open_console(run, error) ||
+	    !open_channels(run, error))
 		return false;
 	if ((run->setup.control_fd = folder_listen(run->folder.fd, "control.sock", error)) < 0 ||
 	    (run->setup.xenstore_fd = folder_listen(run->folder.fd, "xenstore.sock", error)) < 0 ||
@@ -550,6 +551,7 @@ static void init(struct run *run, uint64_t exec_ns)
 			.xenstore_fd = -1,
 			.shim_log_fd = -1,
 			.trace_fd = STDERR_FILENO,
+			.core_fd = -1,
 			.console = CONSOLE_FILES_NONE,
 			.lending.listen_fd = -1,
 			.tty_fd = -1,
@@ -616,6 +618,22 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 	return ran;
 }
 
+/* A core that was not written leaves no file where there was none. */
+static void settle_core(const struct run *run)
+{
+	struct stat status;
+
+	if (run->setup.core_fd < 0 || fstat(run->setup.core_fd, &status) != 0 || !S_ISREG(status.st_mode))
+		return;
+	if (status.st_size > 0) {
+		fprintf(stderr, "dom1: %s: a core is in %s\n", run->config.name, run->config.core_path);
+		return;
+	}
+	for (size_t i = 0; i < run->n_outputs; i++)
+		if (run->outputs[i].fd == run->setup.core_fd && run->outputs[i].created_path)
+			(void)unlink(run->outputs[i].created_path);
+}
+
 static void tell_end(const struct run *run, const struct launcher_end *end)
 {
 	const struct record *record = run->setup.record;
@@ -664,8 +682,10 @@ int cmd_run(int argc, char **argv, uint64_t exec_ns)
 			end.status = dry_run(&run);
 		else if (run.config.dump_dtb_path)
 			end.status = DOM1_STATUS_OK;
-		else if (run_domain(&run, &end, &error))
+		else if (run_domain(&run, &end, &error)) {
 			tell_end(&run, &end);
+			settle_core(&run);
+		}
 	}
 	if (error) {
 		print_error(error);

@@ -43,7 +43,7 @@ static bool fail(const char *path, GError **error)
 bool evidence_files_open(struct evidence_files *files, const char *output_dir, const char *name, unsigned int round,
 			 unsigned int attempt, GError **error)
 {
-	static const char *const old[] = { "shim.log", "report.json", "messages.txt" };
+	static const char *const old[] = { "shim.log", "report.json", "messages.txt", "core" };
 
 	*files = (struct evidence_files){ .console_fd = -1 };
 	if (!output_dir)

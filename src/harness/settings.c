@@ -32,6 +32,7 @@ void test_settings_copy(struct test_settings *to, const struct test_settings *fr
 	test_settings_init(to);
 	to->timeout_s = from->timeout_s;
 	to->retries = from->retries;
+	to->core = from->core;
 	to->expected_end = from->expected_end;
 	to->skip_reason = g_strdup(from->skip_reason);
 	to->script = script_ref(from->script);

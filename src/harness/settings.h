@@ -17,6 +17,7 @@ struct test_settings {
 	enum outcome expected_end;
 	char *skip_reason;  /* NULL: it is run */
 	struct script *script; /* NULL: none */
+	bool core;          /* a guest that ends badly leaves a core in the test's folder */
 	GPtrArray *options; /* char *: more options for dom1 run */
 };
 

@@ -21,7 +21,7 @@ static const char SUMMARY[] =
 struct words {
 	char *jobs, *timeout, *expect_end, *retry, *repeat, *shard, *format, *script;
 	char **expect, **fail_on;
-	gboolean keep_going, fail_fast, until_fail, list, help;
+	gboolean keep_going, fail_fast, until_fail, list, core, help;
 };
 
 static void words_clear(struct words *words)
@@ -71,6 +71,11 @@ static bool interpret(struct test_options *options, const struct words *words, G
 	options->until_fail = words->until_fail;
 	options->fail_fast = words->fail_fast;
 	options->list = words->list;
+	common->core = words->core;
+	if (words->core && !options->output_dir) {
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--core: cores are kept with the other evidence: give --output DIR");
+		return false;
+	}
 	if (words->fail_fast && words->keep_going) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--fail-fast and --keep-going: give one of them");
 		return false;
@@ -122,6 +127,7 @@ bool test_options_parse(struct test_options *options, int argc, char **argv, GEr
 		{ "list", 0, 0, G_OPTION_ARG_NONE, &words.list, "only print their names", NULL },
 		{ "format", 0, 0, G_OPTION_ARG_FILENAME, &words.format, "on standard output: text (default), tap, junit or json", "FORMAT" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output_dir, "keep there: each test's console, shim's log, report and messages; junit.xml, results.json", "DIR" },
+		{ "core", 0, 0, G_OPTION_ARG_NONE, &words.core, "and of a guest that ends badly its memory, an ELF core: --output DIR is needed", NULL },
 		{ "help", 'h', 0, G_OPTION_ARG_NONE, &words.help, "this text", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};

@@ -28,6 +28,10 @@
 #define QUIET_MS            200
 /* dom1 run ends at its timeout by itself; if it does not, something is wrong with it and not with the guest. */
 #define OVERTIME_S          30
+/* And longer where it writes a core. */
+#define CORE_OVERTIME_S     120
+/* What a Linux does that hangs: its console shows everything, and then all tasks. The test's own options come later, and win. */
+#define LAST_WORDS          "--timeout-sysrq=9t"
 
 struct test_run {
 	struct test_run_setup setup;
@@ -276,8 +280,12 @@ static GPtrArray *arguments_of(const struct test_run *run)
 	GPtrArray *arguments = g_ptr_array_new_with_free_func(g_free);
 
 	g_ptr_array_add(arguments, g_strdup("dom1"));
-	for (guint i = 0; i < test->arguments->len; i++)
+	for (guint i = 0; i < test->arguments->len; i++) {
 		g_ptr_array_add(arguments, g_strdup(test->arguments->pdata[i]));
+		/* The first two are the command and the target. */
+		if (i == 1)
+			g_ptr_array_add(arguments, g_strdup(LAST_WORDS));
+	}
 	g_ptr_array_add(arguments, g_strdup_printf("--name=%s", run->domain));
 	g_ptr_array_add(arguments, g_strdup_printf("--timeout=%u", test->settings.timeout_s));
 	g_ptr_array_add(arguments, g_strdup("--report=" JOB_REPORT_PATH));
@@ -286,6 +294,8 @@ static GPtrArray *arguments_of(const struct test_run *run)
 		g_ptr_array_add(arguments, g_strdup(fixed[i]));
 	if (test->has_shim && run->files.folder)
 		g_ptr_array_add(arguments, g_strdup_printf("--shim-log=%s/shim.log", run->files.folder));
+	if (test->settings.core && run->files.folder)
+		g_ptr_array_add(arguments, g_strdup_printf("--core=%s/core", run->files.folder));
 	g_ptr_array_add(arguments, NULL);
 	return arguments;
 }
@@ -316,7 +326,8 @@ static void start_attempt(struct test_run *run)
 	run->console_source = g_unix_fd_add(run->job.console_fd, G_IO_IN | G_IO_HUP, on_console, run);
 	run->words_source = g_unix_fd_add(run->job.words_fd, G_IO_IN | G_IO_HUP, on_words, run);
 	run->end_source = g_unix_fd_add(run->job.pid_fd, G_IO_IN, on_end, run);
-	run->overtime_source = g_timeout_add_seconds(test->settings.timeout_s + OVERTIME_S, on_overtime, run);
+	run->overtime_source = g_timeout_add_seconds(test->settings.timeout_s + OVERTIME_S + (test->settings.core ? CORE_OVERTIME_S : 0),
+						     on_overtime, run);
 }
 
 static struct test_result *result_of(const struct test_case *test, unsigned int round)

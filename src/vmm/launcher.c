@@ -16,7 +16,10 @@
 
 #define ESCAPE_KEY 0x1d /* Ctrl-] */
 /* How long the machine may take to end by itself; it has no reason to take more than a moment. */
-#define GRACE_S 5
+#define GRACE_S 5u
+/* And longer where it asks the guest for last words, or writes a core. */
+#define LAST_WORDS_S 10u
+#define CORE_S       120u
 
 struct launcher {
 	const struct machine_setup *setup;
@@ -60,9 +63,19 @@ static gboolean on_grace_over(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
+static guint grace_s(const struct launcher *launcher)
+{
+	guint seconds = GRACE_S;
+
+	if (launcher->ending == OUTCOME_TIMEOUT && launcher->setup->config->timeout_sysrq)
+		seconds += LAST_WORDS_S;
+	return launcher->setup->core_fd >= 0 ? seconds + CORE_S : seconds;
+}
+
 static void end_domain(struct launcher *launcher, enum outcome outcome)
 {
-	const uint8_t message = (uint8_t)outcome;
+	const char *keys = launcher->setup->config->timeout_sysrq;
+	const uint8_t message = outcome == OUTCOME_TIMEOUT && keys && keys[0] ? MACHINE_LAST_WORDS : (uint8_t)outcome;
 	bool told_before = launcher->ending != OUTCOME_NONE;
 
 	if (!told_before)
@@ -71,7 +84,7 @@ static void end_domain(struct launcher *launcher, enum outcome outcome)
 	if (told_before || send(launcher->files->machine_fd, &message, sizeof(message), MSG_DONTWAIT) < 0)
 		kill_machine(launcher);
 	else
-		launcher->grace_source = g_timeout_add_seconds(GRACE_S, on_grace_over, launcher);
+		launcher->grace_source = g_timeout_add_seconds(grace_s(launcher), on_grace_over, launcher);
 }
 
 static gboolean on_timeout(gpointer opaque)

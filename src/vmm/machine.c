@@ -19,6 +19,7 @@
 #include <glib-unix.h>
 
 #include "vmm/acpi.h"
+#include "vmm/core.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 #include "vmm/halt_watch.h"
@@ -96,6 +97,10 @@ static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
 	(void)condition;
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
+	if (got > 0 && outcome == MACHINE_LAST_WORDS) {
+		machine_hear_last_words(machine);
+		return G_SOURCE_CONTINUE;
+	}
 	machine->launcher_gone = got <= 0;
 	machine->told_to_stop = got > 0 ? outcome : OUTCOME_DESTROYED;
 	machine_record_stop(machine->setup, machine->told_to_stop);
@@ -315,6 +320,16 @@ static bool ended_badly(struct record *record)
 	}
 }
 
+static void write_core(const struct machine *machine)
+{
+	const struct machine_setup *setup = machine->setup;
+	int rc = setup->core_fd >= 0 && machine->vm.memory ?
+			 core_write(setup->core_fd, machine->vm.memory, &machine->vm.record->evidence) : 0;
+
+	if (rc != 0)
+		machine_say(machine, "--core=%s: cannot write: %s", setup->config->core_path, g_strerror(rc));
+}
+
 static void stop_vm(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
@@ -325,8 +340,10 @@ static void stop_vm(struct machine *machine)
 		g_source_remove(machine->last_words_source);
 	machine->last_words_source = 0;
 	machine_stop_vcpus(vm);
-	if (ended_badly(vm->record))
+	if (ended_badly(vm->record)) {
 		evidence_collect(&vm->record->evidence, vm, machine->store);
+		write_core(machine);
+	}
 	if (machine->console && !machine->launcher_gone)
 		console_drain(machine->console, machine->setup->console_patient && machine->told_to_stop == OUTCOME_NONE,
 			      machine->setup->launcher_fd);
@@ -397,7 +414,7 @@ static int compare_fds(const void *a, const void *b)
 static void close_other_files(const struct machine_setup *setup)
 {
 	const int fixed[] = {
-		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->console.in_fd,
+		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->core_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};

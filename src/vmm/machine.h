@@ -30,6 +30,7 @@ struct machine_setup {
 	int xenstore_fd;
 	int shim_log_fd; /* -1: none */
 	int trace_fd;    /* -1: nothing is traced */
+	int core_fd;     /* -1: no core of a domain that ends badly is wanted */
 	struct console_files console;
 	struct block_file *disks; /* n_disks of them, locked; borrowed */
 	size_t n_disks;
@@ -53,7 +54,9 @@ struct machine_setup {
 /*
  * What the launcher sends: one byte, the enum outcome with which the domain is to end. The machine writes it to the
  * record, unless the domain has ended for good by itself just then; the launcher does when it has to kill the machine.
+ * MACHINE_LAST_WORDS: with OUTCOME_TIMEOUT, after the guest has been heard (--timeout-sysrq).
  */
+#define MACHINE_LAST_WORDS 0xff
 void machine_record_stop(const struct machine_setup *setup, enum outcome outcome);
 
 
