@@ -10,6 +10,7 @@
 lab_tools=(sh bash env timeout stat date sort head tail tee od dd sha256sum mktemp realpath readlink numfmt stdbuf truncate
   ls cp mv ln df du cmp diff grep sed find xargs awk tar gzip xz zstd cpio
   setsid taskset unshare nsenter prlimit script setpriv flock lsns mount umount losetup blockdev
+  tmux readelf pgrep
   mke2fs e2fsck debugfs dumpe2fs mkfs.xfs xfs_repair mkfs.btrfs btrfs qemu-img qemu-nbd nbdkit dtc ip passt passt.avx2 iperf3 curl
   xenstore-ls xenstore-read xenstore-write xenstore-rm xenstore-chmod xenstore-watch xenstore-exists xenstore-list)
 # Modules that init loads, as far as the kernel has not built them in.
@@ -160,7 +161,7 @@ list_base() {
     path=$(PATH=$PATH:/usr/sbin:/sbin type -P "$tool") && base_files+=("$path")
   done
   # Debian's own Python, whatever else PATH has.
-  for path in /usr/lib/*/nbdkit /usr/bin/python3 /usr/lib/python3 /usr/lib/python3.*; do
+  for path in /usr/lib/*/nbdkit /usr/bin/python3 /usr/lib/python3 /usr/lib/python3.* /usr/lib/locale/C.utf8 /lib/terminfo; do
     [[ ! -e $path ]] || base_files+=("$path")
   done
   mapfile -t programs < <(project_programs)

@@ -2,12 +2,14 @@
 /* dom1 test: which tests there are, their running, and what is told of them. docs/harness.md is its contract. */
 #include <stdio.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/domain_command.h"
 #include "control/folders.h"
 #include "harness/present.h"
+#include "harness/spawner.h"
 #include "harness/targets.h"
 #include "harness/test_case.h"
 #include "harness/test_options.h"
@@ -77,9 +79,19 @@ static unsigned int count_cpus(void)
 	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned int)CPU_COUNT(&cpus) : 1;
 }
 
+/* In a process of its own, as dom1 run. */
+static int run_guest(int argc, char **argv)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return cmd_run(argc - 1, argv + 1, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+}
+
 static bool run_cases(struct testing *testing, GError **error)
 {
 	const struct test_options *options = &testing->options;
+	struct spawner spawner;
 	const struct test_set_setup setup = {
 		.cases = testing->cases,
 		.jobs = options->jobs ? options->jobs : count_cpus(),
@@ -89,16 +101,20 @@ static bool run_cases(struct testing *testing, GError **error)
 		.until_fail = options->until_fail,
 		.fail_fast = options->fail_fast,
 		.output_dir = options->output_dir,
+		.spawner = &spawner,
 		.progress = &testing->progress,
 		.told = tell,
 		.opaque = testing,
 	};
 
+	if (!spawner_start(&spawner, run_guest, error))
+		return false;
 	/* What killed runs have left is cleaned by looking for who runs. */
 	g_strfreev(folders_list(NULL));
 	if (options->format == FORMAT_TAP)
 		puts("TAP version 14");
 	testing->results = test_set_run(&setup, &testing->signal, error);
+	spawner_stop(&spawner);
 	return testing->results != NULL;
 }
 

@@ -6,11 +6,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/spawner.h"
 #include "vmm/error.h"
 
 enum { REPORT_FD = 3 };
@@ -27,19 +27,7 @@ static int above_standard(int fd)
 
 static _Noreturn void become(char **arguments, const int fds[4], pid_t parent)
 {
-	sigset_t none;
-
-	/* A group of its own: Ctrl-C is for the harness, which tells it. */
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(DOM1_STATUS_DEFECT);
-	signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int i = 0; i < 4; i++)
-		if (dup2(fds[i], i) < 0)
-			_exit(DOM1_STATUS_DEFECT);
+	spawner_settle(parent, fds);
 	execv("/proc/self/exe", arguments);
 	_exit(DOM1_STATUS_DEFECT);
 }
@@ -65,7 +53,7 @@ static bool open_all(struct job *job, bool has_input, int child_fds[4])
 	       fcntl(job->words_fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-bool job_start(struct job *job, char **arguments, bool has_input, GError **error)
+bool job_start(struct job *job, const struct spawner *spawner, char **arguments, bool has_input, GError **error)
 {
 	int child_fds[4] = { -1, -1, -1, -1 };
 	pid_t parent = getpid();
@@ -73,7 +61,7 @@ bool job_start(struct job *job, char **arguments, bool has_input, GError **error
 	*job = JOB_NONE;
 	bool ok = open_all(job, has_input, child_fds);
 	if (ok)
-		job->pid = fork();
+		job->pid = spawner ? spawner_fork(spawner, arguments, child_fds) : fork();
 	if (ok && job->pid == 0)
 		become(arguments, child_fds, parent);
 	ok = ok && job->pid > 0;

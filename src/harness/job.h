@@ -11,6 +11,8 @@
 
 #include <glib.h>
 
+struct spawner;
+
 struct job {
 	pid_t pid;
 	int pid_fd;     /* readable when it has ended */
@@ -27,10 +29,10 @@ struct job {
 #define JOB_NONE ((struct job){ .pid = -1, .pid_fd = -1, .input_fd = -1, .console_fd = -1, .words_fd = -1, .report_fd = -1 })
 
 /*
- * arguments: of dom1, NULL at the end. has_input: the console's input comes from here. FALSE: DOM1_STATUS_HOST. The caller
+ * spawner: who forks it; NULL: it is this program, loaded again. arguments: of dom1, NULL at the end. has_input: the console's input comes from here. FALSE: DOM1_STATUS_HOST. The caller
  * has one thread.
  */
-bool job_start(struct job *job, char **arguments, bool has_input, GError **error);
+bool job_start(struct job *job, const struct spawner *spawner, char **arguments, bool has_input, GError **error);
 
 /* Asks it to end its domain. */
 void job_end(const struct job *job);

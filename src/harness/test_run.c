@@ -289,7 +289,7 @@ static GPtrArray *arguments_of(const struct test_run *run)
 	g_ptr_array_add(arguments, g_strdup_printf("--name=%s", run->domain));
 	g_ptr_array_add(arguments, g_strdup_printf("--timeout=%u", test->settings.timeout_s));
 	g_ptr_array_add(arguments, g_strdup("--report=" JOB_REPORT_PATH));
-	static const char *const fixed[] = { "--console=stdio", "--on-poweroff=stop", "--on-reboot=stop", "--on-crash=stop" };
+	static const char *const fixed[] = { "--no-memory-samples", "--console=stdio", "--on-poweroff=stop", "--on-reboot=stop", "--on-crash=stop" };
 	for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++)
 		g_ptr_array_add(arguments, g_strdup(fixed[i]));
 	if (test->has_shim && run->files.folder)
@@ -314,7 +314,7 @@ static void start_attempt(struct test_run *run)
 	console_keep_init(&run->keep, run->files.console_fd, CONSOLE_LOG_BYTES);
 	run->domain = g_strdup_printf("test-%d-%u", (int)getpid(), run->setup.number);
 	GPtrArray *arguments = arguments_of(run);
-	ok = ok && job_start(&run->job, (char **)arguments->pdata, test->settings.script, &error);
+	ok = ok && job_start(&run->job, run->setup.spawner, (char **)arguments->pdata, test->settings.script, &error);
 	g_ptr_array_unref(arguments);
 	if (!ok) {
 		g_string_assign(run->words, error->message);

@@ -8,6 +8,7 @@
 #include "harness/result.h"
 #include "harness/test_case.h"
 
+struct spawner;
 struct test_run;
 
 /* In the main loop, never from within test_run_start(). */
@@ -18,6 +19,7 @@ struct test_run_setup {
 	unsigned int number; /* among those of this process; of its domain's name */
 	unsigned int round;
 	const char *output_dir; /* NULL: no files */
+	const struct spawner *spawner; /* NULL: each run loads the program again */
 	test_run_over over;
 	void *opaque;
 };

@@ -15,6 +15,8 @@
 
 typedef void (*test_set_told)(const struct test_result *result, guint n, void *opaque);
 
+struct spawner;
+
 struct test_set_setup {
 	const GPtrArray *cases; /* of struct test_case * */
 	unsigned int jobs;      /* vCPUs that may be at work, 1 or more; a larger test runs alone */
@@ -22,6 +24,7 @@ struct test_set_setup {
 	unsigned int rounds;    /* 0: until one fails */
 	bool until_fail, fail_fast;
 	const char *output_dir;
+	const struct spawner *spawner; /* NULL: each run loads the program again */
 	struct progress *progress;
 	test_set_told told;     /* in order; n from 1 on */
 	void *opaque;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # dom1 test with guests that produce each verdict. verdicts: one of each. killed: of dom1 test itself, and
-# signals. many: two hundred with mixed endings. flood: a guest that prints without measure. linux: a Linux as a target.
-# variants: verdicts killed flood many linux
-# long: killed flood many linux
+# signals. tmux: on a terminal that is resized, with Ctrl-C once and twice, and into a pipe. many: two hundred with mixed endings. flood: a guest that prints without measure. linux: a Linux as a target.
+# variants: verdicts killed tmux flood gigabyte many linux
+# long: killed tmux flood gigabyte many linux
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -105,6 +105,65 @@ case $1 in
       done
       ! compgen -G "$XDG_RUNTIME_DIR/dom1/*" >/dev/null || fail "after $signal: $(ls "$XDG_RUNTIME_DIR/dom1")"
     done
+    ;;
+  tmux)
+    for name in a b c; do guest "$name" "say x"; done
+    export TMUX_TMPDIR=$scratch TERM=screen LC_ALL=C.UTF-8
+    screen() { tmux capture-pane -p -t t 2>/dev/null || true; }
+    # shown REGEX: a line of the screen is so, soon.
+    shown() {
+      local i
+      for ((i = 0; i < 300; i++)); do
+        ! screen | grep -qE -- "$1" || return 0
+        sleep 0.1
+      done
+      screen >"$out/screen"
+      fail "the screen never had $1: $(grep -v '^$' "$out/screen" | tail -n 5)"
+    }
+    trap 'tmux kill-server 2>/dev/null || true' EXIT
+    # begin OPTION...: on a fresh screen; the shell tells the status, and stays.
+    begin() {
+      tmux new-session -d -s t -x 100 -y 24 "dom1 test $* $tests; echo \"status \$?\"; exec sleep 1000"
+      shown '^\[0/3\] 1 running, 0 passed, 0 failed'
+    }
+    begin -j 1
+    tmux resize-window -t t -x 30 -y 10
+    sleep 2
+    # One line still, and none that the terminal had to break.
+    [[ $(screen | grep -c 'running') == 1 ]] || fail "after a resize: $(screen)"
+    shown '^\[0/3\] 1 running, 0 passed'
+    tmux resize-window -t t -x 100 -y 24
+    shown '^\[0/3\] 1 running, 0 passed, 0 failed'
+    tmux send-keys -t t C-c
+    shown '^0 passed, 1 failed, 2 skipped|^0 passed, 0 failed, 3 skipped|^0 passed, 3 failed'
+    shown '^status 130'
+    ! screen | grep -q running || fail "the progress line stays: $(screen)"
+    tmux kill-session -t t
+    # The second one has no patience, not even with a dom1 run that does not end.
+    begin -j 1
+    kill -STOP "$(pgrep -x dom1 | tail -n 1)"
+    tmux send-keys -t t C-c
+    sleep 1
+    ! screen | grep -q '^status' || fail "it did not wait for what runs"
+    tmux send-keys -t t C-c
+    shown '^status 130'
+    tmux kill-session -t t
+    # Into a pipe: plain lines.
+    tmux new-session -d -s t -x 100 -y 24 "dom1 test --timeout 2 $tests 2>&1 | cat -v >$out/piped; exec sleep 1000"
+    for ((i = 0; i < 300; i++)); do
+      ! grep -q '^0 passed, 3 failed' "$out/piped" 2>/dev/null || break
+      sleep 0.1
+    done
+    expect "$out/piped" "0 passed, 3 failed, 0 skipped"
+    refuse "$out/piped" "\\^\\[|\\^M|running"
+    ;;
+  gigabyte)
+    guest flood "say f 1024"
+    harness --timeout 850 --output "$out/kept" "$tests"
+    expect_status 0
+    # No more of it is kept than was said.
+    (($(wc -c <"$(echo "$out"/kept/*/console.log)") < 66 << 20)) || fail "too much of the console is kept"
+    rm -r "$out/kept"
     ;;
   flood)
     guest flood "say f 32"
