@@ -214,9 +214,9 @@ size_t xs_conn_feed(struct xs_conn *conn, const void *bytes, size_t len_bytes)
 	return taken;
 }
 
-void xs_conn_refuse_commits(struct xs_conn *conn, bool (*refuse)(void *opaque), void *opaque)
+void xs_conn_refuse_commits(struct xs_conn *conn, bool (*refuse_commit)(void *opaque), void *opaque)
 {
-	conn->refuse_commit = refuse;
+	conn->refuse_commit = refuse_commit;
 	conn->refuse_opaque = opaque;
 }
 

@@ -114,10 +114,10 @@ void xs_conn_free(struct xs_conn *conn); /* its watches and transactions go with
 void xs_conn_reset(struct xs_conn *conn);
 
 /*
- * A transaction that could be committed is refused with EAGAIN, as if another had come first, where refuse says so. It is
+ * A transaction that could be committed is refused with EAGAIN, as if another had come first, where refuse_commit() says so. It is
  * asked once for each, within xs_conn_feed().
  */
-void xs_conn_refuse_commits(struct xs_conn *conn, bool (*refuse)(void *opaque), void *opaque);
+void xs_conn_refuse_commits(struct xs_conn *conn, bool (*refuse_commit)(void *opaque), void *opaque);
 
 /*
  * Takes bytes of the client's stream; returns how many were taken, fewer than offered only when the quota of pending
