@@ -105,6 +105,16 @@ static char *describe_failure(const struct block_device *device, enum io_kind ki
 			       device->file->remote && error == ENOTCONN ? "its server is gone" : g_strerror(error));
 }
 
+static void on_server_gone(struct io_task *task)
+{
+	const struct block_device *device = CONTAINER(task, struct attachment, connection.gone_reply)->device;
+	g_autofree char *why = g_strdup_printf("disk %s: %s: its server is gone, and so is the disk", device->file->vdev,
+					       device->file->path);
+
+	if (device->env->warn && !device->file->stop_on_error)
+		device->env->warn(device->env->end_opaque, why);
+}
+
 static void on_first_failure(struct io_task *task)
 {
 	const struct attachment *attachment = CONTAINER(task, struct attachment, connection.failed_reply);
@@ -216,6 +226,7 @@ static const char *attach(void *opaque)
 	attachment->connection.no_room_reply.run = on_no_room;
 	attachment->connection.retried_reply.run = on_retried;
 	attachment->connection.failed_reply.run = on_first_failure;
+	attachment->connection.gone_reply.run = on_server_gone;
 	device->attachment = attachment;
 
 	const char *why = open_queues(attachment);

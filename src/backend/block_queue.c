@@ -452,7 +452,11 @@ static void fail_transfer(struct transfer *transfer, int error)
 	bool unsupported = error == EOPNOTSUPP && transfer->op.kind == IO_DISCARD;
 
 	count(&connection->counters.failed, 1);
-	if (!unsupported && !connection->failure) {
+	if (error == ENOTCONN && target->remote) {
+		if (!connection->told_gone)
+			io_thread_reply(target->io, &connection->gone_reply);
+		connection->told_gone = true;
+	} else if (!unsupported && !connection->failure) {
 		connection->failure = error;
 		connection->failed_kind = transfer->op.kind;
 		io_thread_reply(target->io, &connection->failed_reply);

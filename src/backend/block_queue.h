@@ -93,7 +93,7 @@ struct block_connection {
 	struct transfer *late;  /* in flight, held back on purpose */
 	struct transfer *kept;  /* in flight, waiting for room */
 	struct transfer *spare; /* ended, for the next */
-	bool told_no_room;
+	bool told_no_room, told_gone;
 	/* The first request that failed for the host's sake; 0: none has. */
 	int failure;
 	enum io_kind failed_kind;
@@ -102,6 +102,7 @@ struct block_connection {
 	bool retrying;                 /* the main thread's: retry is on its way, until retried_reply */
 	struct io_task retried_reply;
 	struct io_task no_room_reply;  /* run in the main thread when something is kept */
+	struct io_task gone_reply;     /* run in the main thread when a request failed because the image's server is gone */
 	struct io_task failed_reply;   /* run in the main thread when failure is set */
 	struct io_task broken_reply;  /* run in the main thread when broken is set; before stopped_reply */
 	struct io_task stopped_reply; /* run in the main thread when nothing is in flight */

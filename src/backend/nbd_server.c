@@ -140,8 +140,12 @@ static void confine(gpointer unused)
 {
 	(void)unused;
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* For whom it is not allowed, it is not. */
-	(void)unshare(CLONE_NEWNET | CLONE_NEWIPC);
+	/*
+	 * Who may not do so may in a user namespace, if the host lets him: the kernel still knows who he is, and which files
+	 * are his.
+	 */
+	if (unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0)
+		(void)unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
 }
 
 /* As the value of an option of QEMU's: a comma is written twice. */

@@ -1,16 +1,11 @@
 #!/usr/bin/env bash
-# Disks that a server has: ext4 on a qcow2 image; NBD whose server fails, is slow, and dies.
+# Disks that a server has: ext4 on a qcow2 image, and the qemu-nbd of one is killed; NBD whose server fails, is slow, has less
+# than it said, and dies.
 # long: yes
-# variants: qcow2 nbd
+# variants: qcow2 killed nbd
 # limit: 400
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
-
-add_modules() {
-  mkdir -p "$scratch/more"
-  cp "$guests/modules-old/xen-blkfront.ko" "$scratch/more/"
-  (cd "$scratch/more" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >>"$scratch/initrd"
-}
 
 # A file system that the host made, the guest used, and other programs look at.
 qcow2() {
@@ -30,7 +25,7 @@ echo "large $(sha256sum </mnt/large | cut -d ' ' -f 1)"
 umount /mnt
 dd if=/dev/urandom of=/dev/xvdb bs=64k count=1 2>/dev/null && sync && echo "b written"
 GUEST
-  add_modules
+  add_module old xen-blkfront
   mkdir "$scratch/tree"
   echo "$nonce" >"$scratch/tree/from-host"
   truncate -s 64M "$scratch/raw"
@@ -66,6 +61,39 @@ GUEST
   [[ -z $(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'dom1-nbd-*') ]] || fail "a folder of qemu-nbd's was left"
 }
 
+# The qemu-nbd of a disk has few rights, and its death is told.
+killed() {
+  local image=$scratch/image.qcow2 server
+  guest_script <<'GUEST'
+insmod /xen-blkfront.ko
+until [ -b /dev/xvda ]; do sleep 0.1; done
+yes "$nonce" | dd of=/dev/xvda bs=64k count=4 iflag=fullblock oflag=direct conv=fsync 2>/dev/null && echo "written $((nonce + 1))"
+read -r _ </dev/hvc0
+dd if=/dev/xvda of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null || echo "first bad"
+dd if=/dev/zero of=/dev/xvda bs=64k count=1 oflag=direct 2>/dev/null || echo "second bad"
+GUEST
+  add_module old xen-blkfront
+  qemu-img create -q -f qcow2 "$image" 8M
+  open_keys
+  start --disk "$image,format=qcow2" <"$scratch/keys"
+  wait_for "$run/console" "^written $((nonce + 1))"
+  server=$(pidof qemu-nbd)
+  expect "/proc/$server/status" "NoNewPrivs:[[:space:]]1"
+  [[ $(readlink "/proc/$server/ns/net") != "$(readlink /proc/self/ns/net)" ]] || fail "qemu-nbd has a network"
+  kill -KILL "$server"
+  wait_gone "$server"
+  type_line go
+  wait_for "$run/console" "^first bad"
+  wait_for "$run/console" "^second bad"
+  finish
+  expect_status 0
+  grep -q "disk xvda: $image: its server is gone, and so is the disk" "$run/stderr" || fail "standard error does not say that qemu-nbd is gone"
+  # What was flushed is there, and the image is nobody's.
+  qemu-img check -q "$image" || fail "qemu-img finds errors in the image"
+  qemu-img convert -f qcow2 -O raw "$image" "$scratch/raw"
+  cmp -n 262144 "$scratch/raw" <(yes "$nonce" | head -c 262144) || fail "what was flushed is not in the image"
+}
+
 start_server() {
   nbdkit --foreground --unix "$scratch/nbd" "$@" 2>"$out/nbdkit" &
   server=$!
@@ -81,35 +109,40 @@ nbd() {
 insmod /xen-blkfront.ko
 until [ -b /dev/xvda ]; do sleep 0.1; done
 echo "size $(cat /sys/block/xvda/size)"
-n=0
-while read -r word; do
-  n=$((n + 1))
-  if dd if=/dev/xvda of=/read bs=4k count=4 skip=$((n * 16)) iflag=direct 2>/dev/null; then
+while read -r word skip; do
+  if dd if=/dev/xvda of=/read bs=4k count=4 skip="$skip" iflag=direct 2>/dev/null; then
     echo "$word good $(tr -d '\000' </read | wc -c)"
   else
     echo "$word bad"
   fi
 done </dev/hvc0
 GUEST
-  add_modules
+  add_module old xen-blkfront
   head -c 4M /dev/urandom | tr '\000' a >"$scratch/data"
   start_server --filter=error --filter=delay file "$scratch/data" error-pread=EIO error-pread-rate=100% \
     error-pread-file="$scratch/fail" rdelay=300ms
   open_keys
   start --disk "$uri" <"$scratch/keys"
   wait_for "$run/console" "^size 8192"
-  type_line first
+  type_line "first 16"
   wait_for "$run/console" "^first good 16384"
   touch "$scratch/fail"
-  type_line second
+  type_line "second 32"
   wait_for "$run/console" "^second bad"
   wait_for "$run/stderr" "disk xvda: .* could not be read: Input/output error"
   rm "$scratch/fail"
-  type_line third
+  type_line "third 48"
   wait_for "$run/console" "^third good 16384"
+  # There is less than the server has said.
+  truncate -s 2M "$scratch/data"
+  type_line "beyond 800"
+  wait_for "$run/console" "^beyond bad"
+  type_line "before 80"
+  wait_for "$run/console" "^before good 16384"
   kill -KILL "$server"
-  type_line fourth
+  type_line "fourth 64"
   wait_for "$run/console" "^fourth bad"
+  wait_for "$run/stderr" "disk xvda: .*: its server is gone, and so is the disk"
   dom1 destroy "test-$$-$runs"
   finish
   expect_status 143
@@ -120,7 +153,7 @@ GUEST
   start --disk "$uri,on-error=stop" <"$scratch/keys"
   wait_for "$run/console" "^size 8192"
   kill -KILL "$server"
-  type_line fifth
+  type_line "fifth 16"
   finish
   expect_status 5
   grep -q "disk xvda: .* its server is gone (on-error=stop)" "$run/stderr" || fail "standard error does not say that the server is gone"
