@@ -161,11 +161,13 @@ static void nested(struct check *check)
 		{ { "add_to_physmap_batch's errors", MEMORY_OP, { 23, RAM_GPA, 0 }, -XEN_EFAULT },
 		  { DOMID_SELF | UINT64_C(1) << 16 | UINT64_C(1) << 32, list, list, page } },
 		{ { "a call in a multicall in RAM", MULTICALL, { RAM_GPA, 1, 0 }, 0 }, { XEN_VERSION, 0, 1, page } },
-		{ { "a list in a multicall", MULTICALL, { RAM_GPA, 1, 0 }, 0 }, { MULTICALL, 0, page, 1 } },
+		{ { "a structure in RAM in a multicall in RAM", MULTICALL, { RAM_GPA, 1, 0 }, 0 }, { MEMORY_OP, 0, 9, RAM_GPA + 0xc00 } },
 	};
 
-	/* Frames that no RAM is given up for. */
+	/* Frames that no RAM is given up for; and a memory_map. */
 	poke(check, 0x100, 0);
+	poke(check, 0x180, 8);
+	poke(check, 0x181, page);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		for (unsigned int word = 0; word < 7; word++)
 			poke(check, word, calls[i].words[word]);
