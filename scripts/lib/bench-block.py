@@ -31,10 +31,6 @@ def cpu_us(run):
     return run["cpu_ns"] / 1000 / run["operations"]
 
 
-def vmm_us(run):
-    return max(run["cpu_ns"] - run["guest_ns"], 0) / 1000 / run["operations"]
-
-
 def best_peer(folder, load):
     """The way of QEMU's that takes less CPU time, and its runs."""
     peers = {way: read_runs(folder, f"{way}.{load}") for way in PEERS}
@@ -52,7 +48,6 @@ def metrics_of(folder):
             metrics.append(Metric(bench, name, title, unit, list(map(of, dom1)), list(map(of, peer)), **more))
 
         add("block", f"{load}_cpu", title, "CPU us", cpu_us, ratio_goal=goal, digits=1)
-        add("block-vmm", f"{load}_vmm", title, "CPU us", vmm_us, digits=1)
         add("block-time", f"{load}_time", title, "us", lambda run: run["took_ns"] / 1000 / run["operations"], digits=1)
         add("block-events", f"{load}_events", title, "events", lambda run: run["events"] / run["operations"], digits=2,
             dom1_goal=EVENTS_GOAL if load == "random4k" else None)
@@ -77,7 +72,6 @@ def report(folder, metrics, peers):
         f"PV guests in the shim with one vCPU and {host['guest_memory']}. A transfer takes {host['disk_us']} us, and "
         f"{host['fast_us']} us where one is in flight. {len(metrics[0].dom1)} runs of {host['seconds']} s in turn.",
         "### CPU time for a read: guest, VMM and the host's kernel", comparison(metrics, "block"),
-        "### The same without the time in the guest", comparison(metrics, "block-vmm"),
         "### What the host's kernel takes for such a read, by itself", floor_table(folder),
         "### Time for a read", comparison(metrics, "block-time"),
         "### Latency, as the guest's program sees it", comparison(metrics, "block-latency"),
