@@ -415,11 +415,12 @@ void block_device_leave(struct block_device *device)
 
 void block_device_eject(struct block_device *device)
 {
+	if (!device->ejecting) {
+		device->ejecting = true;
+		io_thread_post(device->env->io, &device->eject);
+	}
+	/* Last: one that the guest does not use is gone by that. */
 	block_device_leave(device);
-	if (device->ejecting)
-		return;
-	device->ejecting = true;
-	io_thread_post(device->env->io, &device->eject);
 }
 
 bool block_device_resize(struct block_device *device, uint64_t n_sectors)

@@ -120,11 +120,23 @@ static void test_features(void)
 	inject_plan_free(plan);
 }
 
+/* A disk that vanishes before the guest has used it is gone at once. */
+static void test_vanishes_unused(void)
+{
+	struct fake *fake = fake_new(true, false);
+
+	block_device_eject(fake->device);
+	g_assert_null(fake->device);
+	g_assert_cmpuint(fake->n_ejected, ==, 1);
+	fake_free(fake);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/backend/block_inject/errors", test_errors);
 	g_test_add_func("/backend/block_inject/delay", test_delay);
 	g_test_add_func("/backend/block_inject/features", test_features);
+	g_test_add_func("/backend/block_inject/vanishes-unused", test_vanishes_unused);
 	return g_test_run();
 }
