@@ -25,7 +25,7 @@ const size_t N_GUEST_MEMFD_FLAGS = G_N_ELEMENTS(GUEST_MEMFD_FLAGS);
 static char *remedy_namespaces(const struct namespace_facts *facts)
 {
 	if (facts->machine_errno == ENOSYS || facts->machine_errno == EINVAL)
-		return g_strdup("boot a kernel with CONFIG_USER_NS, CONFIG_NET_NS, CONFIG_IPC_NS and CONFIG_UTS_NS");
+		return g_strdup("boot a kernel with CONFIG_USER_NS, CONFIG_NET_NS, CONFIG_IPC_NS, CONFIG_PID_NS and CONFIG_UTS_NS");
 	if (facts->max_user_namespaces == 0)
 		return g_strdup("as root: sysctl user.max_user_namespaces=10000");
 	if (facts->machine_errno == ENOSPC || facts->machine_errno == EUSERS)

@@ -141,8 +141,8 @@ void probe_namespaces(struct namespace_facts *facts)
 		.unprivileged_clone = read_control("/proc/sys/kernel/unprivileged_userns_clone"),
 		.apparmor_restricts = read_control("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
 		.user_errno = try_unshare(CLONE_NEWUSER),
-		/* As src/vmm/spawn.c. AppArmor may let a user namespace be made, and then allow nothing in it. */
-		.machine_errno = try_unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS),
+		/* As src/sandbox/sandbox.c. AppArmor may let a user namespace be made, and then allow nothing in it. */
+		.machine_errno = try_unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWNS),
 	};
 }
 

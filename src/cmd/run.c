@@ -595,6 +595,7 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 
 	launcher_block_signals(&signals);
 	run->setup.plan = run->plan;
+	run->setup.sandbox = (struct sandbox){ run->config.sandbox, run->setup.record };
 	run->setup.sample_memory = run->report_fd >= 0 && !run->config.no_memory_samples;
 	run->setup.folder_fd = run->folder.fd;
 	run->setup.folder_parent_fd = run->folder.parent_fd;

@@ -31,7 +31,7 @@
 /* The words of the command line, before they mean anything. */
 struct words {
 	char *type, *memory, *low_memory, *memory_backing, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
-	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace;
+	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace, *sandbox;
 	char **disks, **nets, **lend_windows, **channels, **shares, **injects;
 };
 
@@ -53,6 +53,7 @@ static void words_clear(struct words *words)
 	g_free(words->max_grant_frames);
 	g_free(words->timeout);
 	g_free(words->trace);
+	g_free(words->sandbox);
 	g_strfreev(words->disks);
 	g_strfreev(words->nets);
 	g_strfreev(words->lend_windows);
@@ -288,6 +289,20 @@ static gboolean parse_limits(struct vm_config *config, const struct words *words
 							 PAGES_MAX_GRANT_FRAMES, &config->max_grant_frames, error));
 }
 
+static gboolean parse_sandbox(const char *text, enum sandbox_mode *mode, GError **error)
+{
+	static const char *const modes[] = {
+		[SANDBOX_ON] = "on", [SANDBOX_OFF] = "off", [SANDBOX_STRICT] = "strict",
+	};
+
+	for (unsigned int i = 0; i < G_N_ELEMENTS(modes); i++)
+		if (!text || strcmp(text, modes[i]) == 0) {
+			*mode = i;
+			return TRUE;
+		}
+	return usage_error(error, "--sandbox=%s: must be on, off or strict", text);
+}
+
 /* The shim lets its guest use RAM alone, and this is none. */
 static gboolean parse_lend_windows(struct vm_config *config, const struct words *words, GError **error)
 {
@@ -336,7 +351,8 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       net_options_parse(config->vifs, words->nets, config->warnings, error) &&
 	       nets_settle(config->vifs, config->name, config->warnings, error) && parse_lend_windows(config, words, error) &&
 	       channel_options_parse(config->channels, words->channels, config->warnings, error) &&
-	       channels_settle(config->channels, error) && parse_faults(config, words, error);
+	       channels_settle(config->channels, error) && parse_faults(config, words, error) &&
+	       parse_sandbox(words->sandbox, &config->sandbox, error);
 }
 
 static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
@@ -395,6 +411,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
 		{ "trace", 0, 0, G_OPTION_ARG_FILENAME, &words.trace, "of hypercall, evtchn, grant, xenbus, xenstore, lend: lines of JSON on standard error", "LIST" },
 		{ "trace-log", 0, 0, G_OPTION_ARG_FILENAME, &config->trace_log_path, "write the trace to FILE instead", "FILE" },
+		{ "sandbox", 0, 0, G_OPTION_ARG_FILENAME, &words.sandbox, "on (default): what this host allows; strict: all of it or no domain; off", "MODE" },
 		{ "xen-version", 0, 0, G_OPTION_ARG_FILENAME, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
 		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "this text", NULL },
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },

@@ -9,6 +9,7 @@
 
 #include <glib.h>
 
+#include "sandbox/sandbox.h"
 #include "shim/boot_plan.h"
 #include "vmm/memory_backing.h"
 
@@ -63,6 +64,7 @@ struct vm_config {
 	gboolean dry_run;
 	gboolean no_memory_samples; /* the report says nothing of the memory that dom1 takes */
 	gboolean no_auto_append; /* the guest's command line is the person's, and nothing else */
+	enum sandbox_mode sandbox;
 	enum end_policy on_poweroff, on_reboot, on_crash;
 };
 

@@ -116,7 +116,7 @@ static gboolean on_phase(gint fd, GIOCondition condition, gpointer opaque)
 
 	(void)condition, (void)got;
 	if (machine->vm.memory)
-		memory_sample(machine->vm.record, machine->vm.memory);
+		memory_sample(machine->vm.record, machine->vm.memory, machine->smaps);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -347,8 +347,8 @@ static void stop_vm(struct machine *machine)
 	if (machine->console && !machine->launcher_gone)
 		console_drain(machine->console, machine->setup->console_patient && machine->told_to_stop == OUTCOME_NONE,
 			      machine->setup->launcher_fd);
-	if (vm->memory && machine->setup->sample_memory)
-		memory_sample(vm->record, vm->memory);
+	if (vm->memory && machine->smaps)
+		memory_sample(vm->record, vm->memory, machine->smaps);
 	machine_stop_devices(machine);
 	g_clear_pointer(&machine->pause_reason, g_free);
 	console_free(machine->console);
@@ -444,6 +444,26 @@ static void close_other_files(const struct machine_setup *setup)
 	}
 }
 
+/* What is opened by name, or loaded when it is first used, is so before there are no names any more. */
+static bool lock_down(struct machine *machine, GError **error)
+{
+	const struct machine_setup *setup = machine->setup;
+	const struct sandbox_folders folders = { setup->folder_fd, setup->folder_parent_fd };
+
+	machine->smaps = setup->sample_memory ? fopen("/proc/self/smaps", "re") : NULL;
+	machine->uuid = setup->config->uuid ? g_strdup(setup->config->uuid) : g_uuid_string_random();
+	(void)g_strerror(EIO);
+	return sandbox_lock_down(&setup->sandbox, &folders, error);
+}
+
+static bool prepare(struct machine *machine, GError **error)
+{
+	if (!lock_down(machine, error))
+		return false;
+	machine->supported_cpuid = kvm_supported_cpuid(machine->setup->kvm_fd, error);
+	return machine->supported_cpuid != NULL;
+}
+
 int machine_main(const struct machine_setup *setup)
 {
 	struct machine machine = { .setup = setup, .vm.stop_fd = -1 };
@@ -456,17 +476,16 @@ int machine_main(const struct machine_setup *setup)
 	signal(SIGTTOU, SIG_IGN);
 	vcpu_set_up_kick_signal();
 	machine.loop = g_main_loop_new(NULL, FALSE);
-	machine.uuid = setup->config->uuid ? g_strdup(setup->config->uuid) : g_uuid_string_random();
-	machine.supported_cpuid = kvm_supported_cpuid(setup->kvm_fd, &error);
+	bool prepared = prepare(&machine, &error);
 	launcher_source = g_unix_fd_add(setup->launcher_fd, G_IO_IN | G_IO_HUP, on_launcher, &machine);
-	if (setup->sample_memory) {
+	if (machine.smaps) {
 		setup->record->phase_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		phase_source = g_unix_fd_add(setup->record->phase_fd, G_IO_IN, on_phase, &machine);
 	}
 
 	machine_take_disks(&machine);
 	machine.control = control_server_new(setup->control_fd, &MACHINE_CONTROL_OPS, &machine);
-	while (machine.supported_cpuid) {
+	while (prepared) {
 		if (start_vm(&machine, &error)) {
 			machine.started_ns = record_now_ns(setup->record);
 			machine.running = true;
@@ -498,6 +517,7 @@ int machine_main(const struct machine_setup *setup)
 		clean_up_for_launcher(setup);
 	if (phase_source)
 		g_source_remove(phase_source);
+	g_clear_pointer(&machine.smaps, fclose);
 	g_free(machine.supported_cpuid);
 	g_free(machine.uuid);
 	g_main_loop_unref(machine.loop);

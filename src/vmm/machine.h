@@ -15,6 +15,7 @@
 #include "backend/nic.h"
 #include "config/vm_config.h"
 #include "lend/lending.h"
+#include "sandbox/sandbox.h"
 #include "shim/boot_plan.h"
 #include "vmm/layout.h"
 #include "vmm/record.h"
@@ -24,6 +25,7 @@ struct machine_setup {
 	struct layout layout;
 	const struct boot_plan *plan;
 	struct record *record;
+	struct sandbox sandbox;
 	int kvm_fd;
 	int launcher_fd;
 	int control_fd;  /* listening sockets in the domain's folder, non-blocking */

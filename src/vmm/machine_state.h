@@ -2,6 +2,8 @@
 /* What the machine's main thread has in hand; shared by machine.c and machine_control.c. */
 #pragma once
 
+#include <stdio.h>
+
 #include <glib.h>
 
 #include "backend/block.h"
@@ -19,6 +21,7 @@ struct machine {
 	struct control_server *control; /* lives through restarts */
 	GPtrArray *disks; /* of struct machine_disk; lives through restarts, too */
 	char *uuid;
+	FILE *smaps; /* of this process, opened while there was /proc; NULL: memory is not sampled */
 	guint stop_source;
 	bool launcher_gone;
 	enum outcome told_to_stop; /* by the launcher, or OUTCOME_NONE: nothing is worth waiting for any more */

@@ -9,16 +9,14 @@
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
 
-static uint64_t private_kib(const struct guest_memory *memory)
+static uint64_t private_kib(const struct guest_memory *memory, FILE *smaps)
 {
 	uintptr_t guest_start, guest_end;
 	uint64_t sum_kib = 0;
 	bool counts = false;
 	char line[512];
-	FILE *smaps = fopen("/proc/self/smaps", "re");
 
-	if (!smaps)
-		return 0;
+	rewind(smaps);
 	guest_memory_extent(memory, &guest_start, &guest_end);
 	while (fgets(line, sizeof(line), smaps)) {
 		uintptr_t start, end;
@@ -29,13 +27,12 @@ static uint64_t private_kib(const struct guest_memory *memory)
 		else if (counts && sscanf(line, "Private_Dirty: %" SCNu64, &kib) == 1)
 			sum_kib += kib;
 	}
-	fclose(smaps);
 	return sum_kib;
 }
 
-void memory_sample(struct record *record, const struct guest_memory *memory)
+void memory_sample(struct record *record, const struct guest_memory *memory, FILE *smaps)
 {
-	uint64_t kib = private_kib(memory);
+	uint64_t kib = private_kib(memory, smaps);
 	uint32_t n_events = atomic_load(&record->n_events);
 
 	if (n_events > RECORD_MAX_EVENTS)

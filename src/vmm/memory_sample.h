@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 struct guest_memory;
 struct record;
 
 /* Writes the figure to the events that have none yet, and raises the peak. */
-void memory_sample(struct record *record, const struct guest_memory *memory);
+void memory_sample(struct record *record, const struct guest_memory *memory, FILE *smaps);

@@ -74,6 +74,7 @@ struct record {
 	_Atomic uint64_t peak_private_kib;
 	_Atomic bool direct_map_removed; /* guest RAM is not in the host kernel's direct map */
 	_Atomic uint64_t injected[INJECT_N_EFFECTS]; /* faults on purpose */
+	_Atomic uint32_t sandbox_layers; /* bit per enum sandbox_layer: those that hold */
 	struct record_event events[RECORD_MAX_EVENTS];
 	struct evidence evidence;
 };

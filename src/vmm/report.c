@@ -28,6 +28,19 @@ static void add_host(JsonBuilder *json)
 	json_builder_end_object(json);
 }
 
+/* The layers that hold; none without a sandbox. */
+static void add_sandbox(JsonBuilder *json, const struct record *record)
+{
+	const uint32_t layers = atomic_load(&record->sandbox_layers);
+
+	json_builder_set_member_name(json, "sandbox");
+	json_builder_begin_array(json);
+	for (unsigned int layer = 0; layer < SANDBOX_N_LAYERS; layer++)
+		if (layers & UINT32_C(1) << layer)
+			json_builder_add_string_value(json, SANDBOX_LAYER_NAMES[layer]);
+	json_builder_end_array(json);
+}
+
 static void add_machine(JsonBuilder *json, const struct machine_setup *setup)
 {
 	const struct vm_config *config = setup->config;
@@ -44,6 +57,7 @@ static void add_machine(JsonBuilder *json, const struct machine_setup *setup)
 	}
 	json_add_count(json, "memory_kib", setup->layout.ram_bytes / 1024);
 	json_add_count(json, "vcpus", config->n_vcpus);
+	add_sandbox(json, setup->record);
 	json_builder_end_object(json);
 }
 

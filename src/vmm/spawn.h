@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Starting the machine process. By now everything is open. The new process enters namespaces of its own while it has one
- * thread, and only then makes its VM, which belongs to the process that made it. The launcher keeps the host's
- * namespaces, and may open things for the machine later.
- *
- * Namespaces are best effort here: where the host forbids them, the machine runs without.
+ * Starting the machine process. By now everything is open. A child enters namespaces of its own while it has one thread
+ * (sandbox/sandbox.h), and ends when it has forked the machine, which then is the launcher's child. Only the machine
+ * makes the VM, which belongs to the process that made it. The launcher keeps the host's namespaces, and may open
+ * things for the machine later.
  */
 #pragma once
 
