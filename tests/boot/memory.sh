@@ -33,11 +33,12 @@ boot_on() {
     <"$scratch/keys"
   wait_for "$run/console" "^total [0-9]+ sum $((nonce + 3))"
   machine=$(machine_of "$pid")
-  maps=$(awk '$2 ~ /^rw/ { print $NF }' "/proc/$machine/maps")
+  # All of a line: "(deleted)" follows the name.
+  maps=$(awk '$2 ~ /^rw/' "/proc/$machine/maps")
   case $1 in
     memfd) grep -q 'memfd:dom1-guest-memory' <<<"$maps" || fail "the machine has no memfd mapped" ;;
-    guest_memfd) grep -q 'guest_memfd' <<<"$maps" || fail "the machine has no guest_memfd mapped" ;;
-    *) ! grep -q 'guest.mem' <<<"$maps" || fail "the machine has a file mapped" ;;
+    guest_memfd) grep -qE 'gmem|guest_memfd' <<<"$maps" || fail "the machine has no guest_memfd mapped: $maps" ;;
+    *) ! grep -qE 'gmem|guest.mem' <<<"$maps" || fail "the machine has a file mapped" ;;
   esac
   type_line go
   finish
