@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -406,8 +407,30 @@ static size_t lending_mappings(void)
 	return (size_t)limit / 2;
 }
 
+/* The connection is the authority, so it is the person's who names it. */
+static bool open_borrower(struct run *run, GError **error)
+{
+	const char *path = run->config.lend_to_path;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (!path)
+		return true;
+	int fd = strlen(path) < sizeof(address.sun_path) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : (errno = ENAMETOOLONG, -1);
+	if (fd >= 0) {
+		strcpy(address.sun_path, path);
+		run->setup.lend_to_fd = fd;
+		if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+			return true;
+	}
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--lend-to: %s: %s: is there a domain with --lend-window?", path,
+		    g_strerror(errno));
+	return false;
+}
+
 static bool open_lending(struct run *run, GError **error)
 {
+	if (!open_borrower(run, error))
+		return false;
 	if (run->config.lend_windows->len == 0)
 		return true;
 	run->setup.lending.max_mappings = lending_mappings();
@@ -554,6 +577,7 @@ static void init(struct run *run, uint64_t exec_ns)
 			.core_fd = -1,
 			.console = CONSOLE_FILES_NONE,
 			.lending.listen_fd = -1,
+			.lend_to_fd = -1,
 			.tty_fd = -1,
 			.folder_fd = -1,
 			.folder_parent_fd = -1,

@@ -308,6 +308,10 @@ static gboolean parse_lend_windows(struct vm_config *config, const struct words 
 {
 	if (words->lend_windows && config->type == GUEST_PV)
 		return usage_error(error, "--lend-window: the shim denies a PV guest all memory that is not RAM: use it with --type=pvh");
+	if (config->lend_to_path && config->type == GUEST_PV)
+		return usage_error(error, "--lend-to: the shim does not hand the hypercall on: use it with --type=pvh");
+	if (config->lend_to_path && config->memory_backing == MEMORY_ANONYMOUS)
+		return usage_error(error, "--lend-to: what is lent must be a file: use it with --memory-backing=memfd or guest_memfd");
 	return lend_options_parse(config->lend_windows, words->lend_windows, error);
 }
 
@@ -390,6 +394,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.disks, "PATH[,ro][,snapshot=on][,vdev=xvdX][,format=raw][,cache=][,discard=][,on-error=]: a PV disk; any number", "DISK" },
 		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
 		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
+		{ "lend-to", 0, 0, G_OPTION_ARG_FILENAME, &config->lend_to_path, "the guest may lend its RAM, by a hypercall, to the domain of this lend.sock (not pv)", "SOCKET" },
 		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
@@ -446,6 +451,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 void vm_config_clear(struct vm_config *config)
 {
 	g_free(config->help);
+	g_free(config->lend_to_path);
 	g_free(config->name);
 	g_free(config->uuid);
 	if (config->warnings)

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include <glib.h>
+
+#include "dom1/lend-abi.h"
 #include "xen/abi.h"
 #include <xen/arch-x86/cpuid.h>
 
@@ -121,9 +123,21 @@ static void add_xen_leaves(struct kvm_cpuid2 *cpuid, const struct cpuid_facts *f
 	cpuid->nent += G_N_ELEMENTS(leaves);
 }
 
+static void add_own_leaves(struct kvm_cpuid2 *cpuid, const struct cpuid_facts *facts)
+{
+	const struct kvm_cpuid_entry2 leaves[] = {
+		{ .function = DOM1_CPUID_BASE, .eax = DOM1_CPUID_FEATURES, .ebx = DOM1_CPUID_SIGNATURE,
+		  .ecx = DOM1_CPUID_SIGNATURE, .edx = DOM1_CPUID_SIGNATURE },
+		{ .function = DOM1_CPUID_FEATURES, .eax = facts->features },
+	};
+
+	memcpy(&cpuid->entries[cpuid->nent], leaves, sizeof(leaves));
+	cpuid->nent += G_N_ELEMENTS(leaves);
+}
+
 struct kvm_cpuid2 *cpuid_build(const struct kvm_cpuid2 *supported, const struct cpuid_facts *facts)
 {
-	enum { ROOM = 12 }; /* for Xen's leaves and two topologies */
+	enum { ROOM = 14 }; /* for Xen's leaves, our own, and two topologies */
 	bool has_leaf_b = false, has_leaf_1f = false;
 	struct kvm_cpuid2 *cpuid;
 
@@ -144,5 +158,7 @@ struct kvm_cpuid2 *cpuid_build(const struct kvm_cpuid2 *supported, const struct 
 	if (has_leaf_1f)
 		add_topology(cpuid, 0x1f, facts);
 	add_xen_leaves(cpuid, facts);
+	if (facts->features)
+		add_own_leaves(cpuid, facts);
 	return cpuid;
 }

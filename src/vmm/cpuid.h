@@ -18,6 +18,7 @@ struct cpuid_facts {
 	uint32_t xen_version; /* major << 16 | minor */
 	uint32_t hypercall_msr;
 	uint16_t domid;
+	uint32_t features; /* DOM1_FEATURE_*; 0: there are no leaves of dom1 */
 };
 
 #define CPUID_MAX_ENTRIES 256u

@@ -142,6 +142,11 @@ size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory
 	return n;
 }
 
+int guest_memory_file(const struct guest_memory *memory)
+{
+	return memory->backing.fd;
+}
+
 void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end)
 {
 	*start = (uintptr_t)memory->reservation;

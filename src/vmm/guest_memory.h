@@ -42,6 +42,9 @@ void guest_memory_free(struct guest_memory *memory);
 const struct layout *guest_memory_layout(const struct guest_memory *memory);
 size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory_slot slots[GUEST_MEMORY_MAX_SLOTS]);
 
+/* The file that RAM is, a byte at its guest-physical address; -1: it is none. Borrowed. */
+int guest_memory_file(const struct guest_memory *memory);
+
 /* The whole reservation, for who must leave it out of an account. */
 void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end);
 

@@ -3,6 +3,7 @@
  * start_vm() is the boot sequence, stop_vm() undoes it in reverse. A restart is one more turn of the loop in
  * machine_main(), with fresh memory and a fresh VM.
  */
+#include "lend/peer.h"
 #include "vmm/machine.h"
 #include "vmm/machine_state.h"
 
@@ -269,6 +270,9 @@ static bool start_vm(struct machine *machine, GError **error)
 	if (vm->vm_fd < 0)
 		return false;
 	record_phase(vm->record, PHASE_VM_CREATED, NULL);
+	if (setup->lend_to_fd >= 0 && atomic_load(&vm->record->generation) == 0 &&
+	    !(vm->peer = peer_new(vm, setup->lend_to_fd, error)))
+		return false;
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
 		return false;
@@ -296,6 +300,7 @@ bool machine_start_vcpus(struct vm *vm, GError **error)
 void machine_stop_vcpus(struct vm *vm)
 {
 	atomic_store(&vm->stopping, true);
+	peer_cut(vm->peer);
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
 		if (vm->vcpus[i].run)
 			vcpu_kick(&vm->vcpus[i]);
@@ -356,6 +361,7 @@ static void stop_vm(struct machine *machine)
 	machine_stop_store(machine);
 	for (unsigned int i = 0; i < VM_MAX_VCPUS; i++)
 		vcpu_fini(&vm->vcpus[i]);
+	g_clear_pointer(&vm->peer, peer_free);
 	xen_domain_free(vm->xen);
 	/* Nobody looks into the guest's memory any more. */
 	lending_free(vm->lending);
@@ -415,7 +421,7 @@ static void close_other_files(const struct machine_setup *setup)
 {
 	const int fixed[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->core_fd, setup->console.in_fd,
-		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->lend_to_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +

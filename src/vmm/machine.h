@@ -37,6 +37,7 @@ struct machine_setup {
 	struct block_file *disks; /* n_disks of them, locked; borrowed */
 	size_t n_disks;
 	struct lending_config lending; /* n_windows 0: none */
+	int lend_to_fd; /* a connection to the borrower; -1: none. The machine's */
 	struct nic *nics; /* n_nics of them; borrowed */
 	size_t n_nics;
 	struct channel *channels; /* n_channels of them; borrowed */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "lend/peer.h"
 #include "vmm/error.h"
 #include "vmm/machine_state.h"
 #include "xen/domain.h"
@@ -40,6 +41,7 @@ bool machine_soft_reset(struct machine *machine, GError **error)
 	/* What is in flight ends first: it is the old kernel's memory. */
 	machine_stop_devices(machine);
 	lending_reset(vm->lending);
+	g_clear_pointer(&vm->peer, peer_free);
 	const struct evtchn_backend *console_port = evtchn_kvm_backend(vm->xen->events_kvm, vm->xen->console_port);
 	if (!xen_domain_soft_reset(vm->xen, error))
 		return false;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dom1/lend-abi.h"
 #include "lend/lending.h"
 #include "vmm/cpuid.h"
 #include "vmm/error.h"
@@ -60,6 +61,7 @@ static bool set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *supported)
 		.xen_version = vcpu->vm->xen_version,
 		.hypercall_msr = KVM_XEN_HYPERCALL_MSR,
 		.domid = GUEST_DOMID,
+		.features = vcpu->vm->peer ? DOM1_FEATURE_LEND_OP : 0,
 	};
 	g_autofree struct kvm_cpuid2 *cpuid = cpuid_build(supported, &facts);
 

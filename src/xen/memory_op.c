@@ -9,6 +9,8 @@
 #include "xen/abi.h"
 #include <xen/memory.h>
 
+#include "dom1/lend-abi.h"
+#include "lend/peer.h"
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
@@ -177,6 +179,25 @@ static int64_t get_vnumainfo(struct xen_domain *xen, struct vcpu *vcpu, const st
 	return rc != 0 ? rc : -XEN_EOPNOTSUPP;
 }
 
+/* dom1's own. */
+static int64_t lend_op(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
+{
+	struct dom1_lend_op op;
+
+	(void)xen;
+	if (!vcpu->vm->peer)
+		return -XEN_EPERM;
+	if (start_extent(call) != 0)
+		return -XEN_EINVAL;
+	if (!copy_from_guest(vcpu, &op, call->arguments[1], sizeof(op)))
+		return -XEN_EFAULT;
+
+	int64_t rc = peer_run(vcpu->vm->peer, &op);
+	if (rc != 0)
+		return rc;
+	return copy_to_guest(vcpu, call->arguments[1], &op, sizeof(op)) ? 0 : -XEN_EFAULT;
+}
+
 /* Numbers without a name here are behind __XEN_TOOLS__ in the header. */
 static const struct hypercall_op OPS[] = {
 	HYPERCALL_OP(XENMEM_, increase_reservation, increase_reservation, "never gives anything: use populate_physmap"),
@@ -207,6 +228,7 @@ static const struct hypercall_op OPS[] = {
 	HYPERCALL_OP(XENMEM_, get_vnumainfo, get_vnumainfo, "`-EOPNOTSUPP`, as for a domain without virtual NUMA"),
 	{ "reserved_device_memory_map", NULL, 27, HYPERCALL_NOT_OFFERED, XEN_ENOSYS, "there are no devices" },
 	{ "acquire_resource", NULL, 28, HYPERCALL_REFUSED, XEN_EACCES, "as to any HVM guest" },
+	HYPERCALL_OP(DOM1_XENMEM_, lend_op, lend_op, "dom1's own, experimental: `include/dom1/lend-abi.h`; `-EPERM` without `--lend-to`"),
 };
 
 const struct hypercall_family HYPERCALL_memory_op = {

@@ -2,8 +2,8 @@
 # Memory is lent to a guest of ours, which does what its lender asks of it (tests/guest/abi/lend.h): each rule of
 # docs/lending.md, with memory of each kind; hypercalls with arguments in lent memory; bad lenders; revokes under two vCPUs
 # that use the pages in every way; dom1 lend; and the ends of lender and domain.
-# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux
-# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux
+# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux peers
+# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux peers
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -172,7 +172,85 @@ GUEST
   [[ $(od -An -t u8 -j 8 -N 8 "$scratch/lent" | tr -d ' ') == $((nonce * 7 + 3)) ]] || fail "what the guest wrote is not in the file"
 }
 
+# start_lender OPTION: a guest that lends to the one that start_guest has started, and says so. Sets $lender.
+start_lender() {
+  lender_run=$run
+  dom1 run --type pvh --kernel "$guest" --memory 64M --memory-backing memfd --timeout 300 --append "lend_to $1" \
+    --name "lender-$$-$runs" --lend-to "$socket" </dev/null >"$run/lender-console" 2>"$run/lender-stderr" &
+  lender=$!
+  wait_for "$run/lender-console" '^lending'
+}
+
+# end_lender STATUS RESULT
+end_lender() {
+  local status=0
+  wait "$lender" || status=$?
+  cat "$lender_run/lender-console"
+  ((status == $1)) || fail "the lender's status is $status: $(cat "$lender_run/lender-stderr")"
+  [[ -z $2 ]] || expect "$lender_run/lender-console" "Test result: $2"
+}
+
+# Two guests, one of which lends its RAM to the other; and what becomes of each when the other ends.
+peers() {
+  # Nobody to lend to: the call is refused; and a connection that there is not.
+  next_run
+  dom1 run --type pvh --kernel "$guest" --memory 64M --append lend_to --timeout 60 </dev/null >"$run/console" 2>"$run/stderr" ||
+    fail "status $?"
+  expect "$run/console" 'Test result: SUCCESS'
+  status=0
+  dom1 run --type pvh --kernel "$guest" --memory-backing memfd --lend-to "$scratch/none.sock" </dev/null >"$run/console" 2>"$run/stderr" ||
+    status=$?
+  expect_status 2
+  expect_words "$run/stderr" 'dom1: --lend-to: .*none.sock: No such file or directory: is there a domain with --lend-window[?]'
+  mkfifo "$scratch/go"
+  exec {go}<>"$scratch/go"
+  start_guest
+  "$tool" "$socket" memfd peer <"$scratch/go" >"$run/tool" 2>&1 &
+  local hands=$! keeper
+  wait_for "$run/tool" '^post'
+  start_lender 0
+  echo >&"$go"
+  wait "$hands" || fail "lend-check: $(cat "$run/tool" "$run/lender-console")"
+  cat "$run/tool"
+  finish
+  expect_status 0
+  end_lender 0 SUCCESS
+  # The borrower ends: its lender is told by each call. The second window is somebody's here, too.
+  start_guest
+  truncate -s 2M "$scratch/post"
+  dom1 lend file "$name" "$scratch/post" --window 1 <"$scratch/go" >"$run/keeper" 2>&1 &
+  keeper=$!
+  wait_for "$run/keeper" '^lent'
+  start_lender 1
+  dom1 destroy "$name"
+  finish
+  expect_status 143
+  wait "$keeper" || true
+  end_lender 0 SUCCESS
+  # The lender ends: all is taken back, and the window is free.
+  start_guest
+  dom1 lend file "$name" "$scratch/post" --window 1 <"$scratch/go" >"$run/keeper" 2>&1 &
+  keeper=$!
+  wait_for "$run/keeper" '^lent'
+  start_lender 1
+  dom1 lend list "$name" >"$run/list"
+  ! grep -q 'window 0: .* free' "$run/list" || fail "the window is free: $(cat "$run/list")"
+  dom1 destroy "lender-$$-$runs"
+  end_lender 143 ''
+  for ((i = 0; i < 100; i++)); do
+    dom1 lend list "$name" >"$run/list"
+    ! grep -q 'window 0: .* free' "$run/list" || break
+    sleep 0.1
+  done
+  grep -q 'window 0: .* free' "$run/list" || fail "the window is not free: $(cat "$run/list")"
+  dom1 destroy "$name"
+  finish
+  expect_status 143
+  wait "$keeper" || true
+}
+
 case $1 in
+  peers) peers ;;
   linux) linux ;;
   rules-file) check "$scratch/lent" rules ;;
   rules-*) check "${1#*-}" rules ;;

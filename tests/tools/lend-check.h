@@ -27,6 +27,8 @@ struct check {
 
 /* Connects and claims window 0; the first time, the post is lent by a connection of its own. Ends the program where that fails. */
 void check_connect(struct check *check);
+/* The post alone: window 0 is somebody else's. */
+void check_lend_post(struct check *check);
 void check_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 void check_equal(struct check *check, const char *what, uint64_t got, uint64_t expected, int line);
@@ -55,6 +57,8 @@ uint64_t now_ns(void);
 /* One group of them, by its number; 0: all. */
 void check_rules(struct check *check, unsigned int only);
 void check_hypercalls(struct check *check);
+/* Window 0 is another guest's to lend in. */
+void check_peer(struct check *check);
 void check_bad_input(struct check *check);
 void check_bench(struct check *check, uint64_t rounds, unsigned int n_vcpus);
 /* n_parts: revokes of one request, 1 to 64. */

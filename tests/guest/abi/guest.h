@@ -45,6 +45,7 @@ void test_grant_map(void);
 void test_grant_v2(void);
 void test_hvm_op(void);
 void test_lend(void);
+void test_lend_to(void);
 void test_memory_op(void);
 void test_misc(void);
 void test_multicall(void);

@@ -68,6 +68,15 @@ struct lend_box {
 /* HAMMER, in enum's order the kinds of an access. */
 enum lend_kind { KIND_TAG, KIND_COUNTER, KIND_CODE, KIND_WALK, KIND_WIDE, KIND_WIDER, KIND_WRITE, KIND_WRITE_WIDER, KIND_STACK, KINDS };
 
+/* Between two guests (test_lend_to.c): what a page of window 0 holds, and what it means to use one. */
+#define LEND_TO_TAG(place) (UINT64_C(0x67756573740000) | (place))
+#define LEND_TO_FIRST      16u  /* these are lent from the beginning */
+#define LEND_TO_NOTHING    200u /* the lender has none */
+#define LEND_TO_TAKE_BACK  300u /* what was lent at first is taken back before this one comes */
+#define LEND_TO_STALE      301u /* holds how many words were written to since */
+#define LEND_TO_END        302u /* the lender gives up */
+#define LEND_TO_WRITTEN    4711u
+
 /*
  * A page that is hammered: what it is, wherever it lies; a counter for each vCPU; code; and as a page table, its last entry.
  */

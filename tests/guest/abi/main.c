@@ -44,6 +44,7 @@ static const struct {
 	{ "smp", test_smp },
 	{ "soft_reset", test_soft_reset },
 	{ "lend", test_lend },
+	{ "lend_to", test_lend_to },
 	{ "stress", test_stress },
 	{ "end", test_end },
 	{ "say", test_say },

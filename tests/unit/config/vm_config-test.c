@@ -641,6 +641,11 @@ static void test_lend_windows(void)
 		expect_refusal(WORDS("--kernel=k", "--type=pvh", word), "--lend-window");
 	}
 	expect_refusal(WORDS("--kernel=k", "--lend-window=2M"), "shim");
+	expect_refusal(WORDS("--kernel=k", "--lend-to=/l", "--memory-backing=memfd"), "shim");
+	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--lend-to=/l"), "--memory-backing");
+	parse_ok(&config, WORDS("--kernel=k", "--type=pvh", "--lend-to=/l", "--memory-backing=guest_memfd"));
+	g_assert_cmpstr(config.lend_to_path, ==, "/l");
+	vm_config_clear(&config);
 	/* As many as there are places for, and not one more. */
 	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M",
 			     "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M"),

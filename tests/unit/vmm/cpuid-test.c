@@ -10,6 +10,7 @@
 #include "xen/abi.h"
 #include <xen/arch-x86/cpuid.h>
 
+#include "dom1/lend-abi.h"
 #include "vmm/cpuid.h"
 
 #define HAS_INDEX KVM_CPUID_FLAG_SIGNIFCANT_INDEX
@@ -150,7 +151,8 @@ static void check_xen_leaves(const struct kvm_cpuid2 *table, const struct cpuid_
 	for (uint32_t i = 0; i < table->nent; i++) {
 		uint32_t function = table->entries[i].function;
 
-		g_assert_true(function >> 16 != 0x4000 || function <= base->eax);
+		g_assert_true(function >> 16 != 0x4000 || function <= base->eax ||
+			      (facts->features != 0 && function - DOM1_CPUID_BASE <= 1));
 	}
 	for (uint32_t function = 0x40000001; function <= base->eax; function++)
 		g_assert_nonnull(leaf(table, function, 0));
@@ -340,6 +342,26 @@ static void test_amd_caches_are_not_shared_by_threads(void)
 		g_assert_cmpuint(leaf(table, 0x8000001d, i)->eax >> 14 & 0xfff, ==, 0);
 }
 
+/* dom1's own leaves are there where they say something. */
+static void test_own_leaves(void)
+{
+	struct cpuid_facts facts = random_facts(4);
+	g_autofree struct kvm_cpuid2 *supported = table_new();
+
+	facts.features = 0;
+	g_autofree struct kvm_cpuid2 *without = cpuid_build(supported, &facts);
+	g_assert_null(leaf(without, DOM1_CPUID_BASE, 0));
+	facts.features = DOM1_FEATURE_LEND_OP;
+	g_autofree struct kvm_cpuid2 *with = cpuid_build(supported, &facts);
+	check_xen_leaves(with, &facts);
+	const struct kvm_cpuid_entry2 *base = leaf(with, DOM1_CPUID_BASE, 0);
+	g_assert_cmphex(base->ebx, ==, DOM1_CPUID_SIGNATURE);
+	g_assert_cmphex(base->ecx, ==, DOM1_CPUID_SIGNATURE);
+	g_assert_cmphex(base->edx, ==, DOM1_CPUID_SIGNATURE);
+	g_assert_cmphex(base->eax, ==, DOM1_CPUID_FEATURES);
+	g_assert_cmphex(leaf(with, DOM1_CPUID_FEATURES, 0)->eax, ==, DOM1_FEATURE_LEND_OP);
+}
+
 static void test_bounds(void)
 {
 	const struct cpuid_facts facts = random_facts(4);
@@ -373,6 +395,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cpuid/no-topology", test_no_topology);
 	g_test_add_func("/cpuid/vcpus-differ-in-ids-only", test_vcpus_differ_in_ids_only);
 	g_test_add_func("/cpuid/amd-caches-are-not-shared-by-threads", test_amd_caches_are_not_shared_by_threads);
+	g_test_add_func("/cpuid/own-leaves", test_own_leaves);
 	g_test_add_func("/cpuid/bounds", test_bounds);
 	return g_test_run();
 }
