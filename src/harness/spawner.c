@@ -48,7 +48,7 @@ static int run_order(int (*run)(int argc, char **argv), char *order, size_t len_
 	return run(n, arguments);
 }
 
-/* gone_fd: at its end when the one in between is gone, and the harness our parent. */
+/* gone_fd: the spawner closes its end when the one in between is gone, and the harness our parent. */
 static void become_run(pid_t harness, int gone_fd, const int fds[SPAWNER_N_FDS])
 {
 	int spare_fds[SPAWNER_N_FDS];
@@ -78,10 +78,10 @@ static bool fork_twice(pid_t harness, const int fds[SPAWNER_N_FDS], pid_t *pid)
 	}
 	between = fork();
 	if (between == 0) {
+		close(gone[1]);
 		pid_t child = fork();
 
 		if (child == 0) {
-			close(gone[1]);
 			become_run(harness, gone[0], fds);
 			return true;
 		}
@@ -89,14 +89,14 @@ static bool fork_twice(pid_t harness, const int fds[SPAWNER_N_FDS], pid_t *pid)
 		_exit(written == sizeof(child) ? 0 : 1);
 	}
 	close(gone[0]);
-	close(gone[1]);
 	close(told[1]);
 	if (between > 0 && read(told[0], pid, sizeof(*pid)) != sizeof(*pid))
 		*pid = -1;
 	close(told[0]);
-	/* From here on it has its new parent. */
+	/* A process that ends closes its files before its children get another parent: only now it has, and may go on. */
 	while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
 		;
+	close(gone[1]);
 	if (*pid <= 0)
 		errno = EAGAIN;
 	return false;
