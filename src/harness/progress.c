@@ -8,6 +8,8 @@
 #define DEFAULT_COLUMNS 80
 /* To the line's beginning, and erase all of it (ECMA-48). */
 #define ERASE "\r\033[K"
+#define LINE_UP     "\033[A"
+#define ERASE_BELOW "\r\033[J" /* and all below */
 
 void progress_init(struct progress *progress, int fd)
 {
@@ -54,23 +56,42 @@ static void put(const struct progress *progress, const char *text)
 	(void)!write(progress->fd, text, strlen(text));
 }
 
-void progress_show(struct progress *progress, const struct progress_state *state)
+static unsigned int columns_of(const struct progress *progress)
 {
 	struct winsize size = { 0 };
 
+	/* Asked each time: people resize their windows. */
+	return ioctl(progress->fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
+}
+
+/*
+ * In a window that has become narrower a terminal that keeps its lines whole, as tmux does, has broken ours: then it begins
+ * some rows higher. One that cuts them off loses as many lines of what stood above.
+ */
+static void erase(const struct progress *progress, unsigned int columns)
+{
+	const unsigned int more_rows = progress->shown_columns > 0 ? (progress->shown_columns - 1) / columns : 0;
+
+	for (unsigned int i = 0; i < more_rows; i++)
+		put(progress, LINE_UP);
+	put(progress, more_rows > 0 ? ERASE_BELOW : ERASE);
+}
+
+void progress_show(struct progress *progress, const struct progress_state *state)
+{
 	if (progress->fd < 0)
 		return;
-	/* Asked each time: people resize their windows. The last column stays free, where some terminals wrap. */
-	unsigned int columns = ioctl(progress->fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
+	const unsigned int columns = columns_of(progress);
+	/* The last column stays free, where some terminals wrap. */
 	g_autofree char *text = progress_text(state, columns - 1);
-	g_autofree char *line = g_strconcat(ERASE, text, NULL);
-	put(progress, line);
-	progress->shown = true;
+	erase(progress, columns);
+	put(progress, text);
+	progress->shown_columns = (unsigned int)strlen(text);
 }
 
 void progress_hide(struct progress *progress)
 {
-	if (progress->shown)
-		put(progress, ERASE);
-	progress->shown = false;
+	if (progress->shown_columns > 0)
+		erase(progress, columns_of(progress));
+	progress->shown_columns = 0;
 }

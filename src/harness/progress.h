@@ -8,7 +8,7 @@
 
 struct progress {
 	int fd; /* of the terminal; -1: there is none */
-	bool shown;
+	unsigned int shown_columns; /* of the line that is there; 0: none is */
 };
 
 /* What the line says. */
