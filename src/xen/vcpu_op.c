@@ -181,6 +181,9 @@ static int64_t get_runstate(struct xen_domain *xen, struct vcpu *vcpu, const str
 
 	(void)xen;
 	vcpu_call(target, vcpu, read_runstate, &runstate, 0);
+	/* To KVM, one that was preempted on its way out of the guest is runnable until it enters it again. But it asks. */
+	if (target == vcpu)
+		runstate.state = RUNSTATE_running;
 	return write_guest_struct(vcpu, call, ABI_vcpu_runstate_info, call->arguments[2], &runstate) ? 0 : -XEN_EFAULT;
 }
 
