@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Two domains at once with different names; a name that is in use is refused.
-# limit: 180
+# limit: 400
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 

@@ -36,7 +36,7 @@ refused 2 "sulk: must be" --on-reboot sulk
 refused 2 "sulk: must be" --on-crash sulk
 refused 2 "never: must be a number" --timeout never
 refused 2 "--xen-version=4: must be MAJOR.MINOR" --xen-version 4
-refused 2 "all: must be of hypercall, evtchn, xenstore" --trace all
+refused 2 "all: must be of hypercall, evtchn, grant, xenbus, xenstore, lend" --trace all
 refused 2 "\(--append\) has 1024 bytes, Xen takes 1023: shorten it" --append "$long"
 refused 2 "\(--shim-append\) has [0-9]+ bytes, Xen takes 1023: shorten it" --shim-append "$long"
 
