@@ -155,7 +155,7 @@ case $1 in
       sleep 0.1
     done
     expect "$out/piped" "0 passed, 3 failed, 0 skipped"
-    refuse "$out/piped" "\\^\\[|\\^M|running"
+    refuse "$out/piped" "\\^\\[|\\^M|[0-9] running,"
     ;;
   gigabyte)
     guest flood "say f 1024"
