@@ -552,7 +552,8 @@ static bool prepare(struct run *run, GError **error)
 	if (run->config.dry_run)
 		return true;
 	run->setup.kvm_fd = kvm_open(NULL, error);
-	if (run->setup.kvm_fd < 0 || !memory_backing_check(run->config.memory_backing, run->setup.kvm_fd, error) || !run_folder_take(&run->folder, run->config.name, error) ||
+	if (run->setup.kvm_fd < 0 || !memory_backing_check(run->config.memory_backing, run->setup.kvm_fd, error) ||
+	    !run_folder_take(&run->folder, run->config.name, error) ||
 	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error) ||
 	    !nics_open(&run->setup.nics, &run->setup.n_nics, run->config.vifs, run->config.max_vcpus, error))
 		return false;

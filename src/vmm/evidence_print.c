@@ -348,14 +348,7 @@ static void add_call(void *opaque, const struct evidence_call *call)
 	json_builder_begin_object(json);
 	json_add_string(json, "name", trace_hypercall_name(call->number));
 	json_add_number(json, "number", call->number);
-	json_builder_set_member_name(json, "arguments");
-	json_builder_begin_array(json);
-	for (size_t i = 0; i < G_N_ELEMENTS(call->arguments); i++) {
-		g_autofree char *hex = g_strdup_printf("0x%" PRIx64, call->arguments[i]);
-
-		json_builder_add_string_value(json, hex);
-	}
-	json_builder_end_array(json);
+	json_add_hex_array(json, "arguments", call->arguments, G_N_ELEMENTS(call->arguments));
 	if (call->has_returned)
 		json_add_number(json, "result", call->result);
 	json_builder_end_object(json);

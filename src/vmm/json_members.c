@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "vmm/json_members.h"
 
+#include <inttypes.h>
+
 void json_add_string(JsonBuilder *json, const char *key, const char *value)
 {
 	g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
@@ -33,4 +35,16 @@ void json_begin_object(JsonBuilder *json, const char *key)
 {
 	json_builder_set_member_name(json, key);
 	json_builder_begin_object(json);
+}
+
+void json_add_hex_array(JsonBuilder *json, const char *key, const uint64_t *values, size_t n)
+{
+	json_builder_set_member_name(json, key);
+	json_builder_begin_array(json);
+	for (size_t i = 0; i < n; i++) {
+		g_autofree char *hex = g_strdup_printf("0x%" PRIx64, values[i]);
+
+		json_builder_add_string_value(json, hex);
+	}
+	json_builder_end_array(json);
 }

@@ -15,3 +15,5 @@ void json_add_number(JsonBuilder *json, const char *key, int64_t value);
 void json_add_count(JsonBuilder *json, const char *key, uint64_t value);
 /* json_builder_end_object() ends it. */
 void json_begin_object(JsonBuilder *json, const char *key);
+/* An array of strings "0x...": JSON's numbers are not exact to 64 bits. */
+void json_add_hex_array(JsonBuilder *json, const char *key, const uint64_t *values, size_t n);

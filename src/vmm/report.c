@@ -155,8 +155,7 @@ static JsonNode *build(const struct machine_setup *setup, const struct launcher_
 	json_begin_object(json, "memory");
 	json_add_count(json, "peak_private_kib", atomic_load(&record->peak_private_kib));
 	json_add_string(json, "backing", MEMORY_BACKING_NAMES[setup->config->memory_backing]);
-	json_builder_set_member_name(json, "direct_map_removed");
-	json_builder_add_boolean_value(json, atomic_load(&record->direct_map_removed));
+	json_add_boolean(json, "direct_map_removed", atomic_load(&record->direct_map_removed));
 	json_builder_end_object(json);
 	if (outcome != OUTCOME_POWEROFF && outcome != OUTCOME_REBOOT && outcome != OUTCOME_DESTROYED)
 		evidence_add_json(json, record, symbols);

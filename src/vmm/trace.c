@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "vmm/trace.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -114,14 +113,7 @@ void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct 
 	json_add_number(json, "vcpu", vcpu);
 	json_add_string(json, "name", trace_hypercall_name(call->number));
 	json_add_number(json, "number", (int64_t)call->number);
-	json_builder_set_member_name(json, "arguments");
-	json_builder_begin_array(json);
-	for (size_t i = 0; i < G_N_ELEMENTS(call->arguments); i++) {
-		g_autofree char *hex = g_strdup_printf("0x%" PRIx64, call->arguments[i]);
-
-		json_builder_add_string_value(json, hex);
-	}
-	json_builder_end_array(json);
+	json_add_hex_array(json, "arguments", call->arguments, G_N_ELEMENTS(call->arguments));
 	json_add_number(json, "cpl", call->cpl);
 	json_add_number(json, "result", result);
 	end_line(trace, json);
