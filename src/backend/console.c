@@ -231,6 +231,13 @@ static gboolean on_pty_reopen(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
+/* Who asked for room first loses nothing: only the guest makes less of it, and then it is its own loss. */
+static void put_input(struct console *console, const uint8_t *bytes, size_t len_bytes)
+{
+	(void)console_ring_put(&console->ring, bytes, len_bytes);
+	backend_port_notify(&console->port);
+}
+
 static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
@@ -257,10 +264,16 @@ static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 			console->files.in_fd = -1;
 		return G_SOURCE_REMOVE;
 	}
-	/* There was room for all of it, and only the guest makes more. */
-	(void)console_ring_put(&console->ring, bytes, (size_t)len_bytes);
-	backend_port_notify(&console->port);
+	put_input(console, bytes, (size_t)len_bytes);
 	return G_SOURCE_CONTINUE;
+}
+
+void console_type(struct console *console, const uint8_t *bytes, size_t len_bytes)
+{
+	G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&console->lock);
+
+	if (!console->holds_input)
+		put_input(console, bytes, len_bytes);
 }
 
 static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
@@ -301,8 +314,7 @@ static gboolean on_attached_input(gint fd, GIOCondition condition, gpointer opaq
 		detach(console);
 		return G_SOURCE_REMOVE;
 	}
-	(void)console_ring_put(&console->ring, bytes, (size_t)len_bytes);
-	backend_port_notify(&console->port);
+	put_input(console, bytes, (size_t)len_bytes);
 	return G_SOURCE_CONTINUE;
 }
 

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <glib.h>
 
@@ -46,6 +47,9 @@ void console_pump(struct console *console);
 
 /* The same for who is not the main thread (evtchn_kvm_serve()). FALSE: something is left that only the main thread may do. */
 bool console_serve(void *console);
+
+/* As if it came from the input. What a guest without room does not take is lost, and all of it while input is held back. */
+void console_type(struct console *console, const uint8_t *bytes, size_t len_bytes);
 
 /*
  * At the end of the domain: passes on what is still in the ring. patient: waits for a slow reader as long as it takes,

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "vmm/error.h"
+#include "xen/domid.h"
 #include "xen/xenstore/xenstore.h"
 
 #define HOME     "/local/domain/1/"
+#define SYSRQ    HOME "control/sysrq"
 #define MIN_KIB  1024u
 #define PAGE_KIB 4u
 
@@ -67,8 +69,22 @@ bool domain_ask_sysrq(struct xenstore *store, char key, bool *heeded, GError **e
 
 	if (!g_ascii_isgraph(key))
 		return refuse_usage(error, "a SysRq key is one printable character");
-	*heeded = node_is(store, HOME "control/feature-sysrq", "1");
-	return write_node(store, HOME "control/sysrq", value, error);
+	*heeded = xenstore_is_watched_by(store, GUEST_DOMID, SYSRQ);
+	return write_node(store, SYSRQ, value, error);
+}
+
+bool domain_sysrq_waits(struct xenstore *store)
+{
+	char *value = read_node(store, SYSRQ);
+	bool waits = value && value[0];
+
+	free(value);
+	return waits;
+}
+
+void domain_withdraw_sysrq(struct xenstore *store)
+{
+	(void)xenstore_write(store, SYSRQ, "", 0);
 }
 
 bool domain_memory(struct xenstore *store, uint64_t *target_kib, uint64_t *max_kib)

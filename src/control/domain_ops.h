@@ -15,12 +15,15 @@
 struct xenstore;
 
 /*
- * All: FALSE and a line for the person. *heeded: the guest has said in control/feature-* that it listens; one that has
- * not is perhaps still booting, or older than these nodes.
+ * All: FALSE and a line for the person. *heeded: the guest has said in control/feature-* that it listens, or for SysRq, of
+ * which Linux says nothing there, watches the node; one that has not is perhaps still booting, or older than these nodes.
  */
 bool domain_ask_shutdown(struct xenstore *store, bool *heeded, GError **error);
 bool domain_ask_reboot(struct xenstore *store, bool *heeded, GError **error);
 bool domain_ask_sysrq(struct xenstore *store, char key, bool *heeded, GError **error);
+/* Whether a key is there that has not been taken: Linux empties the node. */
+bool domain_sysrq_waits(struct xenstore *store);
+void domain_withdraw_sysrq(struct xenstore *store);
 
 /* To the KiB below, in whole pages; from 1 MiB to memory/static-max. */
 bool domain_set_memory(struct xenstore *store, uint64_t bytes, uint64_t *target_kib, GError **error);

@@ -59,6 +59,7 @@ bool job_start(struct job *job, const struct spawner *spawner, char **arguments,
 	pid_t parent = getpid();
 
 	*job = JOB_NONE;
+	job->spawner = spawner;
 	bool ok = open_all(job, has_input, child_fds);
 	if (ok)
 		job->pid = spawner ? spawner_fork(spawner, arguments, child_fds) : fork();
@@ -96,10 +97,13 @@ int job_reap(struct job *job)
 {
 	int status = 0;
 
-	while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (job->spawner)
+		status = spawner_reap(job->spawner, job->pid);
+	else
+		while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
+			;
 	job->pid = -1;
-	return status;
+	return status < 0 ? SIGKILL : status;
 }
 
 void job_close(struct job *job)

@@ -14,6 +14,7 @@
 struct spawner;
 
 struct job {
+	const struct spawner *spawner; /* whose child it is; NULL: ours */
 	pid_t pid;
 	int pid_fd;     /* readable when it has ended */
 	int input_fd;   /* what the console types; -1: nothing can be. Non-blocking, as the next two */
@@ -29,8 +30,8 @@ struct job {
 #define JOB_NONE ((struct job){ .pid = -1, .pid_fd = -1, .input_fd = -1, .console_fd = -1, .words_fd = -1, .report_fd = -1 })
 
 /*
- * spawner: who forks it; NULL: it is this program, loaded again. arguments: of dom1, NULL at the end. has_input: the console's input comes from here. FALSE: DOM1_STATUS_HOST. The caller
- * has one thread.
+ * spawner: who forks it, borrowed until the end; NULL: it is this program, loaded again. arguments: of dom1, NULL at the end. has_input:
+ * the console's input comes from here. FALSE: DOM1_STATUS_HOST. The caller has one thread.
  */
 bool job_start(struct job *job, const struct spawner *spawner, char **arguments, bool has_input, GError **error);
 
@@ -39,6 +40,6 @@ void job_end(const struct job *job);
 /* Kills it; the machine notices and cleans up. all: the machine too, which then leaves its folder behind. */
 void job_kill(const struct job *job, bool all);
 
-/* When pid_fd is readable: the status as of waitpid(). */
+/* When pid_fd is readable: the status as of waitpid(); that of a kill when nobody knows it any more. */
 int job_reap(struct job *job);
 void job_close(struct job *job);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,20 @@
 #define ARGUMENTS_MAX  1024u
 /* Above those that a run gets. */
 #define SPARE_FD       16
+
+/* What is asked: pid 0: a run, with the words of its command line behind this and its descriptors beside; else how that one ended. */
+struct order {
+	pid_t pid;
+	char words[ORDER_BYTES];
+};
+
+#define HEAD_BYTES offsetof(struct order, words)
+
+/* value: a run's status; errno of one that did not start, whose pid is -1. */
+struct answer {
+	pid_t pid;
+	int value;
+};
 
 void spawner_settle(pid_t parent, const int fds[SPAWNER_N_FDS])
 {
@@ -36,80 +51,37 @@ void spawner_settle(pid_t parent, const int fds[SPAWNER_N_FDS])
 			_exit(DOM1_STATUS_DEFECT);
 }
 
-/* The order's words, in its own bytes. */
-static int run_order(int (*run)(int argc, char **argv), char *order, size_t len_bytes)
+/* The words stay where they are. */
+static int run_order(int (*run)(int argc, char **argv), char *words, size_t len_bytes)
 {
 	char *arguments[ARGUMENTS_MAX + 1];
 	int n = 0;
 
-	for (size_t at = 0; at < len_bytes && n < (int)ARGUMENTS_MAX; at += strlen(order + at) + 1)
-		arguments[n++] = order + at;
+	for (size_t at = 0; at < len_bytes && n < (int)ARGUMENTS_MAX; at += strlen(words + at) + 1)
+		arguments[n++] = words + at;
 	arguments[n] = NULL;
 	return run(n, arguments);
 }
 
-/* gone_fd: the spawner closes its end when the one in between is gone, and the harness our parent. */
-static void become_run(pid_t harness, int gone_fd, const int fds[SPAWNER_N_FDS])
+static void become_run(pid_t spawner, const int fds[SPAWNER_N_FDS])
 {
 	int spare_fds[SPAWNER_N_FDS];
-	char byte;
 
-	while (read(gone_fd, &byte, sizeof(byte)) < 0 && errno == EINTR)
-		;
 	for (int i = 0; i < SPAWNER_N_FDS; i++)
 		spare_fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, SPARE_FD);
-	spawner_settle(harness, spare_fds);
+	spawner_settle(spawner, spare_fds);
 	(void)close_range(SPAWNER_N_FDS, ~0u, 0);
+	prctl(PR_SET_NAME, "dom1");
 }
 
-/* TRUE in the run, when it is one. FALSE in the spawner: *pid is the run's, or -1 and errno. */
-static bool fork_twice(pid_t harness, const int fds[SPAWNER_N_FDS], pid_t *pid)
-{
-	int gone[2], told[2];
-	pid_t between;
-
-	*pid = -1;
-	if (pipe2(gone, O_CLOEXEC) != 0)
-		return false;
-	if (pipe2(told, O_CLOEXEC) != 0) {
-		close(gone[0]);
-		close(gone[1]);
-		return false;
-	}
-	between = fork();
-	if (between == 0) {
-		close(gone[1]);
-		pid_t child = fork();
-
-		if (child == 0) {
-			become_run(harness, gone[0], fds);
-			return true;
-		}
-		ssize_t written = write(told[1], &child, sizeof(child));
-		_exit(written == sizeof(child) ? 0 : 1);
-	}
-	close(gone[0]);
-	close(told[1]);
-	if (between > 0 && read(told[0], pid, sizeof(*pid)) != sizeof(*pid))
-		*pid = -1;
-	close(told[0]);
-	/* A process that ends closes its files before its children get another parent: only now it has, and may go on. */
-	while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
-		;
-	close(gone[1]);
-	if (*pid <= 0)
-		errno = EAGAIN;
-	return false;
-}
-
-/* The order's length; 0: there will be none any more. */
-static size_t receive_order(int fd, char order[ORDER_BYTES], int fds[SPAWNER_N_FDS])
+/* The order's length; 0: there will be none any more. fds: -1, or what came with it. */
+static size_t receive_order(int fd, struct order *order, int fds[SPAWNER_N_FDS])
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(SPAWNER_N_FDS * sizeof(int))];
 	} control;
-	struct iovec piece = { order, ORDER_BYTES };
+	struct iovec piece = { order, sizeof(*order) };
 	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	ssize_t got;
 
@@ -117,16 +89,28 @@ static size_t receive_order(int fd, char order[ORDER_BYTES], int fds[SPAWNER_N_F
 		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
 	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (got <= 0 || order[got - 1] != '\0' || !header || header->cmsg_len != CMSG_LEN(SPAWNER_N_FDS * sizeof(int)))
-		return 0;
-	memcpy(fds, CMSG_DATA(header), SPAWNER_N_FDS * sizeof(int));
-	return (size_t)got;
+	for (int i = 0; i < SPAWNER_N_FDS; i++)
+		fds[i] = -1;
+	if (header && header->cmsg_len == CMSG_LEN(SPAWNER_N_FDS * sizeof(int)))
+		memcpy(fds, CMSG_DATA(header), SPAWNER_N_FDS * sizeof(int));
+	return got < (ssize_t)HEAD_BYTES ? 0 : (size_t)got;
+}
+
+static struct answer reap(pid_t pid)
+{
+	struct answer answer = { pid, 0 };
+
+	while (waitpid(pid, &answer.value, 0) < 0)
+		if (errno != EINTR)
+			return (struct answer){ -1, errno };
+	return answer;
 }
 
 static _Noreturn void serve(int fd, pid_t harness, int (*run)(int argc, char **argv))
 {
 	static const char name[] = "dom1-spawner";
-	char *order = malloc(ORDER_BYTES);
+	const pid_t self = getpid();
+	struct order *order = malloc(sizeof(*order));
 	int fds[SPAWNER_N_FDS];
 	size_t len_bytes;
 
@@ -136,15 +120,23 @@ static _Noreturn void serve(int fd, pid_t harness, int (*run)(int argc, char **a
 	if (!order || getppid() != harness)
 		_exit(0);
 	while ((len_bytes = receive_order(fd, order, fds)) > 0) {
-		pid_t pid;
+		struct answer answer;
 
-		if (fork_twice(harness, fds, &pid)) {
-			prctl(PR_SET_NAME, "dom1");
-			exit(run_order(run, order, len_bytes));
+		if (order->pid) {
+			answer = reap(order->pid);
+		} else {
+			pid_t pid = fork();
+
+			if (pid == 0) {
+				become_run(self, fds);
+				exit(run_order(run, order->words, len_bytes - HEAD_BYTES));
+			}
+			answer = (struct answer){ pid, errno };
 		}
 		for (int i = 0; i < SPAWNER_N_FDS; i++)
-			close(fds[i]);
-		if (send(fd, &pid, sizeof(pid), MSG_NOSIGNAL) != sizeof(pid))
+			if (fds[i] >= 0)
+				close(fds[i]);
+		if (send(fd, &answer, sizeof(answer), MSG_NOSIGNAL) != sizeof(answer))
 			break;
 	}
 	_exit(0);
@@ -182,44 +174,56 @@ void spawner_stop(struct spawner *spawner)
 	*spawner = (struct spawner){ .pid = -1, .fd = -1 };
 }
 
+/* FALSE: the spawner is gone. */
+static bool hear_answer(int fd, struct answer *answer)
+{
+	ssize_t got;
+
+	do
+		got = recv(fd, answer, sizeof(*answer), 0);
+	while (got < 0 && errno == EINTR);
+	return got == sizeof(*answer);
+}
+
 static bool send_order(int fd, char **arguments, const int fds[SPAWNER_N_FDS])
 {
-	GString *order = g_string_new(NULL);
+	static const pid_t start;
+	g_autoptr(GString) words = g_string_new(NULL);
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(SPAWNER_N_FDS * sizeof(int))];
 	} control = { 0 };
-	struct msghdr message = { .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 
 	for (; *arguments; arguments++)
-		g_string_append_len(order, *arguments, (gssize)strlen(*arguments) + 1);
-	struct iovec piece = { order->str, order->len };
-	message.msg_iov = &piece;
+		g_string_append_len(words, *arguments, (gssize)strlen(*arguments) + 1);
+	struct iovec pieces[] = { { (void *)&start, sizeof(start) }, { words->str, words->len } };
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(SPAWNER_N_FDS * sizeof(int));
 	memcpy(CMSG_DATA(header), fds, SPAWNER_N_FDS * sizeof(int));
 	errno = E2BIG;
-	bool ok = order->len <= ORDER_BYTES && sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)order->len;
-	g_string_free(order, TRUE);
-	return ok;
+	return words->len <= ORDER_BYTES && sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)(HEAD_BYTES + words->len);
 }
 
 pid_t spawner_fork(const struct spawner *spawner, char **arguments, const int fds[SPAWNER_N_FDS])
 {
-	pid_t pid = -1;
-	ssize_t got = -1;
+	struct answer answer;
 
-	/* For the moment in which the one in between ends: other orphans are not ours. */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	bool ok = send_order(spawner->fd, arguments, fds);
-	while (ok && (got = recv(spawner->fd, &pid, sizeof(pid), 0)) < 0 && errno == EINTR)
-		;
-	prctl(PR_SET_CHILD_SUBREAPER, 0);
-	if (ok && got != sizeof(pid))
-		errno = ECHILD;
-	else if (ok && pid <= 0)
-		errno = EAGAIN;
-	return ok && got == sizeof(pid) && pid > 0 ? pid : -1;
+	if (!send_order(spawner->fd, arguments, fds))
+		return -1;
+	if (!hear_answer(spawner->fd, &answer))
+		answer = (struct answer){ -1, ECHILD };
+	errno = answer.value;
+	return answer.pid;
+}
+
+int spawner_reap(const struct spawner *spawner, pid_t pid)
+{
+	struct answer answer;
+
+	if (send(spawner->fd, &pid, sizeof(pid), MSG_NOSIGNAL) != sizeof(pid) || !hear_answer(spawner->fd, &answer))
+		return -1;
+	return answer.pid == pid ? answer.value : -1;
 }

@@ -3,22 +3,21 @@
 #include "vmm/core.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/procfs.h>
-#include <unistd.h>
 
 #include <glib.h>
 
+#include "vmm/core_file.h"
+#include "vmm/core_pv.h"
 #include "vmm/evidence.h"
 #include "vmm/guest_memory.h"
 
-#define PAGE_BYTES         4096u
 #define PIECE_BYTES        (UINT64_C(1) << 20)
 #define VMCOREINFO         "VMCOREINFO"
-#define VMCOREINFO_MAX     PAGE_BYTES
+#define VMCOREINFO_MAX     CORE_PAGE_BYTES
 /* Linux' map of its own text and data: __START_KERNEL_map of arch/x86/include/asm/page_64_types.h, and its size. */
 #define KERNEL_MAP         UINT64_C(0xffffffff80000000)
 #define KERNEL_MAP_BYTES   (UINT64_C(1) << 30)
@@ -29,39 +28,14 @@ struct range {
 };
 
 struct core {
-	int fd;
+	struct core_file file;
 	const struct guest_memory *memory;
 	GArray *ranges;  /* of struct range */
 	GString *notes;
 	bool has_kernel; /* where it lies is known: */
 	struct range kernel;
 	uint64_t kernel_gva;
-	int error;
 };
-
-static void write_at(struct core *core, const void *bytes, size_t len_bytes, uint64_t offset_bytes)
-{
-	const uint8_t *from = bytes;
-
-	while (len_bytes > 0 && core->error == 0) {
-		ssize_t written = pwrite(core->fd, from, len_bytes, (off_t)offset_bytes);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0) {
-			core->error = written < 0 ? errno : ENOSPC;
-			return;
-		}
-		from += written;
-		len_bytes -= (size_t)written;
-		offset_bytes += (uint64_t)written;
-	}
-}
-
-static bool is_zero(const uint8_t *page)
-{
-	return page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - 1) == 0;
-}
 
 /* Calls fn for each page that is there. FALSE from it ends that. */
 static void each_page(const struct core *core, bool (*fn)(void *opaque, const uint8_t *page, uint64_t offset_bytes), void *opaque)
@@ -73,7 +47,7 @@ static void each_page(const struct core *core, bool (*fn)(void *opaque, const ui
 			const uint64_t len_bytes = MIN(PIECE_BYTES, range->len_bytes - done);
 			const uint8_t *piece = guest_memory_span(core->memory, range->gpa + done, len_bytes);
 
-			for (uint64_t at = 0; piece && at < len_bytes; at += PAGE_BYTES)
+			for (uint64_t at = 0; piece && at < len_bytes; at += CORE_PAGE_BYTES)
 				if (!fn(opaque, piece + at, range->offset_bytes + done + at))
 					return;
 		}
@@ -177,7 +151,7 @@ static void add_ranges(struct core *core)
 	uint64_t offset_bytes = 0;
 
 	for (size_t i = 0; i < layout->n_map; i++) {
-		struct range range = { layout->map[i].gpa, layout->map[i].len_bytes / PAGE_BYTES * PAGE_BYTES, offset_bytes };
+		struct range range = { layout->map[i].gpa, layout->map[i].len_bytes / CORE_PAGE_BYTES * CORE_PAGE_BYTES, offset_bytes };
 
 		if (layout->map[i].type != MEMORY_MAP_RAM || range.len_bytes == 0)
 			continue;
@@ -207,24 +181,24 @@ static void write_headers(struct core *core)
 	Elf64_Phdr part = { .p_type = PT_NOTE, .p_offset = notes_offset, .p_filesz = core->notes->len, .p_align = 4 };
 	uint64_t at = sizeof(header);
 
-	write_at(core, &header, sizeof(header), 0);
-	write_at(core, &part, sizeof(part), at);
+	core_file_write(&core->file, &header, sizeof(header), 0);
+	core_file_write(&core->file, &part, sizeof(part), at);
 	for (guint i = 0; i < core->ranges->len; i++) {
 		const struct range *range = &g_array_index(core->ranges, struct range, i);
 
 		part = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X, .p_offset = range->offset_bytes,
 				     .p_vaddr = range->gpa, .p_paddr = range->gpa, .p_filesz = range->len_bytes,
-				     .p_memsz = range->len_bytes, .p_align = PAGE_BYTES };
-		write_at(core, &part, sizeof(part), at += sizeof(part));
+				     .p_memsz = range->len_bytes, .p_align = CORE_PAGE_BYTES };
+		core_file_write(&core->file, &part, sizeof(part), at += sizeof(part));
 	}
 	if (core->has_kernel) {
 		part.p_offset = core->kernel.offset_bytes;
 		part.p_vaddr = core->kernel_gva;
 		part.p_paddr = core->kernel.gpa;
 		part.p_filesz = part.p_memsz = core->kernel.len_bytes;
-		write_at(core, &part, sizeof(part), at + sizeof(part));
+		core_file_write(&core->file, &part, sizeof(part), at + sizeof(part));
 	}
-	write_at(core, core->notes->str, core->notes->len, notes_offset);
+	core_file_write(&core->file, core->notes->str, core->notes->len, notes_offset);
 }
 
 /* Memory begins at the first page behind headers and notes. */
@@ -232,7 +206,7 @@ static uint64_t place_memory(struct core *core)
 {
 	/* One header more than there may be does no harm. */
 	const uint64_t head_bytes = sizeof(Elf64_Ehdr) + (core->ranges->len + 2) * sizeof(Elf64_Phdr) + core->notes->len;
-	const uint64_t start = (head_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+	const uint64_t start = (head_bytes + CORE_PAGE_BYTES - 1) / CORE_PAGE_BYTES * CORE_PAGE_BYTES;
 	uint64_t end = start;
 
 	for (guint i = 0; i < core->ranges->len; i++) {
@@ -248,32 +222,38 @@ static bool write_page(void *opaque, const uint8_t *page, uint64_t offset_bytes)
 {
 	struct core *core = opaque;
 
-	if (!is_zero(page))
-		write_at(core, page, PAGE_BYTES, offset_bytes);
-	return core->error == 0;
+	core_file_write_page(&core->file, page, offset_bytes);
+	return core->file.error == 0;
 }
 
-int core_write(int fd, const struct guest_memory *memory, const struct evidence *registers)
+static void write_machine(struct core *core, const struct evidence *evidence)
 {
-	struct core core = { .fd = fd, .memory = memory, .ranges = g_array_new(FALSE, FALSE, sizeof(struct range)),
-			     .notes = g_string_new(NULL) };
-	GString *vmcoreinfo = g_string_new(NULL);
+	g_autoptr(GString) vmcoreinfo = g_string_new(NULL);
 
-	add_ranges(&core);
-	for (uint32_t i = 0; i < MIN(registers->n_vcpus, (uint32_t)EVIDENCE_MAX_VCPUS); i++)
-		add_vcpu(core.notes, &registers->vcpus[i]);
-	each_page(&core, find_vmcoreinfo, vmcoreinfo);
+	add_ranges(core);
+	for (uint32_t i = 0; i < MIN(evidence->n_vcpus, (uint32_t)EVIDENCE_MAX_VCPUS); i++)
+		add_vcpu(core->notes, &evidence->vcpus[i]);
+	each_page(core, find_vmcoreinfo, vmcoreinfo);
 	if (vmcoreinfo->len > 0)
-		add_note(core.notes, VMCOREINFO, 0, vmcoreinfo->str, (uint32_t)vmcoreinfo->len);
-	const uint64_t end = place_memory(&core);
-	if (!registers->has_shim)
-		find_kernel(&core, vmcoreinfo);
-	if (ftruncate(fd, 0) != 0 || ftruncate(fd, (off_t)end) != 0)
-		core.error = errno;
-	write_headers(&core);
-	each_page(&core, write_page, &core);
-	g_string_free(vmcoreinfo, TRUE);
+		add_note(core->notes, VMCOREINFO, 0, vmcoreinfo->str, (uint32_t)vmcoreinfo->len);
+	const uint64_t end = place_memory(core);
+	if (!evidence->has_shim)
+		find_kernel(core, vmcoreinfo);
+	core_file_start(&core->file, end);
+	write_headers(core);
+	each_page(core, write_page, core);
+}
+
+int core_write(int fd, const struct guest_memory *memory, const struct evidence *evidence)
+{
+	struct core core = { .file.fd = fd, .memory = memory };
+
+	if (evidence->has_shim && core_pv_write(&core.file, memory, evidence))
+		return core.file.error;
+	core.ranges = g_array_new(FALSE, FALSE, sizeof(struct range));
+	core.notes = g_string_new(NULL);
+	write_machine(&core, evidence);
 	g_string_free(core.notes, TRUE);
 	g_array_unref(core.ranges);
-	return core.error;
+	return core.file.error;
 }

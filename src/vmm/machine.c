@@ -341,9 +341,9 @@ static void stop_vm(struct machine *machine)
 
 	g_clear_pointer(&machine->halt_watch, halt_watch_free);
 	machine_stop_faults(machine);
-	if (machine->last_words_source)
-		g_source_remove(machine->last_words_source);
-	machine->last_words_source = 0;
+	if (machine->last_words.source)
+		g_source_remove(machine->last_words.source);
+	machine->last_words.source = 0;
 	machine_stop_vcpus(vm);
 	if (ended_badly(vm->record)) {
 		evidence_collect(&vm->record->evidence, vm, machine->store);

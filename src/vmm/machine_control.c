@@ -187,62 +187,6 @@ const struct control_ops MACHINE_CONTROL_OPS = {
 	.disk = machine_describe_disk,
 };
 
-#define LOOK_MS         100
-#define LOOKS_MAX       60
-#define QUIET_LOOKS_MAX 5
-
-static gboolean end_of_last_words(struct machine *machine)
-{
-	machine->last_words_source = 0;
-	machine->told_to_stop = OUTCOME_TIMEOUT;
-	machine_record_stop(machine->setup, OUTCOME_TIMEOUT);
-	g_main_loop_quit(machine->loop);
-	return G_SOURCE_REMOVE;
-}
-
-/* Linux empties the node when it has taken the key. */
-static bool key_is_waiting(const struct machine *machine)
-{
-	size_t len_bytes;
-	void *value;
-
-	if (xenstore_read(machine->store, "/local/domain/1/control/sysrq", &value, &len_bytes) != 0)
-		return false;
-	free(value);
-	return len_bytes > 0;
-}
-
-static gboolean on_look(gpointer opaque)
-{
-	struct machine *machine = opaque;
-	const uint32_t bytes = atomic_load(&machine->vm.record->evidence.console.total_bytes);
-	bool heeded;
-
-	if (++machine->n_looks >= LOOKS_MAX)
-		return end_of_last_words(machine);
-	machine->n_quiet_looks = bytes == machine->heard_bytes ? machine->n_quiet_looks + 1 : 0;
-	machine->heard_bytes = bytes;
-	if (key_is_waiting(machine))
-		return G_SOURCE_CONTINUE;
-	if (*machine->keys_left == '\0')
-		return machine->n_quiet_looks >= QUIET_LOOKS_MAX ? end_of_last_words(machine) : G_SOURCE_CONTINUE;
-	/* Who does not listen has nothing to say. */
-	if (!domain_ask_sysrq(machine->store, *machine->keys_left++, &heeded, NULL) || !heeded)
-		return end_of_last_words(machine);
-	machine->n_quiet_looks = 0;
-	return G_SOURCE_CONTINUE;
-}
-
-void machine_hear_last_words(struct machine *machine)
-{
-	if (machine->last_words_source || !machine->running)
-		return;
-	machine->keys_left = machine->setup->config->timeout_sysrq;
-	machine->n_looks = machine->n_quiet_looks = 0;
-	machine->heard_bytes = atomic_load(&machine->vm.record->evidence.console.total_bytes);
-	machine->last_words_source = g_timeout_add(LOOK_MS, on_look, machine);
-}
-
 void machine_control_tell_end(struct machine *machine)
 {
 	uint32_t outcome = atomic_load(&machine->setup->record->outcome);

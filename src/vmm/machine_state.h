@@ -44,10 +44,13 @@ struct machine {
 	struct net_device **nets; /* as many as setup->n_nics */
 	struct ring_access channel_access;
 	struct console_device **channels; /* as many as setup->n_channels */
-	guint last_words_source; /* 0: the guest is not being heard before its end */
-	const char *keys_left;   /* SysRq keys that it has not got yet */
-	uint32_t heard_bytes;    /* of its console, at the last look */
-	unsigned int n_looks, n_quiet_looks;
+	struct last_words {
+		guint source; /* 0: the guest is not being heard before its end */
+		const char *keys_left; /* SysRq keys that it has not got yet */
+		bool is_typing; /* on the console, not by the xenstore */
+		uint32_t heard_bytes; /* of its console, at the last look */
+		unsigned int n_looks, n_quiet_looks, n_waited_looks;
+	} last_words;
 	GPtrArray *faults; /* of struct timed_fault *, in machine_inject.c; NULL: none */
 };
 

@@ -119,7 +119,7 @@ GUEST
     happened events_dropped
     # The last words: who waits, and where.
     lines "$run/console" | grep -q "Show Blocked State" || fail "no task dump: $(lines "$run/console" | tail -n 5)"
-    lines "$run/console" | grep -qE "task:(insmod|dd|kworker|.*udev)" || fail "no task in the dump: $(lines "$run/console" | tail -n 30)"
+    lines "$run/console" | grep -qE "task:(xenwatch|insmod|dd)" || fail "no task in the dump: $(lines "$run/console" | tail -n 30)"
     ;;
   xenstore)
     with_disk <<'GUEST'

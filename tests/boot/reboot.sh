@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A guest that reboots: --on-reboot=stop ends with 32, the default starts it again.
 # variants: stop restart
+# long: stop
 # limit: 400
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

@@ -97,6 +97,19 @@ struct xenstore_watch *xs_watch_find(const struct xenstore *store, const struct 
 	return NULL;
 }
 
+bool xenstore_is_watched_by(const struct xenstore *store, uint16_t domid, const char *path)
+{
+	size_t len_bytes = strlen(path);
+	uint32_t hash = xs_hash(path, len_bytes);
+	const struct xenstore_watch *watch = store->watches.bucket[hash % XS_WATCH_BUCKETS];
+
+	for (; watch; watch = watch->bucket_next) {
+		if (watch->conn && watch->conn->domid == domid && is_at(watch, hash, path, len_bytes))
+			return true;
+	}
+	return false;
+}
+
 static bool may_hear(const struct xenstore_watch *watch, const struct xs_audience *audience)
 {
 	const struct xs_perms *perms[] = { audience->node, audience->parent, audience->old };

@@ -95,6 +95,9 @@ typedef void (*xenstore_watch_fn)(void *opaque, const char *path);
 struct xenstore_watch *xenstore_watch(struct xenstore *store, const char *path, xenstore_watch_fn fn, void *opaque);
 void xenstore_unwatch(struct xenstore *store, struct xenstore_watch *watch);
 
+/* Whether a client that is domain domid watches just this absolute path. */
+bool xenstore_is_watched_by(const struct xenstore *store, uint16_t domid, const char *path);
+
 /*
  * Special watches, fired by the owner of the domain: "@introduceDomain", "@releaseDomain". Clients other than domain 0
  * get them only when xenstore_set_permissions() made that name readable for them; initially it is "n0".

@@ -164,6 +164,7 @@ static void test_held_input(void)
 
 	run_init(&run);
 	g_assert_cmpint(write(run.host_fd, "typed", 5), ==, 5);
+	console_type(run.console, (const uint8_t *)"early", 5);
 	for (unsigned int i = 0; i < 10; i++)
 		g_main_context_iteration(NULL, FALSE);
 	g_assert_cmpuint(run.ring.in_prod, ==, 0);
@@ -174,7 +175,9 @@ static void test_held_input(void)
 		g_main_context_iteration(NULL, FALSE);
 		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
 	}
-	g_assert_true(memcmp(run.ring.in, "typed", 5) == 0);
+	console_type(run.console, (const uint8_t *)"\x0ft", 2);
+	g_assert_cmpuint(run.ring.in_prod, ==, 7);
+	g_assert_true(memcmp(run.ring.in, "typed\x0ft", 7) == 0);
 	/* From now on there is nothing for the main thread in a word of the guest's. */
 	run.ring.out_prod = 2;
 	send_event(&run);

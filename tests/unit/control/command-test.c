@@ -278,8 +278,6 @@ static void test_domain(void)
 	expect(cmd_trigger, "trigger web debug 3", 0, "", "");
 	expect(cmd_trigger, "trigger web nmi 4", 2, "", "dom1: trigger: web: vcpu: this guest has vCPUs 0 to 3");
 	expect(cmd_sysrq, "sysrq web w", 0, "", "has not said that it listens");
-	expect(cmd_xenstore, "xenstore web write control/feature-sysrq 1", 0, "", "");
-	expect(cmd_sysrq, "sysrq web w", 0, "", "");
 	expect(cmd_xenstore, "xenstore web read control/sysrq", 0, "w\n", "");
 	expect(cmd_balloon, "balloon web 256", 0, "", "");
 	expect(cmd_xenstore, "xenstore web read memory/target", 0, "262144\n", "");

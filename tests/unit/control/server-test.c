@@ -2,11 +2,15 @@
 /* server.c, commands.c, domain_ops.c: the protocol, and clients that mean no good. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <xen/io/xs_wire.h>
+
+#include "control/domain_ops.h"
 #include "control/harness.h"
 #include "control/json_text.h"
 #include "control/server.h"
@@ -210,6 +214,18 @@ static void test_state(struct fixture *fixture, gconstpointer unused)
 	close(fd);
 }
 
+/* As Linux does, which has no node to say that it listens to SysRq keys. */
+static struct xs_conn *watch_as_guest(const struct fixture *fixture, const char *path)
+{
+	struct xs_conn *guest = xs_conn_new(fixture->machine.store, 1, NULL, NULL);
+	struct xsd_sockmsg head = { .type = XS_WATCH, .len = (uint32_t)(strlen(path) + 3) };
+
+	g_assert_cmpuint(xs_conn_feed(guest, &head, sizeof(head)), ==, sizeof(head));
+	g_assert_cmpuint(xs_conn_feed(guest, path, strlen(path) + 1), ==, strlen(path) + 1);
+	g_assert_cmpuint(xs_conn_feed(guest, "t", 2), ==, 2);
+	return guest;
+}
+
 static void test_guest_requests(struct fixture *fixture, gconstpointer unused)
 {
 	int fd = join(fixture);
@@ -218,16 +234,21 @@ static void test_guest_requests(struct fixture *fixture, gconstpointer unused)
 	expect(fd, "{\"execute\":\"shutdown\"}\n", "{\"return\":{\"heeded\":false}}\n");
 	expect_node(fixture, "control/shutdown", "poweroff");
 	set_node(fixture, "control/feature-reboot", "1");
-	set_node(fixture, "control/feature-sysrq", "1");
 	expect(fd, "{\"execute\":\"reboot\"}\n", "{\"return\":{\"heeded\":true}}\n");
 	expect_node(fixture, "control/shutdown", "reboot");
+	expect(fd, "{\"execute\":\"sysrq\",\"arguments\":{\"key\":\"t\"}}\n", "{\"return\":{\"heeded\":false}}\n");
+	struct xs_conn *guest = watch_as_guest(fixture, "control/sysrq");
 	expect(fd, "{\"execute\":\"sysrq\",\"arguments\":{\"key\":\"w\"}}\n", "{\"return\":{\"heeded\":true}}\n");
 	expect_node(fixture, "control/sysrq", "w");
+	g_assert_true(domain_sysrq_waits(fixture->machine.store));
+	domain_withdraw_sysrq(fixture->machine.store);
+	g_assert_false(domain_sysrq_waits(fixture->machine.store));
 	GENERIC(fd, "{\"execute\":\"sysrq\",\"arguments\":{\"key\":\"\"}}", "one printable");
 	GENERIC(fd, "{\"execute\":\"sysrq\",\"arguments\":{\"key\":\"ab\"}}", "one printable");
 	GENERIC(fd, "{\"execute\":\"sysrq\",\"arguments\":{\"key\":\" \"}}", "one printable");
 	GENERIC(fd, "{\"execute\":\"sysrq\",\"arguments\":{\"key\":\"\\u00e9\"}}", "one printable");
-	expect_node(fixture, "control/sysrq", "w");
+	expect_node(fixture, "control/sysrq", "");
+	xs_conn_free(guest);
 	close(fd);
 }
 

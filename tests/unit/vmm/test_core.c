@@ -12,6 +12,8 @@
 
 #include <glib.h>
 
+#include <xen/xen.h>
+
 #include "vmm/core.h"
 #include "vmm/evidence.h"
 #include "vmm/guest_memory.h"
@@ -222,6 +224,86 @@ static void test_shim(struct fixture *f, gconstpointer data)
 	g_assert_null(find(f, UINT64_C(0xffffffff80000000) + PATTERN_GPA - PHYS_BASE, true));
 }
 
+#define TABLES_GPA UINT64_C(0x100000)
+#define FRAMES     UINT64_C(2048) /* behind the 8 MiB that the other tests use */
+#define MAP_PAGES  512u
+#define HOLE       300u
+
+/* Page tables as a PV Linux has them, whose page N is in another frame of the machine each time. */
+static void put_page_tables(struct fixture *f)
+{
+	const uint64_t gva = UINT64_C(0xffff888000000000);
+	const unsigned int shifts[] = { 39, 30, 21 };
+
+	for (unsigned int level = 0; level < 3; level++) {
+		const uint64_t entry = (TABLES_GPA + (level + 1) * 4096) | 7;
+
+		put(f, TABLES_GPA + level * 4096 + (gva >> shifts[level] & 511) * 8, &entry, sizeof(entry));
+	}
+	for (uint64_t pfn = 0; pfn < MAP_PAGES; pfn++) {
+		const uint64_t frame = FRAMES + pfn * 7 % MAP_PAGES;
+		const uint64_t entry = pfn == HOLE ? 0 : frame * 4096 | 7;
+
+		put(f, TABLES_GPA + 3 * 4096 + pfn * 8, &entry, sizeof(entry));
+		if (pfn % 3)
+			put(f, frame * 4096, &pfn, sizeof(pfn));
+	}
+	f->evidence.has_shim = true;
+	/* This one is idle, and on tables of the shim's. */
+	f->evidence.vcpus[0].cr3 = 0x5000000;
+	f->evidence.vcpus[1].has_guest_registers = true;
+	f->evidence.vcpus[1].guest.rip = 0xffffffff81002000;
+	for (unsigned int i = 0; i < 2; i++) {
+		f->evidence.vcpus[i].cr0 = 0x80050033;
+		f->evidence.vcpus[i].cr4 = 0x3006e0; /* with SMAP */
+		f->evidence.vcpus[i].efer = 0xd01;
+	}
+	f->evidence.vcpus[1].cr3 = TABLES_GPA;
+}
+
+static Elf64_Shdr section(const struct fixture *f, const char *name)
+{
+	const Elf64_Ehdr *header = (const void *)f->bytes;
+	const Elf64_Shdr *sections = (const void *)(f->bytes + header->e_shoff);
+	const char *names = (const char *)f->bytes + sections[header->e_shstrndx].sh_offset;
+
+	g_assert_cmpuint(header->e_shoff + header->e_shnum * sizeof(*sections), ==, f->len_bytes);
+	for (unsigned int i = 1; i < header->e_shnum; i++) {
+		g_assert_cmpuint(sections[i].sh_offset + sections[i].sh_size, <=, header->e_shoff);
+		if (strcmp(names + sections[i].sh_name, name) == 0)
+			return sections[i];
+	}
+	g_error("no section %s", name);
+}
+
+/* Each page is the one that its guest has at that place, wherever it is in the machine; the registers are the guest's. */
+static void test_pv_linux(struct fixture *f, gconstpointer data)
+{
+	struct vcpu_guest_context context;
+
+	(void)data;
+	put_page_tables(f);
+	dump(f);
+	const Elf64_Shdr p2m = section(f, ".xen_p2m"), pages = section(f, ".xen_pages"), contexts = section(f, ".xen_prstatus");
+	g_assert_cmpuint(p2m.sh_size, ==, MAP_PAGES * 16);
+	g_assert_cmpuint(pages.sh_size, ==, MAP_PAGES * 4096);
+	for (uint64_t pfn = 0; pfn < MAP_PAGES; pfn++) {
+		const uint64_t *entry = (const void *)(f->bytes + p2m.sh_offset + pfn * 16);
+		const uint64_t *page = (const void *)(f->bytes + pages.sh_offset + pfn * 4096);
+
+		g_assert_cmpuint(entry[0], ==, pfn);
+		g_assert_cmphex(entry[1], ==, pfn == HOLE ? UINT64_MAX : FRAMES + pfn * 7 % MAP_PAGES);
+		g_assert_cmpuint(*page, ==, pfn == HOLE || pfn % 3 == 0 ? 0 : pfn);
+	}
+	g_assert_cmpuint(contexts.sh_size, ==, 2 * sizeof(context));
+	memcpy(&context, f->bytes + contexts.sh_offset, sizeof(context));
+	g_assert_cmphex(context.user_regs.rip, ==, 0xffffffff81001000);
+	g_assert_cmphex(context.ctrlreg[3], ==, TABLES_GPA);
+	memcpy(&context, f->bytes + contexts.sh_offset + sizeof(context), sizeof(context));
+	g_assert_cmphex(context.user_regs.rip, ==, 0xffffffff81002000);
+	g_assert_cmphex(context.ctrlreg[3], ==, TABLES_GPA);
+}
+
 /* What only looks like it: another name, a length beyond the page, other words. */
 static void test_not_vmcoreinfo(struct fixture *f, gconstpointer data)
 {
@@ -253,6 +335,7 @@ int main(int argc, char **argv)
 	ADD("registers", test_registers);
 	ADD("kernel", test_kernel);
 	ADD("shim", test_shim);
+	ADD("pv-linux", test_pv_linux);
 	ADD("not-vmcoreinfo", test_not_vmcoreinfo);
 	ADD("refused", test_refused);
 	return g_test_run();
