@@ -33,12 +33,20 @@ static void write_all(int fd, const char *text, size_t len_bytes)
 	}
 }
 
+/* What a PV guest writes to the hypervisor's console is in the shim's log too: "(d1) text", by guest_printk(). */
+static bool is_shims(const char *line)
+{
+	return strncmp(line, "(d", 2) != 0;
+}
+
 static void read_line(struct shim_log *log, struct vm *vm)
 {
 	const char *line = log->line;
 	const char *used = strstr(line, "shim used pages ");
 	uint64_t used_pages, free_pages;
 
+	if (!vm->has_shim || !is_shims(line))
+		return;
 	if (log->panicking && line[0] != '\0' && line[strspn(line, "(XEN)* ")] != '\0') {
 		vm_end(vm, OUTCOME_SHIM_CRASH, 0, "the shim crashed: %s", line);
 		log->panicking = false;

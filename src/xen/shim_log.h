@@ -2,7 +2,8 @@
 /*
  * What the shim logs: copied to a file, and read line by line for the phases of its boot and for its death. A shim
  * that panics waits for seconds before it asks for a shutdown; the log tells at once. And only the log tells how much
- * memory the shim has left for its guest, which the guest's balloon must know.
+ * memory the shim has left for its guest, which the guest's balloon must know. Where there is no shim, it is the guest's
+ * own log: text, that nothing is read from (Linux with earlyprintk=xen says "Xen version" too).
  *
  * Thread: any vCPU's; it has a lock.
  */

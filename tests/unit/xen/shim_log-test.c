@@ -53,6 +53,7 @@ static struct fixture set_up(void)
 {
 	struct fixture f = {.vm = g_new0(struct vm, 1), .log = g_new0(struct shim_log, 1)};
 
+	f.vm->has_shim = true;
 	f.vm->record = record_new(0);
 	g_assert_nonnull(f.vm->record);
 	f.fd = memfd_create("shim-log-test", MFD_CLOEXEC);
@@ -273,6 +274,32 @@ static void test_overlong_line(void)
 	tear_down(&f);
 }
 
+/* A guest that speaks like a shim is none: of PVH, all it writes is its own, and of PV, what the shim says is the guest's. */
+static void test_what_a_guest_says(void)
+{
+	static const char same[] = "(XEN) Xen version 4.17.5\n[    0.000000] Xen version 4.17.\n(XEN) Scrubbing Free RAM\n"
+				   "(XEN) shim used pages 0x1a2b reserving 0x10\n(XEN) Panic on CPU 0:\n(XEN) reason\n"
+				   "(XEN) FATAL TRAP: vector = 6 (invalid opcode)\n";
+	static const char quoted[] = "(d1) [    0.000000] Xen version 4.17.\n(d1) Scrubbing Free RAM\n"
+				     "(d1) shim used pages 0x1a2b reserving 0x10\n(d1) Panic on CPU 0:\n(d1) reason\n"
+				     "(d1v0) FATAL TRAP: vector = 6 (invalid opcode)\n";
+	static const char nothing[] = "ends:\nbanner 0, built 0, pages 0, begun: ";
+	struct fixture pvh = set_up();
+
+	pvh.vm->has_shim = false;
+	shim_log_write(pvh.log, pvh.vm, same, strlen(same));
+	expect_file(&pvh, same, strlen(same));
+	g_autofree char *pvh_found = findings(&pvh);
+	g_assert_cmpstr(pvh_found, ==, nothing);
+	tear_down(&pvh);
+
+	g_autofree char *pv_found = read_log(quoted, strlen(quoted), NULL, 0);
+	g_assert_cmpstr(pv_found, ==, nothing);
+	/* The same words of a shim are something. */
+	g_autofree char *shim_found = read_log(same, strlen(same), NULL, 0);
+	g_assert_true(g_str_has_suffix(shim_found, "banner 1, built 1, pages 6715, begun: "));
+}
+
 /* No file, a file that is full: the lines are read all the same. */
 static void test_without_a_file(void)
 {
@@ -298,6 +325,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/shim_log/any-log-cut-anyhow", test_any_log_cut_anyhow);
 	g_test_add_func("/shim_log/panics", test_panics);
 	g_test_add_func("/shim_log/overlong-line", test_overlong_line);
+	g_test_add_func("/shim_log/what-a-guest-says", test_what_a_guest_says);
 	g_test_add_func("/shim_log/without-a-file", test_without_a_file);
 	return g_test_run();
 }
