@@ -11,6 +11,7 @@ out=$(realpath "$1")
 export DOM1_GUEST=$2
 shift 2
 export DOM1_GUESTS=$root/build/deps/guest
+export DOM1_DEBIAN_ROOT=$root/build/debian-root
 export DOM1_TOOLS=$root/build/host/tests/tools
 # Unpacked for tests that name them.
 export DOM1_PACKAGES=$root/build/deps/packages
