@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
 #include <linux/magic.h>
 
+#include "backend/block_host.h"
 #include "backend/block_overlay.h"
 #include "backend/block_remote.h"
 #include "backend/block_request.h"
@@ -72,33 +72,6 @@ static gboolean lock_file(const struct block_file *file, const struct disk_confi
 								 "a disk that is written has one user; give both ro or snapshot=on, or copy it");
 }
 
-/* What the kernel tells of a device's queue, or of that of the disk whose part it is; G_MAXUINT: nothing. */
-static unsigned int queue_number(dev_t device, const char *name)
-{
-	static const char *const folders[] = { "", "/.." };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
-		g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u%s/queue/%s", major(device), minor(device), folders[i], name);
-		g_autofree char *text = NULL;
-
-		if (g_file_get_contents(path, &text, NULL, NULL))
-			return (unsigned int)MIN(g_ascii_strtoull(text, NULL, 10), G_MAXUINT);
-	}
-	return G_MAXUINT;
-}
-
-/*
- * A direct transfer that is larger than the device takes at a time has to be split, and the kernel does not do that where
- * the I/O thread submits it (REQ_NOWAIT): it goes to a thread of the kernel's, for half as much CPU time again.
- */
-static unsigned int direct_segments_max(dev_t device)
-{
-	const unsigned int n_pages = queue_number(device, "max_sectors_kb") / (BLOCK_PAGE_BYTES / 1024);
-	const unsigned int n = MIN(queue_number(device, "max_segments"), n_pages);
-
-	return CLAMP(n, BLKIF_MAX_SEGMENTS_PER_REQUEST, BLOCK_SEGMENTS_MAX);
-}
-
 static gboolean measure(struct block_file *file, const struct disk_config *disk, GError **error)
 {
 	uint64_t len_bytes = 0;
@@ -120,8 +93,12 @@ static gboolean measure(struct block_file *file, const struct disk_config *disk,
 				  "give an image or a block device");
 	}
 	file->segments_max = BLOCK_SEGMENTS_MAX;
+	/*
+	 * A direct transfer that is larger than the device takes at a time has to be split, and the kernel does not do that where
+	 * the I/O thread submits it (REQ_NOWAIT): it goes to a thread of the kernel's, for half as much CPU time again.
+	 */
 	if (disk->cache == DISK_CACHE_DIRECT)
-		file->segments_max = direct_segments_max(S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev);
+		file->segments_max = block_host_segments_max(BLOCK_HOST_DEVICES, S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev);
 	file->n_sectors = len_bytes / BLOCK_SECTOR_BYTES;
 	if (file->n_sectors == 0)
 		return file_error(error, disk, "it has less than one sector", "make it as large as the disk is to be: truncate -s 1G FILE");
