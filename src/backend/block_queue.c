@@ -384,6 +384,15 @@ static bool is_touched(struct transfer *transfer)
 	return true;
 }
 
+static void note_quiet(struct block_queue *queue)
+{
+	const bool is_quiet = queue->in_flight > 0 && queue->moving < TELL_NOT_FROM;
+
+	if (is_quiet != queue->is_quiet)
+		io_thread_count_quiet(queue->connection->target->io, is_quiet ? 1 : -1);
+	queue->is_quiet = is_quiet;
+}
+
 static void begin_transfer(struct transfer *transfer)
 {
 	struct block_queue *queue = transfer->queue;
@@ -396,6 +405,7 @@ static void begin_transfer(struct transfer *transfer)
 			transfer->measured_from_ns = io_thread_now_ns();
 		}
 	}
+	note_quiet(queue);
 	if (!queue->connection->target->inject || !is_touched(transfer))
 		submit(transfer);
 }
@@ -419,6 +429,7 @@ static void end_transfer(struct transfer *transfer, int16_t status)
 	/* Before the answer: the guest takes its pages back when it sees that. */
 	release_grants(transfer);
 	queue->in_flight--;
+	note_quiet(queue);
 	answer(queue, transfer->id, transfer->operation, status);
 	transfer_free(transfer);
 }

@@ -2,7 +2,6 @@
 #include "backend/io_thread.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +17,6 @@
 #include "vmm/error.h"
 
 #define STACK_BYTES (256u << 10)
-#define HURRY_NS    (10 * UINT64_C(1000000))
 
 struct task_list {
 	struct io_task *first, **end;
@@ -33,8 +31,7 @@ struct io_thread {
 	int reply_fd;
 	guint reply_source;
 	struct task_list deferred; /* the I/O thread's alone, and so are the timers */
-	struct io_timer *timers;
-	uint64_t hurry_until_ns;
+	struct io_timers timers;
 
 	pthread_mutex_t lock; /* innermost: held for list operations only */
 	pthread_cond_t changed;
@@ -117,46 +114,6 @@ static void run_deferred(struct io_thread *io)
 	}
 }
 
-/* Few are set at a time: no order. */
-static int64_t time_to_next(const struct io_thread *io)
-{
-	uint64_t next_ns = UINT64_MAX;
-
-	if (!io->timers)
-		return IO_NO_LIMIT;
-	for (const struct io_timer *timer = io->timers; timer; timer = timer->next)
-		next_ns = timer->due_ns < next_ns ? timer->due_ns : next_ns;
-	const uint64_t now_ns = io_thread_now_ns();
-	return next_ns > now_ns ? (int64_t)(next_ns - now_ns) : 0;
-}
-
-/* Who is patient waits for several completions, as long as nobody else has anything to do. */
-static unsigned int worth_a_turn(const struct io_thread *io)
-{
-	unsigned int n = io->timers ? UINT_MAX : 1;
-
-	for (const struct io_timer *timer = io->timers; timer && n > 1; timer = timer->next)
-		n = timer->worth ? MIN(n, timer->worth(timer)) : 1;
-	return n > 1 && io_thread_now_ns() < io->hurry_until_ns ? 1 : n;
-}
-
-/* One after the other: each may set and clear others. */
-static void run_timers(struct io_thread *io)
-{
-	const uint64_t now_ns = io->timers ? io_thread_now_ns() : 0;
-	struct io_timer *timer = io->timers;
-
-	while (timer) {
-		if (timer->due_ns > now_ns) {
-			timer = timer->next;
-			continue;
-		}
-		io_thread_clear_timer(io, timer);
-		timer->run(timer);
-		timer = io->timers;
-	}
-}
-
 static bool is_stopping(struct io_thread *io)
 {
 	pthread_mutex_lock(&io->lock);
@@ -173,6 +130,18 @@ static int make_engine(struct io_thread *io)
 	return io->engine ? io->engine->ops->watch(io->engine, &io->wake) : errno;
 }
 
+/* The clock is asked when somebody has a timer. */
+static void make_turn(struct io_thread *io)
+{
+	const uint64_t before_ns = io->timers.first ? io_thread_now_ns() : 0;
+
+	io->engine->ops->turn(io->engine, io_timers_left_ns(&io->timers, before_ns), io_timers_n_wanted(&io->timers, before_ns));
+	if (io->timers.first)
+		io_timers_run(&io->timers, io_thread_now_ns());
+	while (io->deferred.first)
+		run_deferred(io);
+}
+
 static void *thread_main(void *opaque)
 {
 	struct io_thread *io = opaque;
@@ -185,12 +154,8 @@ static void *thread_main(void *opaque)
 	io->ready = true;
 	pthread_cond_signal(&io->changed);
 	pthread_mutex_unlock(&io->lock);
-	while (rc == 0 && !is_stopping(io)) {
-		io->engine->ops->turn(io->engine, time_to_next(io), worth_a_turn(io));
-		run_timers(io);
-		while (io->deferred.first)
-			run_deferred(io);
-	}
+	while (rc == 0 && !is_stopping(io))
+		make_turn(io);
 	if (io->engine)
 		io->engine->ops->free(io->engine);
 	return NULL;
@@ -336,25 +301,25 @@ uint64_t io_thread_now_ns(void)
 
 void io_thread_set_timer(struct io_thread *io, struct io_timer *timer, uint64_t due_ns)
 {
-	timer->due_ns = due_ns;
-	timer->is_set = true;
-	timer->next = io->timers;
-	io->timers = timer;
-}
-
-void io_thread_hurry(struct io_thread *io)
-{
-	io->hurry_until_ns = io_thread_now_ns() + HURRY_NS;
+	io_timers_set(&io->timers, timer, due_ns);
 }
 
 void io_thread_clear_timer(struct io_thread *io, struct io_timer *timer)
 {
-	struct io_timer **link = &io->timers;
+	io_timers_clear(&io->timers, timer);
+}
 
-	if (!timer->is_set)
-		return;
-	while (*link != timer)
-		link = &(*link)->next;
-	*link = timer->next;
-	timer->is_set = false;
+void io_thread_hurry(struct io_thread *io)
+{
+	io_timers_hurry(&io->timers, io_thread_now_ns());
+}
+
+void io_thread_count_quiet(struct io_thread *io, int more)
+{
+	io->timers.n_quiet += (unsigned int)more;
+}
+
+unsigned int io_thread_n_wanted(const struct io_thread *io)
+{
+	return io_timers_n_wanted(&io->timers, io_thread_now_ns());
 }

@@ -12,6 +12,8 @@
 
 #include <glib.h>
 
+#include "backend/io_timers.h"
+
 struct io_engine;
 struct io_thread;
 
@@ -20,16 +22,6 @@ struct io_task {
 	void (*run)(struct io_task *task);
 	struct io_task *next;
 	bool queued; /* of deferred ones only */
-};
-
-/* Runs once, some time later. Embedded too, and the I/O thread's alone. */
-struct io_timer {
-	void (*run)(struct io_timer *timer);
-	uint64_t due_ns; /* CLOCK_MONOTONIC */
-	/* How many completions are worth a turn before it is due; NULL: one. */
-	unsigned int (*worth)(const struct io_timer *timer);
-	bool is_set;
-	struct io_timer *next;
 };
 
 /* use_uring: unless this host forbids it. NULL and DOM1_STATUS_HOST. */
@@ -50,5 +42,7 @@ void io_thread_reply(struct io_thread *io, struct io_task *task); /* runs in the
 void io_thread_defer(struct io_thread *io, struct io_task *task); /* runs at the end of this turn, once */
 uint64_t io_thread_now_ns(void);
 void io_thread_set_timer(struct io_thread *io, struct io_timer *timer, uint64_t due_ns); /* it is not set */
-void io_thread_hurry(struct io_thread *io); /* for a while nothing waits for several completions */
 void io_thread_clear_timer(struct io_thread *io, struct io_timer *timer);                /* fine when it is not set */
+void io_thread_hurry(struct io_thread *io); /* for a while nothing waits for several completions */
+void io_thread_count_quiet(struct io_thread *io, int more); /* 1 or -1: see io_timers.n_quiet */
+unsigned int io_thread_n_wanted(const struct io_thread *io); /* for how many completions it would wait now */

@@ -3,9 +3,13 @@
  * Events go in both directions only when the other side asked for one, by the ring's event indexes; a front end that keeps
  * to that, and sleeps until it is told, never sleeps forever. A disk that saves events must not save one too many.
  */
+#include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <xen/io/xenbus.h>
 
 #include "backend/fake_frontend.h"
 
@@ -119,10 +123,176 @@ static void test_no_sleep_forever(gconstpointer engine)
 	fake_free(guest.fake);
 }
 
+/*
+ * A busy queue and one with a single request, of a disk whose reads end when the test wants: its file is a pipe, from which
+ * each takes a page.
+ */
+struct pair {
+	struct fake *fake;
+	int write_fd;
+	struct {
+		uint8_t *ring;
+		uint32_t port, produced, consumed;
+	} queues[2];
+	uint32_t ref;
+	struct io_task look, looked;
+	unsigned int n_wanted;
+	bool has_looked;
+};
+
+enum { BUSY, QUIET };
+
+static void choose(struct pair *pair, unsigned int queue)
+{
+	struct fake *fake = pair->fake;
+
+	fake->ring[0] = pair->queues[queue].ring;
+	fake->port = pair->queues[queue].port;
+	fake->produced = pair->queues[queue].produced;
+	fake->consumed = pair->queues[queue].consumed;
+}
+
+static void read_pages(struct pair *pair, unsigned int queue, unsigned int n)
+{
+	const struct fake_request request = { .operation = BLKIF_OP_READ, .n_segments = 1, .segment = { { pair->ref, 0, 7 } } };
+
+	choose(pair, queue);
+	for (unsigned int i = 0; i < n; i++)
+		fake_put(pair->fake, &request);
+	fake_kick(pair->fake);
+	pair->queues[queue].produced = pair->fake->produced;
+}
+
+static void end_reads(struct pair *pair, unsigned int n)
+{
+	static const uint8_t page[FAKE_PAGE];
+
+	for (unsigned int i = 0; i < n; i++)
+		g_assert_cmpint(write(pair->write_fd, page, sizeof(page)), ==, sizeof(page));
+}
+
+static void take_answers(struct pair *pair, unsigned int queue, unsigned int n)
+{
+	choose(pair, queue);
+	while (n--)
+		g_assert_cmpint(fake_take(pair->fake, NULL, NULL), ==, BLKIF_RSP_OKAY);
+	pair->queues[queue].consumed = pair->fake->consumed;
+}
+
+static void look(struct io_task *task)
+{
+	struct pair *pair = (struct pair *)(void *)((char *)task - offsetof(struct pair, look));
+
+	pair->n_wanted = io_thread_n_wanted(pair->fake->guest.io);
+	io_thread_reply(pair->fake->guest.io, &pair->looked);
+}
+
+static void on_looked(struct io_task *task)
+{
+	((struct pair *)(void *)((char *)task - offsetof(struct pair, looked)))->has_looked = true;
+}
+
+/* For how many completions the I/O thread waits. */
+static unsigned int n_wanted(struct pair *pair)
+{
+	pair->has_looked = false;
+	io_thread_post(pair->fake->guest.io, &pair->look);
+	while (!pair->has_looked)
+		io_thread_wait_reply(pair->fake->guest.io);
+	return pair->n_wanted;
+}
+
+static void connect_pair(struct pair *pair)
+{
+	struct fake *fake = pair->fake;
+	int ends[2];
+
+	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+	g_assert_cmpint(dup2(ends[0], fake->file.fd), ==, fake->file.fd);
+	close(ends[0]);
+	pair->write_fd = ends[1];
+	fake_write(fake, "multi-queue-num-queues", "2");
+	for (unsigned int i = 0; i < 2; i++) {
+		g_autofree char *folder = g_strdup_printf("queue-%u/", i);
+
+		fake_make_ring(fake, 0);
+		fake_publish_ring(fake, folder);
+		pair->queues[i].ring = fake->ring[0];
+		pair->queues[i].port = fake->port;
+	}
+	fake_set_state(fake, XenbusStateInitialised);
+	fake_wait_state(fake, XenbusStateConnected);
+	(void)fake_granted_page(fake, &pair->ref);
+	pair->look.run = look;
+	pair->looked.run = on_looked;
+}
+
+/* Which of the reads gets a page is the kernel's choice. Another one takes its place. */
+static void replace_one(struct pair *pair)
+{
+	const gint64 until_us = g_get_monotonic_time() + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+	unsigned int queue = BUSY;
+
+	end_reads(pair, 1);
+	while (__atomic_load_n((uint32_t *)(void *)pair->queues[queue].ring + RSP_PROD, __ATOMIC_SEQ_CST) == pair->queues[queue].consumed) {
+		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+		queue = !queue;
+	}
+	take_answers(pair, queue, 1);
+	read_pages(pair, queue, 1);
+}
+
+/* Nothing waits for a while after an event, and patience is short: it takes a few attempts to see it. */
+static void expect_waiting(struct pair *pair)
+{
+	const gint64 until_us = g_get_monotonic_time() + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+
+	do {
+		g_assert_cmpint(g_get_monotonic_time(), <, until_us);
+		replace_one(pair);
+	} while (n_wanted(pair) == 1);
+}
+
+/* With the busy queue alone the I/O thread waits for several; with one request in flight of the other, for each. */
+static void test_quiet_beside_busy(void)
+{
+	struct pair pair = { .fake = fake_new(true, true) };
+
+	if (strcmp(io_thread_engine_name(pair.fake->guest.io), "uring") != 0) {
+		g_test_skip("no io_uring here: nothing completes later");
+		fake_free(pair.fake);
+		return;
+	}
+	connect_pair(&pair);
+	read_pages(&pair, BUSY, 31);
+	expect_waiting(&pair);
+	read_pages(&pair, QUIET, 1);
+	/*
+	 * Events come in their order, so what is posted behind this one is done behind it. For longer than anything waits after an
+	 * event; the page goes to the read that came last, mostly, and so not to the quiet queue's.
+	 */
+	const gint64 end_us = g_get_monotonic_time() + 100 * G_TIME_SPAN_MILLISECOND;
+	for (unsigned int i = 0; i < 40 || g_get_monotonic_time() < end_us; i++) {
+		replace_one(&pair);
+		g_assert_cmpuint(n_wanted(&pair), ==, 1);
+	}
+	end_reads(&pair, 32);
+	take_answers(&pair, BUSY, 31);
+	take_answers(&pair, QUIET, 1);
+	/* And again, now that it has nothing in flight. */
+	read_pages(&pair, BUSY, 31);
+	expect_waiting(&pair);
+	end_reads(&pair, 31);
+	take_answers(&pair, BUSY, 31);
+	close(pair.write_fd);
+	fake_free(pair.fake);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_data_func("/backend/block_events/sync", GINT_TO_POINTER(SYNC), test_no_sleep_forever);
 	g_test_add_data_func("/backend/block_events/uring", GINT_TO_POINTER(URING), test_no_sleep_forever);
+	g_test_add_func("/backend/block_events/quiet-beside-busy", test_quiet_beside_busy);
 	return g_test_run();
 }
