@@ -53,9 +53,12 @@ void lend_close(struct lend *lend);
 /* Readable when there may be a fault, or the domain's end. To be polled, and not to be read. */
 int lend_fd(const struct lend *lend);
 
+/* The address of a window that the guest does not see now: a PCI device's, whose memory it has turned off. */
+#define LEND_NOWHERE UINT64_MAX
+
 struct lend_claimed {
 	uint32_t window;
-	uint64_t gpa; /* of its first byte */
+	uint64_t gpa; /* of its first byte now, or LEND_NOWHERE */
 	uint64_t len_bytes;
 	uint64_t seq; /* of the last revoke in it */
 };

@@ -69,10 +69,20 @@ static struct lend *connect_to(const char *name, GError **error)
 
 static const char *const ACTION_WORDS[] = { "default", "zero", "fault", "stop" };
 
+/* "window N: ADDRESS, SIZE MiB": nowhere is a BAR that the guest has turned off. */
+static void print_place(uint32_t window, uint64_t gpa, uint64_t len_bytes)
+{
+	if (gpa == LEND_NOWHERE)
+		printf("window %u: nowhere", window);
+	else
+		printf("window %u: 0x%" PRIx64, window, gpa);
+	printf(", %" PRIu64 " MiB", len_bytes >> 20);
+}
+
 static void print_window(const struct lend_state *state)
 {
-	printf("window %u: 0x%" PRIx64 ", %" PRIu64 " MiB, %s, on-fail %s\n", state->window, state->gpa, state->len_bytes >> 20,
-	       state->claimed ? "claimed" : "free", state->on_fail < LEND_ACTIONS ? ACTION_WORDS[state->on_fail] : "?");
+	print_place(state->window, state->gpa, state->len_bytes);
+	printf(", %s, on-fail %s\n", state->claimed ? "claimed" : "free", state->on_fail < LEND_ACTIONS ? ACTION_WORDS[state->on_fail] : "?");
 	printf("  pages: %" PRIu64 " lent, %" PRIu64 " zero; mappings: %" PRIu64 "; vCPUs waiting: %" PRIu64 "\n", state->lent_pages,
 	       state->zero_pages, state->mappings, state->waiting);
 	printf("  lends: %" PRIu64 ", supplies: %" PRIu64 " (late: %" PRIu64 "), revokes: %" PRIu64 " of %" PRIu64
@@ -268,7 +278,8 @@ static bool settle(struct lender *lender, const struct lend_options *options, ui
 			    left / 1024);
 		return false;
 	}
-	printf("window %u: 0x%" PRIx64 ", %" PRIu64 " MiB\n", claimed.window, claimed.gpa, claimed.len_bytes >> 20);
+	print_place(claimed.window, claimed.gpa, claimed.len_bytes);
+	putchar('\n');
 	return true;
 }
 

@@ -170,6 +170,28 @@ static uint64_t end_of_addresses(void)
 	return UINT64_C(1) << MIN(eax & 0xff, 52);
 }
 
+/* For the windows that are in BARs. */
+static bool add_bridge(struct run *run, GError **error)
+{
+	struct lending_window *in_bars[SPACE_MAX_WINDOWS];
+	uint64_t bar_bytes[SPACE_MAX_WINDOWS], bar_gpas[SPACE_MAX_WINDOWS];
+	size_t n = 0;
+
+	for (guint i = 0; i < run->config.lend_windows->len; i++) {
+		struct lending_window *window = &g_array_index(run->config.lend_windows, struct lending_window, i);
+
+		if (window->place == LENDING_AT_ADDRESS)
+			continue;
+		bar_bytes[n] = window->len_bytes;
+		in_bars[n++] = window;
+	}
+	if (n > 0 && !layout_add_bridge(&run->setup.layout, bar_bytes, bar_gpas, n, end_of_addresses(), error))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		in_bars[i]->gpa = bar_gpas[i];
+	return true;
+}
+
 static bool add_lend_windows(struct run *run, GError **error)
 {
 	GArray *windows = run->config.lend_windows;
@@ -177,9 +199,12 @@ static bool add_lend_windows(struct run *run, GError **error)
 	for (guint i = 0; i < windows->len; i++) {
 		struct lending_window *window = &g_array_index(windows, struct lending_window, i);
 
-		if (!layout_add_window(&run->setup.layout, &window->gpa, window->len_bytes, end_of_addresses(), error))
+		if (window->place == LENDING_AT_ADDRESS &&
+		    !layout_add_window(&run->setup.layout, &window->gpa, window->len_bytes, end_of_addresses(), error))
 			return false;
 	}
+	if (!add_bridge(run, error))
+		return false;
 	run->setup.lending.windows = (const struct lending_window *)(const void *)windows->data;
 	run->setup.lending.n_windows = windows->len;
 	return true;
@@ -223,7 +248,10 @@ static void print_devices(const struct vm_config *config)
 	for (guint i = 0; i < config->lend_windows->len; i++) {
 		const struct lending_window *window = &g_array_index(config->lend_windows, struct lending_window, i);
 
-		printf("lend window %u: %" PRIu64 " MiB at 0x%" PRIx64 "\n", i, window->len_bytes >> 20, window->gpa);
+		printf("lend window %u: %" PRIu64 " MiB at 0x%" PRIx64, i, window->len_bytes >> 20, window->gpa);
+		if (window->place != LENDING_AT_ADDRESS)
+			printf(" at first, BAR 0 of PCI device %02x", MACHINE_PCI_DEVICE(i));
+		putchar('\n');
 	}
 	for (guint i = 0; i < config->vifs->len; i++) {
 		const struct vif_config *vif = config->vifs->pdata[i];

@@ -48,6 +48,34 @@ static gboolean parse_on_fail(const char *text, enum lend_action *action)
 	return FALSE;
 }
 
+static gboolean parse_place(const char *text, enum lending_place *place)
+{
+	static const struct {
+		const char *word;
+		enum lending_place place;
+	} places[] = { { "address", LENDING_AT_ADDRESS }, { "pci", LENDING_AT_PCI } };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++)
+		if (strcmp(text, places[i].word) == 0) {
+			*place = places[i].place;
+			return TRUE;
+		}
+	return FALSE;
+}
+
+/* What the words say together. */
+static gboolean check(const struct lending_window *window, const char *text, GError **error)
+{
+	if (window->place == LENDING_AT_ADDRESS)
+		return TRUE;
+	if (window->gpa != 0)
+		return refuse(error, text, "gpa: the guest itself places a PCI device: leave it out, or place=");
+	/* What a BAR can be. */
+	if ((window->len_bytes & (window->len_bytes - 1)) != 0)
+		return refuse(error, text, "place=pci: the size must be a power of two");
+	return TRUE;
+}
+
 static gboolean parse_one(struct lending_window *window, const char *text, GError **error)
 {
 	g_auto(GStrv) words = g_strsplit(text, ",", -1);
@@ -60,14 +88,17 @@ static gboolean parse_one(struct lending_window *window, const char *text, GErro
 		if (g_str_has_prefix(*word, "gpa=")) {
 			if (!parse_gpa(*word + strlen("gpa="), &window->gpa))
 				return refuse(error, text, "gpa: must be a multiple of 2 MiB, as 0x200000000");
+		} else if (g_str_has_prefix(*word, "place=")) {
+			if (!parse_place(*word + strlen("place="), &window->place))
+				return refuse(error, text, "place: must be address or pci");
 		} else if (g_str_has_prefix(*word, "on-fail=")) {
 			if (!parse_on_fail(*word + strlen("on-fail="), &window->on_fail))
 				return refuse(error, text, "on-fail: must be zero, fault or stop");
 		} else {
-			return refuse(error, text, "must be SIZE[,gpa=ADDRESS][,on-fail=zero|fault|stop]");
+			return refuse(error, text, "must be SIZE[,place=address|pci][,gpa=ADDRESS][,on-fail=zero|fault|stop]");
 		}
 	}
-	return TRUE;
+	return check(window, text, error);
 }
 
 gboolean lend_options_parse(GArray *windows, char **words, GError **error)

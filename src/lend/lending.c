@@ -457,18 +457,46 @@ static void *memory_thread(void *opaque)
 
 /* Start and end */
 
+/* A memslot is taken away by one of its number without bytes. System calls: ioctl */
+static int set_slot(const struct lending *lending, unsigned int window, uint64_t gpa, uint64_t len_bytes)
+{
+	const struct guest_memory_slot slot = { gpa, len_bytes, (void *)lending->hvas[window] };
+
+	return kvm_set_memory_slot(lending->vm->vm_fd, GUEST_MEMORY_MAX_SLOTS + window, &slot) == 0 ? 0 : errno;
+}
+
+int lending_place(struct lending *lending, unsigned int window, uint64_t gpa)
+{
+	/* Nobody else changes it. The memory thread is not kept from a revoke while KVM is busy. */
+	const struct space_window *state = &lending->space.windows[window];
+	uint64_t len_bytes = (uint64_t)state->map.n_pages * LEND_PAGE_BYTES;
+	int error = 0;
+
+	if (state->gpa != SPACE_NOWHERE)
+		error = set_slot(lending, window, state->gpa, 0);
+	if (error == 0 && gpa != SPACE_NOWHERE) {
+		error = set_slot(lending, window, gpa, len_bytes);
+		if (error != 0)
+			gpa = SPACE_NOWHERE;
+	}
+	pthread_mutex_lock(&lending->state_lock);
+	space_place_window(&lending->space, window, gpa);
+	pthread_mutex_unlock(&lending->state_lock);
+	return error;
+}
+
 static bool add_window(struct lending *lending, const struct lending_window *window, GError **error)
 {
-	uintptr_t hva;
+	unsigned int number = lending->space.n_windows;
+	int rc = 0;
 
-	if (!mapper_host_add_window(lending->mapper, window->len_bytes / LEND_PAGE_BYTES, &hva, error))
+	if (!mapper_host_add_window(lending->mapper, window->len_bytes / LEND_PAGE_BYTES, &lending->hvas[number], error))
 		return false;
-	const struct guest_memory_slot slot = { window->gpa, window->len_bytes, (void *)hva };
-	if (!space_add_window(&lending->space, window->gpa, window->len_bytes / LEND_PAGE_BYTES, window->on_fail))
+	if (!space_add_window(&lending->space, SPACE_NOWHERE, window->len_bytes / LEND_PAGE_BYTES, window->on_fail))
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory for a lend window");
-	else if (kvm_set_memory_slot(lending->vm->vm_fd, GUEST_MEMORY_MAX_SLOTS + lending->space.n_windows - 1, &slot) != 0)
+	else if (window->place == LENDING_AT_ADDRESS && (rc = lending_place(lending, number, window->gpa)) != 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "KVM takes no lend window at 0x%llx: %s",
-			    (unsigned long long)window->gpa, g_strerror(errno));
+			    (unsigned long long)window->gpa, g_strerror(rc));
 	else
 		return true;
 	return false;

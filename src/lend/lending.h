@@ -19,11 +19,17 @@ struct lending;
 struct vcpu;
 struct vm;
 
-/* As a person asked for it; the gpa is settled by layout_add_window(). */
+enum lending_place {
+	LENDING_AT_ADDRESS, /* always there */
+	LENDING_AT_PCI,     /* the BAR of a PCI function: where the guest puts it */
+};
+
+/* As a person asked for it; the gpa is settled by layout_add_window() and layout_add_bridge(). */
 struct lending_window {
-	uint64_t gpa;
-	uint64_t len_bytes; /* a multiple of 2 MiB */
+	uint64_t gpa; /* else of the BAR, at first */
+	uint64_t len_bytes; /* a multiple of 2 MiB; of a BAR a power of two */
 	enum lend_action on_fail; /* while nobody lends */
+	enum lending_place place;
 };
 
 struct lending_config {
@@ -39,6 +45,12 @@ struct lending *lending_new(struct vm *vm, const struct lending_config *config, 
 void lending_free(struct lending *lending);
 /* Main thread, while no vCPU runs: the windows are as at the start, their lenders stay. */
 void lending_reset(struct lending *lending);
+
+/*
+ * A window that is not always there: from now on it is at gpa, where nothing else is, or SPACE_NOWHERE. While no vCPU is in
+ * the guest. 0 or a positive errno, and then it is nowhere. What is lent in it stays lent.
+ */
+int lending_place(struct lending *lending, unsigned int window, uint64_t gpa);
 
 /* The vCPU's own thread. */
 void lending_vcpu_starts(struct vcpu *vcpu);

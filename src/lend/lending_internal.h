@@ -36,7 +36,11 @@ struct lending {
 	struct vm *vm;
 	struct mapper_host *mapper;
 	struct mapper_trace tracer; /* in front of it, where that is traced */
-	/* Of space and lenders: the memory thread's but while it waits. gpa and length of windows never change. */
+	uintptr_t hvas[SPACE_MAX_WINDOWS]; /* for their memslots */
+	/*
+	 * Of space and lenders: the memory thread's but while it waits. A window's length never changes, its gpa only while no
+	 * vCPU is in the guest: so vCPUs look at both without the lock.
+	 */
 	pthread_mutex_t state_lock;
 	struct space space;
 	struct lender lenders[LENDING_MAX_LENDERS];

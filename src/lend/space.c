@@ -46,6 +46,12 @@ bool space_add_window(struct space *space, uint64_t gpa, size_t n_pages, enum le
 	return true;
 }
 
+void space_place_window(struct space *space, unsigned int window, uint64_t gpa)
+{
+	assert(window < space->n_windows);
+	space->windows[window].gpa = gpa;
+}
+
 bool space_find(const struct space *space, uint64_t gpa, unsigned int *window, size_t *page)
 {
 	for (unsigned int i = 0; i < space->n_windows; i++) {

@@ -37,6 +37,8 @@
 
 /* A lender is a number that its server gives. */
 #define SPACE_NO_LENDER 0u
+/* The gpa of a window that the guest does not see. */
+#define SPACE_NOWHERE UINT64_MAX
 
 /* How an access ended KVM_RUN. */
 enum space_access {
@@ -97,7 +99,7 @@ struct space_counters {
 };
 
 struct space_window {
-	uint64_t gpa;
+	uint64_t gpa; /* or SPACE_NOWHERE */
 	struct page_map map;
 	enum lend_action on_fail; /* never DEFAULT */
 	enum lend_action on_fail_unclaimed; /* what on_fail is while nobody lends */
@@ -168,6 +170,8 @@ void space_init(struct space *space, unsigned int n_vcpus, size_t max_mappings, 
 void space_fini(struct space *space);
 /* Nothing is mapped there yet. on_fail: until somebody claims it. FALSE: no memory. */
 bool space_add_window(struct space *space, uint64_t gpa, size_t n_pages, enum lend_action on_fail);
+/* From now on it is there, or SPACE_NOWHERE. Who asks space_find() meanwhile is the caller's concern. */
+void space_place_window(struct space *space, unsigned int window, uint64_t gpa);
 /* TRUE: gpa lies in a window. */
 bool space_find(const struct space *space, uint64_t gpa, unsigned int *window, size_t *page);
 

@@ -78,9 +78,39 @@ static_assert(offsetof(struct acpi_fadt, reset_register) == 116, "ACPI 5.2.9");
 static_assert(offsetof(struct acpi_fadt, x_dsdt) == 140, "ACPI 5.2.9");
 static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "ACPI 5.2.9");
 
-/* Name (_S5, Package () { 5, 5, 0, 0 }): the value that turns the machine off, and nothing else. */
-static const uint8_t DSDT_CODE[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, POWER_SLEEP_TYPE_S5,
+/* Name (_S5, Package () { 5, 5, 0, 0 }): the value that turns the machine off. */
+static const uint8_t SLEEP_CODE[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, POWER_SLEEP_TYPE_S5,
 				     0x0a, POWER_SLEEP_TYPE_S5, 0x00, 0x00 };
+
+/*
+ * The host bridge. Lengths count from their own first byte (20.2.4): two bytes for more than 63.
+ *   Scope (\_SB) { Device (PCI0) { Name (_HID, EisaId ("PNP0A03")) Name (_UID, 0) Name (_CRS, Buffer (72) { ... }) } }
+ * Its resources: bus 0 alone, the two ports, and the window, which may also be used for what is not prefetchable.
+ */
+#define AML_LENGTH(n) (uint8_t)(0x40 | ((n) & 0xf)), (uint8_t)((n) >> 4)
+#define BRIDGE_RESOURCES_BYTES 72u
+#define BRIDGE_CRS_BYTES       (4u + BRIDGE_RESOURCES_BYTES) /* length, size, resources */
+#define BRIDGE_DEVICE_BYTES    (2u + 4u + 10u + 6u + 6u + BRIDGE_CRS_BYTES)
+#define BRIDGE_SCOPE_BYTES     (2u + 5u + 2u + BRIDGE_DEVICE_BYTES)
+static const uint8_t BRIDGE_CODE[] = {
+	0x10, AML_LENGTH(BRIDGE_SCOPE_BYTES), '\\', '_', 'S', 'B', '_',
+	0x5b, 0x82, AML_LENGTH(BRIDGE_DEVICE_BYTES), 'P', 'C', 'I', '0',
+	0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x03,
+	0x08, '_', 'U', 'I', 'D', 0x00,
+	0x08, '_', 'C', 'R', 'S', 0x11, AML_LENGTH(BRIDGE_CRS_BYTES), 0x0a, BRIDGE_RESOURCES_BYTES,
+	/* 6.4.3.5.3, word address space: bus numbers, minimum and maximum fixed; 0 to 0, one. */
+	0x88, 13, 0, 0x02, 0x0c, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+	/* 6.4.2.5, I/O ports: 16 bits are decoded; 0xcf8, eight of them. */
+	0x47, 0x01, 0xf8, 0x0c, 0xf8, 0x0c, 0x01, 0x08,
+	/* 6.4.3.5.1, quad word address space: memory, read and write. Granularity, minimum, maximum, offset, length. */
+	0x8a, 43, 0, 0x00, 0x0c, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	/* 6.4.2.9: the end; a sum of 0 says that there is none. */
+	0x79, 0x00,
+};
+#define BRIDGE_WINDOW_AT (sizeof(BRIDGE_CODE) - 2 - 46 + 6) /* of the granularity */
+static_assert(sizeof(BRIDGE_CODE) == 1 + BRIDGE_SCOPE_BYTES, "ACPI 20.2.4");
+static_assert(BRIDGE_RESOURCES_BYTES == 16 + 8 + 46 + 2, "ACPI 6.4");
 
 struct acpi_madt {
 	struct acpi_header header;
@@ -177,20 +207,42 @@ static size_t build_madt(uint8_t *buffer, unsigned int n_vcpus)
 	return used;
 }
 
-size_t acpi_build(uint8_t *buffer, size_t buffer_bytes, uint64_t gpa, unsigned int n_vcpus)
+static void put64(uint8_t *bytes, uint64_t value)
+{
+	for (unsigned int i = 0; i < 8; i++)
+		bytes[i] = (uint8_t)(value >> 8 * i);
+}
+
+static void build_dsdt(uint8_t *buffer, const struct acpi_bridge *bridge)
+{
+	size_t used = sizeof(struct acpi_header);
+
+	memcpy(buffer + used, SLEEP_CODE, sizeof(SLEEP_CODE));
+	used += sizeof(SLEEP_CODE);
+	if (bridge) {
+		memcpy(buffer + used, BRIDGE_CODE, sizeof(BRIDGE_CODE));
+		put64(buffer + used + BRIDGE_WINDOW_AT + 8, bridge->gpa);
+		put64(buffer + used + BRIDGE_WINDOW_AT + 16, bridge->gpa + bridge->len_bytes - 1);
+		put64(buffer + used + BRIDGE_WINDOW_AT + 32, bridge->len_bytes);
+		used += sizeof(BRIDGE_CODE);
+	}
+	finish((struct acpi_header *)buffer, "DSDT", 2, used);
+}
+
+size_t acpi_build(uint8_t *buffer, size_t buffer_bytes, uint64_t gpa, unsigned int n_vcpus,
+		  const struct acpi_bridge *bridge)
 {
 	const size_t rsdp_room = 48, xsdt_at = rsdp_room;
 	const size_t fadt_at = xsdt_at + 64;
 	const size_t dsdt_at = fadt_at + 288;
-	const size_t madt_at = dsdt_at + 64;
+	const size_t madt_at = dsdt_at + 64 + (bridge ? (sizeof(BRIDGE_CODE) + 15) / 16 * 16 : 0);
 	const size_t worst = madt_at + sizeof(struct acpi_madt) + n_vcpus * sizeof(struct acpi_madt_x2apic);
 
 	if (n_vcpus == 0 || buffer_bytes < worst)
 		return 0;
 	memset(buffer, 0, worst);
 
-	memcpy(buffer + dsdt_at + sizeof(struct acpi_header), DSDT_CODE, sizeof(DSDT_CODE));
-	finish((struct acpi_header *)(buffer + dsdt_at), "DSDT", 2, sizeof(struct acpi_header) + sizeof(DSDT_CODE));
+	build_dsdt(buffer + dsdt_at, bridge);
 
 	struct acpi_fadt fadt;
 	build_fadt(&fadt, gpa + dsdt_at);

@@ -98,6 +98,41 @@ gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_by
 	return TRUE;
 }
 
+static uint64_t round_up(uint64_t value, uint64_t grain)
+{
+	return (value + grain - 1) / grain * grain;
+}
+
+gboolean layout_add_bridge(struct layout *layout, const uint64_t *bar_bytes, uint64_t *bar_gpas, size_t n, uint64_t end_gpa,
+			   GError **error)
+{
+	uint64_t largest_bytes = LAYOUT_BRIDGE_REGISTERS_BYTES, all_bytes = LAYOUT_BRIDGE_REGISTERS_BYTES;
+
+	g_assert(layout->bridge_bytes == 0);
+	/* Each is aligned to its own size: in the worst case that costs as much again. */
+	for (size_t i = 0; i < n && all_bytes <= end_gpa; i++) {
+		all_bytes += 2 * MIN(bar_bytes[i], end_gpa);
+		largest_bytes = MAX(largest_bytes, MIN(bar_bytes[i], end_gpa));
+	}
+	uint64_t gpa = round_up(round_up(window_place(layout), LAYOUT_SECTION_BYTES) + LAYOUT_SECTION_BYTES, largest_bytes);
+	if (gpa >= end_gpa || 2 * all_bytes > end_gpa - gpa) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
+			    "--lend-window: PCI devices need %" PRIu64 " MiB of addresses from 0x%" PRIx64 " on, and 0x%" PRIx64
+			    " is the last of this host's CPUs",
+			    2 * all_bytes / MIB, gpa, end_gpa - 1);
+		return FALSE;
+	}
+	layout->bridge_gpa = gpa;
+	layout->bridge_bytes = 2 * all_bytes;
+	gpa += LAYOUT_BRIDGE_REGISTERS_BYTES;
+	for (size_t i = 0; i < n; i++) {
+		bar_gpas[i] = round_up(gpa, bar_bytes[i]);
+		gpa = bar_gpas[i] + bar_bytes[i];
+	}
+	g_assert(gpa <= layout->bridge_gpa + layout->bridge_bytes);
+	return TRUE;
+}
+
 uint64_t layout_ram_kib(const struct layout *layout)
 {
 	uint64_t kib = 0;

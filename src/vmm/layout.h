@@ -55,7 +55,9 @@ struct layout {
 	uint64_t low_window_end_gpa; /* it begins at special_end_gpa */
 	uint64_t high_ram_top_gpa; /* LAYOUT_4GIB when all RAM is low */
 	uint64_t overlay_gpa;
-	uint64_t overlay_end_gpa; /* nothing of ours lies above */
+	uint64_t overlay_end_gpa; /* nothing of ours lies above, but for the bridge's window */
+	uint64_t bridge_gpa;      /* what the PCI host bridge passes on */
+	uint64_t bridge_bytes;    /* 0: there is none */
 	struct memory_map_entry map[LAYOUT_MAX_MAP_ENTRIES];
 	size_t n_map;
 };
@@ -72,6 +74,18 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
  * end_gpa: the host's CPUs address no more. FALSE and DOM1_STATUS_USAGE: something is there, or it is out of reach.
  */
 gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_bytes, uint64_t end_gpa, GError **error);
+
+/*
+ * The window of a PCI host bridge, after all layout_add_window(). It is in no map of memory: the guest learns of it by ACPI,
+ * and Linux takes out of such a window what the map calls reserved. So that Linux, which asks ACPI late, does not put its
+ * grant frames there before, a whole section is left free below.
+ * At the window's start is room for registers, LAYOUT_BRIDGE_REGISTERS_BYTES. bar_bytes: n powers of two from 2 MiB on;
+ * bar_gpas: where each is at first. As much again is free, for a guest that puts them elsewhere. FALSE and
+ * DOM1_STATUS_USAGE: the host's CPUs do not address that much.
+ */
+#define LAYOUT_BRIDGE_REGISTERS_BYTES (UINT64_C(2) << 20)
+gboolean layout_add_bridge(struct layout *layout, const uint64_t *bar_bytes, uint64_t *bar_gpas, size_t n, uint64_t end_gpa,
+			   GError **error);
 
 /* What the memory map calls RAM, in whole pages: a little less than ram_bytes, for the hole below 1 MiB. */
 uint64_t layout_ram_kib(const struct layout *layout);

@@ -164,7 +164,9 @@ static bool load_memory(struct machine *machine, GError **error)
 		if (!plan->segments[i].may_come_late && !load_segment(memory, &plan->segments[i], error))
 			return false;
 	uint8_t *tables = guest_memory_span(memory, LAYOUT_ACPI_GPA, LAYOUT_ACPI_MAX_BYTES);
-	g_assert(tables && acpi_build(tables, LAYOUT_ACPI_MAX_BYTES, LAYOUT_ACPI_GPA, machine->vm.n_vcpus) > 0);
+	const struct acpi_bridge bridge = { layout->bridge_gpa, layout->bridge_bytes };
+	g_assert(tables && acpi_build(tables, LAYOUT_ACPI_MAX_BYTES, LAYOUT_ACPI_GPA, machine->vm.n_vcpus,
+				      layout->bridge_bytes > 0 ? &bridge : NULL) > 0);
 	return true;
 }
 
@@ -278,6 +280,7 @@ static bool start_vm(struct machine *machine, GError **error)
 		return false;
 	if (setup->lending.n_windows > 0 && !(vm->lending = lending_new(vm, &setup->lending, error)))
 		return false;
+	machine_start_pci(machine);
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	machine_start_faults(machine);
 	return machine_start_vcpus(vm, error);
@@ -363,6 +366,7 @@ static void stop_vm(struct machine *machine)
 		vcpu_fini(&vm->vcpus[i]);
 	g_clear_pointer(&vm->peer, peer_free);
 	xen_domain_free(vm->xen);
+	machine_stop_pci(machine);
 	/* Nobody looks into the guest's memory any more. */
 	lending_free(vm->lending);
 	vm->lending = NULL;

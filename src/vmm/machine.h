@@ -20,6 +20,9 @@
 #include "vmm/layout.h"
 #include "vmm/record.h"
 
+/* The PCI device of lend window n. */
+#define MACHINE_PCI_DEVICE(n) ((n) + 1u)
+
 struct machine_setup {
 	const struct vm_config *config;
 	struct layout layout;

@@ -40,6 +40,7 @@ bool machine_soft_reset(struct machine *machine, GError **error)
 
 	/* What is in flight ends first: it is the old kernel's memory. */
 	machine_stop_devices(machine);
+	machine_reset_pci(machine);
 	lending_reset(vm->lending);
 	g_clear_pointer(&vm->peer, peer_free);
 	const struct evtchn_backend *console_port = evtchn_kvm_backend(vm->xen->events_kvm, vm->xen->console_port);

@@ -44,6 +44,7 @@ struct machine {
 	struct net_device **nets; /* as many as setup->n_nics */
 	struct ring_access channel_access;
 	struct console_device **channels; /* as many as setup->n_channels */
+	struct pci_window *pci_windows; /* as many as there are lend windows; NULL: there is no PCI */
 	struct last_words {
 		guint source; /* 0: the guest is not being heard before its end */
 		const char *keys_left; /* SysRq keys that it has not got yet */
@@ -92,6 +93,11 @@ bool machine_start_nets(struct machine *machine, GError **error);
 void machine_stop_nets(struct machine *machine);
 bool machine_start_channels(struct machine *machine, GError **error);
 void machine_stop_channels(struct machine *machine);
+/* The PCI host bridge with a function for each lend window that wants one, after the windows. */
+void machine_start_pci(struct machine *machine);
+/* While no vCPU runs: as at the start. */
+void machine_reset_pci(struct machine *machine);
+void machine_stop_pci(struct machine *machine);
 /* The guest's first console, from now on at this port. */
 void machine_start_console(struct machine *machine);
 /* What was kept for lack of room is tried again. */

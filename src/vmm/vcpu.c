@@ -10,6 +10,7 @@
 
 #include "dom1/lend-abi.h"
 #include "lend/lending.h"
+#include "pci/host.h"
 #include "vmm/cpuid.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
@@ -357,6 +358,22 @@ static void handle_xen_exit(struct vcpu *vcpu)
 	exit->u.hcall.result = (uint64_t)hypercall_dispatch(vcpu, &call);
 }
 
+#define FAILED_DELIVERIES_MAX 16u
+
+/*
+ * KVM refuses to emulate an access while the CPU delivers an event. On AMD it takes EXITINTINFO's type for that, without a look at
+ * its valid bit, and a host that is QEMU's emulation leaves the type of the last event there (do_interrupt_all() clears the valid
+ * bit alone). So the access is made again; one that is refused each time is no such mistake.
+ */
+static bool may_try_again(struct vcpu *vcpu)
+{
+	if (vcpu->run->internal.suberror != KVM_INTERNAL_ERROR_DELIVERY_EV)
+		return false;
+	vcpu->n_failed_deliveries = vcpu->failed_delivery_at + 1 == vcpu->n_exits ? vcpu->n_failed_deliveries + 1 : 1;
+	vcpu->failed_delivery_at = vcpu->n_exits;
+	return vcpu->n_failed_deliveries <= FAILED_DELIVERIES_MAX;
+}
+
 static void handle_exit(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
@@ -369,17 +386,20 @@ static void handle_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_IO:
 		record_count(&exits[EXIT_IO]);
-		answer_io(vm, vcpu->run);
+		if (!pci_host_on_io(vcpu))
+			answer_io(vm, vcpu->run);
 		break;
 	case KVM_EXIT_MMIO:
 		record_count(&exits[EXIT_MMIO]);
-		if (!lending_on_mmio(vcpu))
+		if (!lending_on_mmio(vcpu) && !pci_host_on_mmio(vcpu))
 			answer_mmio(vcpu->run);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		vm_end(vm, OUTCOME_CRASH, 0, "triple fault on vCPU %u", vcpu->number);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
+		if (may_try_again(vcpu))
+			return;
 		vm_end(vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "KVM could not go on with vCPU %u: internal error %u",
 		       vcpu->number, vcpu->run->internal.suberror);
 		break;
@@ -411,6 +431,7 @@ static void run_guest(struct vcpu *vcpu)
 		bool memory_comes_later = guest_memory_is_deferred(vm->memory);
 
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			vcpu->n_exits++;
 			handle_exit(vcpu);
 			continue;
 		}

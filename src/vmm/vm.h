@@ -16,6 +16,7 @@
 struct guest_memory;
 struct lending;
 struct peer;
+struct pci_host;
 struct xen_domain;
 
 #define VM_MAX_VCPUS RECORD_MAX_VCPUS
@@ -28,6 +29,7 @@ struct vm {
 	struct xen_domain *xen;
 	struct lending *lending; /* NULL: there is no lend window */
 	struct peer *peer;       /* NULL: the guest lends to nobody */
+	struct pci_host *pci;    /* NULL: there is no PCI */
 	struct vcpu vcpus[VM_MAX_VCPUS];
 	unsigned int n_vcpus;
 	bool has_shim; /* the guest runs in ring 3 of a shim, and not by itself */

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Memory is lent to a guest of ours, which does what its lender asks of it (tests/guest/abi/lend.h): each rule of
 # docs/lending.md, with memory of each kind; hypercalls with arguments in lent memory; bad lenders; revokes under two vCPUs
-# that use the pages in every way; dom1 lend; and the ends of lender and domain.
-# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux peers
-# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux peers
+# that use the pages in every way; dom1 lend; the ends of lender and domain; and an unmodified Linux that has lent memory at an
+# address, and as a PCI device's.
+# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux pci-old pci-new peers
+# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux pci-old pci-new peers
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -249,8 +250,95 @@ peers() {
   wait "$keeper" || true
 }
 
+# start_linux KERNEL WINDOW: the guest of guest_script, and a lender of $scratch/lent for its window; sets $pid and $lender.
+start_linux() {
+  local steps=0
+  mkfifo "$scratch/commands"
+  exec {commands}<>"$scratch/commands"
+  open_keys
+  type=pvh kernel=$1
+  start --vcpus 2 --timeout 600 --name "lend-$$" --lend-window "$2" <"$scratch/keys"
+  until dom1 lend list "lend-$$" >"$run/list" 2>/dev/null; do
+    ((++steps < 100)) || fail "no lend.sock"
+    sleep 0.1
+  done
+  dom1 lend file "lend-$$" "$scratch/lent" --on-demand <"$scratch/commands" >"$run/lender" 2>&1 &
+  lender=$!
+}
+
+# A PCI device whose BAR is the window: the guest's kernel has no driver for it, and its programs map it.
+pci() {
+  local lender
+  guest_script <<'GUEST'
+d=/sys/bus/pci/devices/0000:00:01.0
+ones=0xffffffffffffffff
+echo "device $(cat $d/vendor) $(cat $d/device) $(cat $d/class) $(ls $d | grep -x driver)"
+set -- $(head -n 1 $d/resource)
+base=$1
+# word OFFSET VALUE: a dword of the configuration space, as setpci would.
+word() {
+  printf "$(printf '\\%03o\\%03o\\%03o\\%03o' $(($2 & 255)) $(($2 >> 8 & 255)) $(($2 >> 16 & 255)) $(($2 >> 24 & 255)))" |
+    dd of=$d/config bs=4 seek=$(($1 / 4)) count=1 conv=notrunc 2>/dev/null
+}
+echo "off $(window $d/resource0 read 0)"
+echo 1 >$d/enable
+window $d/resource0 read 0 write 8 $((nonce * 7 + 3)) read 0x1000 | sed 's/^/on /'
+echo "ready at $base"
+window $d/resource0 await 16 1 | sed 's/^/moved /'
+# Off and on, by the command register: what is lent stays lent.
+word 4 0
+window $d/resource0 write 24 5 read 0 | sed 's/^/disabled /'
+word 4 2
+window $d/resource0 read 24 read 8 | sed 's/^/enabled /'
+word 16 $((base + 0x4000000))
+echo "new place $(devmem $((base + 0x4000000 + 8)) 64)"
+echo "old place $(window $d/resource0 read 8)"
+# Outside of what the bridge passes on: over RAM.
+word 20 0
+word 16 0x1000000
+echo "over RAM $(window $d/resource0 read 8)"
+word 20 $((base >> 32))
+word 16 $base
+echo "back $(window $d/resource0 read 8)"
+GUEST
+  truncate -s 64M "$scratch/lent"
+  printf '\1\2\3\4' | dd of="$scratch/lent" conv=notrunc status=none
+  start_linux "$1" 64M,place=pci
+  expect "$run/list" 'window 0: nowhere, 64 MiB, free, on-fail zero'
+  wait_for "$run/console" '^ready at'
+  dom1 lend list "lend-$$" >"$run/list2"
+  local base
+  base=$(lines "$run/console" | sed -n 's/^ready at 0x0*//p')
+  expect "$run/list2" "window 0: 0x$base, 64 MiB, claimed, on-fail zero"
+  say hold
+  say revoke
+  wait_for "$run/lender" '^revoked 0x0 0x4000000'
+  wait_for "$run/lender" '^fault 0x0$'
+  printf '\1' | dd of="$scratch/lent" bs=1 seek=16 conv=notrunc status=none
+  say answer
+  finish
+  expect_status 0
+  wait "$lender" || fail "dom1 lend: status $?"
+  local value
+  value=$(printf '0x%x' $((nonce * 7 + 3)))
+  expect "$run/console" 'device 0x5853 0xff01 0x050000 '
+  expect "$run/console" 'off read 0x0: 0xffffffffffffffff'
+  expect "$run/console" 'on read 0x0: 0x4030201'
+  expect "$run/console" 'on read 0x1000: 0x0'
+  expect "$run/console" 'moved await 0x10: 0x1'
+  expect "$run/console" 'disabled read 0x0: 0xffffffffffffffff'
+  expect "$run/console" 'enabled read 0x18: 0x0'
+  expect "$run/console" "enabled read 0x8: $value"
+  expect "$run/console" "new place $(printf '0x%016X' $((nonce * 7 + 3)))"
+  expect "$run/console" 'old place read 0x8: 0xffffffffffffffff'
+  expect "$run/console" 'over RAM read 0x8: 0xffffffffffffffff'
+  expect "$run/console" "back read 0x8: $value"
+  [[ $(od -An -t u8 -j 8 -N 8 "$scratch/lent" | tr -d ' ') == $((nonce * 7 + 3)) ]] || fail "what the guest wrote is not in the file"
+}
+
 case $1 in
   peers) peers ;;
+  pci-*) pci "${1#*-}" ;;
   linux) linux ;;
   rules-file) check "$scratch/lent" rules ;;
   rules-*) check "${1#*-}" rules ;;

@@ -623,8 +623,8 @@ static void test_lend_windows(void)
 	struct vm_config config;
 
 	parse_ok(&config, WORDS("--kernel=k", "--type=pvh", "--lend-window=4M", "--lend-window=2G,gpa=0x200000000,on-fail=stop",
-				"--lend-window=2,on-fail=zero"));
-	g_assert_cmpuint(config.lend_windows->len, ==, 3);
+				"--lend-window=2,on-fail=zero", "--lend-window=64M,place=pci,on-fail=fault"));
+	g_assert_cmpuint(config.lend_windows->len, ==, 4);
 	const struct lending_window *windows = (const struct lending_window *)(const void *)config.lend_windows->data;
 	g_assert_cmpuint(windows[0].len_bytes, ==, 4 * MIB);
 	g_assert_cmpuint(windows[0].gpa, ==, 0);
@@ -632,9 +632,13 @@ static void test_lend_windows(void)
 	g_assert_cmpuint(windows[1].len_bytes, ==, 2048 * MIB);
 	g_assert_cmphex(windows[1].gpa, ==, 0x200000000);
 	g_assert_cmpint(windows[1].on_fail, ==, LEND_ACTION_STOP);
+	g_assert_cmpint(windows[2].place, ==, LENDING_AT_ADDRESS);
+	g_assert_cmpint(windows[3].place, ==, LENDING_AT_PCI);
+	g_assert_cmpint(windows[3].on_fail, ==, LEND_ACTION_FAULT);
 	vm_config_clear(&config);
 	static const char *const bad[] = { "", "3M", "0", "x", "4K", "2M,gpa=", "2M,gpa=1", "2M,gpa=0", "2M,gpa=x", "2M,on-fail=",
-					   "2M,on-fail=wait", "2M,what", "2M,", "gpa=0x200000000", "2M,gpa=99999999999999999999" };
+					   "2M,on-fail=wait", "2M,what", "2M,", "gpa=0x200000000", "2M,gpa=99999999999999999999",
+					   "2M,place=", "2M,place=usb", "6M,place=pci", "2M,place=pci,gpa=0x200000000" };
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autofree char *word = g_strconcat("--lend-window=", bad[i], NULL);
 
@@ -646,6 +650,7 @@ static void test_lend_windows(void)
 	parse_ok(&config, WORDS("--kernel=k", "--type=pvh", "--lend-to=/l", "--memory-backing=guest_memfd"));
 	g_assert_cmpstr(config.lend_to_path, ==, "/l");
 	vm_config_clear(&config);
+	expect_refusal(WORDS("--kernel=k", "--lend-window=2M,place=pci"), "shim");
 	/* As many as there are places for, and not one more. */
 	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M",
 			     "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M"),

@@ -44,6 +44,8 @@ struct domain {
 /* What the thread asks of the machine. */
 
 static uintptr_t last_slot_hva;
+static struct guest_memory_slot slots[2]; /* len_bytes 0: none */
+static bool refuse_slots;
 static _Atomic unsigned int ends;
 
 void vcpu_end_rest(struct vm *vm)
@@ -61,7 +63,15 @@ void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *fo
 
 int kvm_set_memory_slot(int vm_fd, unsigned int number, const struct guest_memory_slot *slot)
 {
-	(void)vm_fd, (void)number;
+	(void)vm_fd;
+	if (refuse_slots && slot->len_bytes > 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	/* As KVM: a memslot does not change its place, and goes where it is. */
+	g_assert_true((slots[number - GUEST_MEMORY_MAX_SLOTS].len_bytes == 0) == (slot->len_bytes > 0));
+	g_assert_true(slot->len_bytes > 0 || slot->gpa == slots[number - GUEST_MEMORY_MAX_SLOTS].gpa);
+	slots[number - GUEST_MEMORY_MAX_SLOTS] = *slot;
 	if (slot->gpa == WINDOW_GPA)
 		last_slot_hva = (uintptr_t)slot->hva;
 	return 0;
@@ -139,6 +149,7 @@ static struct domain *domain_new(size_t max_mappings)
 
 	domain->vm = (struct vm){ .n_vcpus = N_VCPUS, .vm_fd = -1,
 				  .calls_lock = PTHREAD_MUTEX_INITIALIZER, .calls_changed = PTHREAD_COND_INITIALIZER };
+	memset(slots, 0, sizeof(slots));
 	domain->folder = g_dir_make_tmp("dom1-lend-XXXXXX", NULL);
 	domain->path = g_build_filename(domain->folder, "lend.sock", NULL);
 	domain->listen_fd = listen_at(domain->path);
@@ -432,6 +443,45 @@ static void test_push(void)
 	domain_free(domain);
 }
 
+static uint64_t gpa_of(struct domain *domain, uint32_t window)
+{
+	struct lend_state state;
+
+	g_assert_cmpint(lend_query(domain->lend, window, &state), ==, 0);
+	g_assert_cmpuint(state.lent_pages, ==, window == 0 ? 1 : 0);
+	return state.gpa;
+}
+
+/* A window that moves: its memslot follows, what is lent stays, and other windows are as they were. */
+static void test_place(void)
+{
+	struct domain *domain = domain_new(1000);
+	uint64_t *at = (uint64_t *)domain->hva;
+
+	claim(domain);
+	*page_of(domain, 0) = TAG(0);
+	g_assert_cmpint(map(domain, 0, 1, 0), ==, 0);
+	g_assert_cmpint(lending_place(domain->lending, 0, SPACE_NOWHERE), ==, 0);
+	g_assert_cmphex(gpa_of(domain, 0), ==, LEND_NOWHERE);
+	g_assert_cmpuint(slots[0].len_bytes, ==, 0);
+	g_assert_cmphex(gpa_of(domain, 1), ==, WINDOW_GPA * 2);
+	g_assert_cmpint(lending_place(domain->lending, 0, SPACE_NOWHERE), ==, 0);
+	g_assert_cmpint(lending_place(domain->lending, 0, WINDOW_GPA * 4), ==, 0);
+	g_assert_cmphex(gpa_of(domain, 0), ==, WINDOW_GPA * 4);
+	g_assert_cmphex(slots[0].gpa, ==, WINDOW_GPA * 4);
+	g_assert_true(slots[0].hva == at);
+	g_assert_cmphex(*at, ==, TAG(0));
+	/* On to the next place at once; and when KVM does not want it, it is nowhere. */
+	g_assert_cmpint(lending_place(domain->lending, 0, WINDOW_GPA * 3), ==, 0);
+	g_assert_cmphex(slots[0].gpa, ==, WINDOW_GPA * 3);
+	refuse_slots = true;
+	g_assert_cmpint(lending_place(domain->lending, 0, WINDOW_GPA), ==, ENOMEM);
+	refuse_slots = false;
+	g_assert_cmphex(gpa_of(domain, 0), ==, LEND_NOWHERE);
+	g_assert_cmpuint(slots[0].len_bytes, ==, 0);
+	domain_free(domain);
+}
+
 /* Bridges */
 
 #define BRIDGED 32u
@@ -684,6 +734,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/lend/lending/round", test_round);
 	g_test_add_func("/lend/lending/ends", test_ends);
 	g_test_add_func("/lend/lending/push", test_push);
+	g_test_add_func("/lend/lending/place", test_place);
 	g_test_add_func("/lend/lending/hammer", test_hammer);
 	g_test_add_func("/lend/lending/bridge/calls", test_bridge_calls);
 	g_test_add_func("/lend/lending/bridge/order", test_bridge_order);

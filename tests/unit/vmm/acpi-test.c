@@ -17,6 +17,7 @@ struct findings {
 	unsigned int n_lapics;
 	unsigned int n_x2apics;
 	guint8 seen_ids[MAX_APIC_IDS];
+	guint64 bridge_gpa, bridge_bytes; /* 0: there is no PCI */
 	guint8 *covered; /* a byte per byte of the image: 1 where it belongs to a table */
 };
 
@@ -128,9 +129,69 @@ static gboolean read_port(const guint8 *address, guint64 *port)
 	return address[0] == 1 && address[1] == 8 && address[2] == 0 && address[3] <= 1 && *port > 0 && *port <= 0xffff;
 }
 
+/* 20.2.4: the length at code, itself included, where it leads exactly to the end; 0: it does not. */
+static size_t read_length(const guint8 **code, const guint8 *end)
+{
+	const guint8 *at = *code;
+	size_t len_bytes = 0;
+
+	if (end - at < 2)
+		return 0;
+	if (at[0] < 64)
+		len_bytes = at[0];
+	else if (at[0] >> 6 == 1 && (at[0] & 0x30) == 0)
+		len_bytes = (size_t)(at[0] & 0xf) | (size_t)at[1] << 4;
+	*code += at[0] < 64 ? 1 : 2;
+	return len_bytes == (size_t)(end - at) ? len_bytes : 0;
+}
+
+static gboolean skip(const guint8 **code, const guint8 *end, const void *bytes, size_t len_bytes)
+{
+	if ((size_t)(end - *code) < len_bytes || memcmp(*code, bytes, len_bytes) != 0)
+		return FALSE;
+	*code += len_bytes;
+	return TRUE;
+}
+
+/* One bus, the configuration ports, one range of memory, the end. */
+static const char *read_resources(const guint8 *at, const guint8 *end, struct findings *findings)
+{
+	static const guint8 bus[] = {0x88, 13, 0, 2, 0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0};
+	static const guint8 ports[] = {0x47, 1, 0xf8, 0x0c, 0xf8, 0x0c, 1, 8};
+	static const guint8 memory[] = {0x8a, 43, 0, 0, 0x0c, 1};
+	static const guint8 last[] = {0x79, 0};
+
+	if (!skip(&at, end, bus, sizeof(bus)) || !skip(&at, end, ports, sizeof(ports)))
+		return "the bridge has another bus, or other ports";
+	if (!skip(&at, end, memory, sizeof(memory)) || end - at != 40 + (ptrdiff_t)sizeof(last))
+		return "the bridge has no range of memory";
+	findings->bridge_gpa = get(at + 8, 8);
+	findings->bridge_bytes = get(at + 32, 8);
+	if (get(at, 8) != 0 || get(at + 24, 8) != 0 || findings->bridge_bytes == 0 ||
+	    get(at + 16, 8) != findings->bridge_gpa + findings->bridge_bytes - 1)
+		return "the bridge's range contradicts itself";
+	return memcmp(at + 40, last, sizeof(last)) == 0 ? NULL : "the bridge's resources have no end";
+}
+
+/* Scope (\_SB) { Device (PCI0) { Name (_HID, "PNP0A03") Name (_UID, 0) Name (_CRS, Buffer () { resources }) } } */
+static const char *read_bridge(const guint8 *code, const guint8 *end, struct findings *findings)
+{
+	static const guint8 scope[] = {0x10}, root[] = {'\\', '_', 'S', 'B', '_'}, device[] = {0x5b, 0x82};
+	static const guint8 names[] = {'P', 'C', 'I', '0', 0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x03,
+				       0x08, '_', 'U', 'I', 'D', 0x00, 0x08, '_', 'C', 'R', 'S', 0x11};
+
+	if (!skip(&code, end, scope, sizeof(scope)) || !read_length(&code, end) || !skip(&code, end, root, sizeof(root)))
+		return "the DSDT has something else than _S5 and a bridge";
+	if (!skip(&code, end, device, sizeof(device)) || !read_length(&code, end) || !skip(&code, end, names, sizeof(names)))
+		return "the bridge's device is wrong";
+	if (!read_length(&code, end) || end - code < 2 || code[0] != 0x0a || code[1] != end - code - 2)
+		return "the bridge's resources have a wrong length";
+	return read_resources(code + 2, end, findings);
+}
+
 /* All that a DSDT may say: nothing, or Name (_S5, Package () { type, type, ... }), with which the machine is turned
- * off. */
-static const char *read_dsdt(const guint8 *dsdt, size_t len_bytes, gboolean has_sleep_registers)
+ * off, and then perhaps a PCI host bridge. */
+static const char *read_dsdt(const guint8 *dsdt, size_t len_bytes, gboolean has_sleep_registers, struct findings *findings)
 {
 	static const guint8 name_s5[] = {0x08, '_', 'S', '5', '_', 0x12};
 	const guint8 *code = dsdt + 36, *end = dsdt + len_bytes;
@@ -143,9 +204,12 @@ static const char *read_dsdt(const guint8 *dsdt, size_t len_bytes, gboolean has_
 		return "the DSDT has something else than _S5";
 	code += sizeof(name_s5);
 	/* 20.2.4: a length below 64 is one byte, itself included; then the number of elements. */
-	if (code[0] != end - code || code[0] >= 64 || code[1] < 2)
+	if (code[0] > end - code || code[0] < 6 || code[0] >= 64 || code[1] < 2)
 		return "the package of _S5 has a wrong length";
-	return code[2] == 0x0a && code[3] <= 7 && code[4] == 0x0a && code[5] <= 7 ? NULL : "_S5 has no type of sleep";
+	if (code[2] != 0x0a || code[3] > 7 || code[4] != 0x0a || code[5] > 7)
+		return "_S5 has no type of sleep";
+	code += code[0];
+	return code == end ? NULL : read_bridge(code, end, findings);
 }
 
 static const char *read_fadt(const struct image *image, const guint8 *fadt, size_t len_bytes, struct findings *findings)
@@ -174,7 +238,7 @@ static const char *read_fadt(const struct image *image, const guint8 *fadt, size
 	if (get(fadt + 40, 4) != 0 && get(fadt + 40, 4) != x_dsdt)
 		return "DSDT and X_DSDT differ";
 	const guint8 *dsdt = find_table(image, x_dsdt, "DSDT", &dsdt_bytes, findings, &reason);
-	return dsdt ? read_dsdt(dsdt, dsdt_bytes, control_port != 0) : reason;
+	return dsdt ? read_dsdt(dsdt, dsdt_bytes, control_port != 0, findings) : reason;
 }
 
 /* NULL, or what is wrong. */
@@ -228,11 +292,11 @@ static const char *read_image(const guint8 *bytes, size_t len_bytes, guint64 gpa
 	return read_tables(&image, findings);
 }
 
-static void check(guint64 gpa, unsigned int n_vcpus)
+static void check(guint64 gpa, unsigned int n_vcpus, const struct acpi_bridge *bridge)
 {
 	g_autofree guint8 *buffer = g_malloc(65536);
 	struct findings findings;
-	size_t used = acpi_build(buffer, 65536, gpa, n_vcpus);
+	size_t used = acpi_build(buffer, 65536, gpa, n_vcpus, bridge);
 
 	g_assert_cmpuint(used, >, 0);
 	g_assert_cmpuint(used, <=, 65536);
@@ -241,6 +305,8 @@ static void check(guint64 gpa, unsigned int n_vcpus)
 	g_assert_cmpuint(findings.n_lapics + findings.n_x2apics, ==, n_vcpus);
 	for (unsigned int id = 0; id < MAX_APIC_IDS; id++)
 		g_assert_cmpuint(findings.seen_ids[id], ==, id < n_vcpus ? 1 : 0);
+	g_assert_cmpuint(findings.bridge_gpa, ==, bridge ? bridge->gpa : 0);
+	g_assert_cmpuint(findings.bridge_bytes, ==, bridge ? bridge->len_bytes : 0);
 	g_assert_true(findings.covered[used - 1]);
 	g_free(findings.covered);
 }
@@ -248,10 +314,13 @@ static void check(guint64 gpa, unsigned int n_vcpus)
 static void test_read_back(void)
 {
 	for (unsigned int n = 1; n <= 300; n = n == 32 ? 250 : n + 1) {
-		check(0xe0000, n);
-		check(0, n);
+		const struct acpi_bridge bridge = { (guint64)(guint32)g_test_rand_int() << 21,
+						    ((guint64)(guint32)g_test_rand_int() + 1) << 21 };
+
+		check(0xe0000, n, NULL);
+		check(0, n, &bridge);
 		for (unsigned int i = 0; i < 10; i++)
-			check((guint64)((guint32)g_test_rand_int() & ~15u & 0xfffeffff), n);
+			check((guint64)((guint32)g_test_rand_int() & ~15u & 0xfffeffff), n, i % 2 ? &bridge : NULL);
 	}
 }
 
@@ -259,7 +328,8 @@ static void test_reader_notices_every_byte(void)
 {
 	for (unsigned int n = 1; n <= 300; n = n == 3 ? 256 : n + 43) {
 		g_autofree guint8 *buffer = g_malloc(65536);
-		size_t used = acpi_build(buffer, 65536, 0xe0000, n);
+		const struct acpi_bridge bridge = { 0x140000000, 0x20000000 };
+		size_t used = acpi_build(buffer, 65536, 0xe0000, n, n % 2 ? &bridge : NULL);
 		struct findings whole, changed;
 
 		g_assert_cmpstr(read_image(buffer, used, 0xe0000, &whole), ==, NULL);
@@ -283,7 +353,8 @@ static void test_buffer_sizes(void)
 
 	for (size_t c = 0; c < G_N_ELEMENTS(counts); c++) {
 		g_autofree guint8 *reference = g_malloc(65536);
-		size_t used = acpi_build(reference, 65536, 0xe0000, counts[c]);
+		const struct acpi_bridge range = { 0x140000000, 0x20000000 }, *bridge = counts[c] % 2 ? &range : NULL;
+		size_t used = acpi_build(reference, 65536, 0xe0000, counts[c], bridge);
 		size_t n_refused = 0, n_built = 0;
 
 		for (size_t size = 0; size < used + 16u * counts[c] + 64; size += counts[c] < 64 ? 1 : 7) {
@@ -292,7 +363,7 @@ static void test_buffer_sizes(void)
 			memset(buffer, 0xa5, size + 1);
 			/* A copy of the exact size, so that one byte too many is found wherever it goes. */
 			guint8 *exact = size ? g_memdup2(buffer, size) : NULL;
-			size_t got = acpi_build(size ? exact : buffer, size, 0xe0000, counts[c]);
+			size_t got = acpi_build(size ? exact : buffer, size, 0xe0000, counts[c], bridge);
 			if (got == 0) {
 				g_assert_cmpuint(n_built, ==, 0); /* never refused when a smaller one was enough */
 				g_assert_true(size == 0 || memcmp(exact, buffer, size) == 0);
@@ -317,9 +388,9 @@ static void test_refusals(void)
 	g_autofree guint8 *buffer = g_malloc(65536);
 
 	memset(buffer, 0xa5, 65536);
-	g_assert_cmpuint(acpi_build(buffer, 65536, 0xe0000, 0), ==, 0);
-	g_assert_cmpuint(acpi_build(buffer, 65536, 0xe0000, G_MAXUINT), ==, 0);
-	g_assert_cmpuint(acpi_build(buffer, 65536, 0xe0000, 1u << 28), ==, 0); /* times 16 is 2^32 */
+	g_assert_cmpuint(acpi_build(buffer, 65536, 0xe0000, 0, NULL), ==, 0);
+	g_assert_cmpuint(acpi_build(buffer, 65536, 0xe0000, G_MAXUINT, NULL), ==, 0);
+	g_assert_cmpuint(acpi_build(buffer, 65536, 0xe0000, 1u << 28, NULL), ==, 0); /* times 16 is 2^32 */
 	for (size_t i = 0; i < 65536; i++)
 		g_assert_cmpuint(buffer[i], ==, 0xa5);
 }

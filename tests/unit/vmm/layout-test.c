@@ -208,6 +208,49 @@ static void test_windows(void)
 	}
 }
 
+/* The PCI bridge's window: above all that is there, with a section of Linux's free below, and a place for each BAR. */
+static void test_bridge(void)
+{
+	unsigned int n_refused = 0;
+
+	for (unsigned int i = 0; i < 5000; i++) {
+		const uint64_t end_gpa = UINT64_C(1) << g_test_rand_int_range(36, 47);
+		uint64_t bar_bytes[8], bar_gpas[8], gpa = g_test_rand_bit() ? 0 : 0x200000000;
+		g_autoptr(GError) error = NULL;
+		size_t n = (size_t)g_test_rand_int_range(1, 9);
+		struct layout layout;
+
+		g_assert_true(layout_init(&layout, (1 + random_size() % 256) * 32 * MIB, LAYOUT_LOW_RAM_DEFAULT, NULL));
+		if (g_test_rand_bit())
+			(void)layout_add_window(&layout, &gpa, STEP_BYTES, UINT64_C(1) << 46, NULL);
+		size_t n_map = layout.n_map;
+		uint64_t top_gpa = MAX(layout.overlay_end_gpa, entry_end(&layout.map[n_map - 1]));
+		for (size_t bar = 0; bar < n; bar++)
+			bar_bytes[bar] = STEP_BYTES << g_test_rand_int_range(0, i % 8 == 0 ? 42 : 12);
+		if (!layout_add_bridge(&layout, bar_bytes, bar_gpas, n, end_gpa, &error)) {
+			g_assert_error(error, DOM1_ERROR, DOM1_STATUS_USAGE);
+			g_assert_cmpuint(layout.bridge_bytes, ==, 0);
+			n_refused++;
+			continue;
+		}
+		uint64_t end = layout.bridge_gpa + layout.bridge_bytes, at = layout.bridge_gpa + LAYOUT_BRIDGE_REGISTERS_BYTES;
+		uint64_t section = (top_gpa + LAYOUT_SECTION_BYTES - 1) / LAYOUT_SECTION_BYTES * LAYOUT_SECTION_BYTES;
+
+		g_assert_cmpuint(layout.n_map, ==, n_map);
+		g_assert_cmpuint(layout.bridge_gpa, >=, section + LAYOUT_SECTION_BYTES);
+		g_assert_cmpuint(end, <=, end_gpa);
+		for (size_t bar = 0; bar < n; bar++) {
+			g_assert_cmpuint(bar_gpas[bar] % bar_bytes[bar], ==, 0);
+			g_assert_cmpuint(bar_gpas[bar], >=, at);
+			at = bar_gpas[bar] + bar_bytes[bar];
+		}
+		/* The largest could be moved elsewhere. */
+		g_assert_cmpuint(at, <=, layout.bridge_gpa + layout.bridge_bytes / 2);
+	}
+	g_assert_cmpuint(n_refused, >, 10);
+	g_assert_cmpuint(n_refused, <, 2500);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -215,5 +258,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/layout/edges", test_edges);
 	g_test_add_func("/layout/any-numbers", test_any_numbers);
 	g_test_add_func("/layout/windows", test_windows);
+	g_test_add_func("/layout/bridge", test_bridge);
 	return g_test_run();
 }
