@@ -19,6 +19,13 @@ static void add_entry(struct layout *layout, uint64_t gpa, uint64_t end_gpa, enu
 	layout->map[layout->n_map++] = (struct memory_map_entry){ gpa, end_gpa - gpa, type };
 }
 
+/* It holds a whole section. */
+static void place_overlay(struct layout *layout, uint64_t gpa)
+{
+	layout->overlay_gpa = gpa;
+	layout->overlay_end_gpa = (gpa + 2 * LAYOUT_SECTION_BYTES - 1) / LAYOUT_SECTION_BYTES * LAYOUT_SECTION_BYTES;
+}
+
 gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error)
 {
 	if (ram_bytes < LAYOUT_LOW_RAM_MIN || ram_bytes > RAM_MAX_BYTES || ram_bytes % ALIGNMENT_BYTES != 0) {
@@ -42,8 +49,7 @@ gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low
 	layout->special_end_gpa = layout->xenstore_gpa + LAYOUT_PAGE_BYTES;
 	layout->low_window_end_gpa = layout->low_ram_top_gpa + LAYOUT_LOW_WINDOW_BYTES;
 	layout->high_ram_top_gpa = LAYOUT_4GIB + (ram_bytes - layout->low_ram_top_gpa);
-	layout->overlay_gpa = layout->high_ram_top_gpa;
-	layout->overlay_end_gpa = (layout->overlay_gpa + 2 * LAYOUT_SECTION_BYTES - 1) / LAYOUT_SECTION_BYTES * LAYOUT_SECTION_BYTES;
+	place_overlay(layout, layout->high_ram_top_gpa);
 
 	add_entry(layout, 0, LAYOUT_EBDA_GPA, MEMORY_MAP_RAM);
 	add_entry(layout, LAYOUT_EBDA_GPA, LAYOUT_LOW_HOLE_END, MEMORY_MAP_RESERVED);
@@ -68,7 +74,7 @@ static gboolean is_free(const struct layout *layout, uint64_t gpa, uint64_t len_
 	for (size_t i = 0; i < layout->n_map; i++)
 		if (gpa < layout->map[i].gpa + layout->map[i].len_bytes && layout->map[i].gpa < gpa + len_bytes)
 			return FALSE;
-	return low || gpa >= layout->overlay_end_gpa;
+	return low || gpa >= layout->high_ram_top_gpa;
 }
 
 gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_bytes, uint64_t end_gpa, GError **error)
@@ -78,10 +84,12 @@ gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_by
 	g_assert(layout->n_map < LAYOUT_MAX_MAP_ENTRIES && len_bytes > 0);
 	if (*gpa == 0)
 		*gpa = window_place(layout);
-	if (*gpa >= end_gpa || len_bytes > end_gpa - *gpa) {
+	if (*gpa >= end_gpa || len_bytes > end_gpa - *gpa ||
+	    (*gpa >= LAYOUT_4GIB && end_gpa - *gpa - len_bytes < 2 * LAYOUT_SECTION_BYTES)) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE,
-			    "--lend-window: %" PRIu64 " MiB at 0x%" PRIx64 " end above 0x%" PRIx64 ", the last address of this host's CPUs",
-			    len_bytes / MIB, *gpa, end_gpa - 1);
+			    "--lend-window: %" PRIu64 " MiB at 0x%" PRIx64 ", and %" PRIu64 " MiB for grant frames above it, end above 0x%" PRIx64
+			    ", the last address of this host's CPUs",
+			    len_bytes / MIB, *gpa, 2 * LAYOUT_SECTION_BYTES / MIB, end_gpa - 1);
 		return FALSE;
 	}
 	if (!is_free(layout, *gpa, len_bytes)) {
@@ -95,6 +103,9 @@ gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_by
 		layout->map[at] = layout->map[at - 1];
 	layout->map[at] = (struct memory_map_entry){ *gpa, len_bytes, MEMORY_MAP_RESERVED };
 	layout->n_map++;
+	/* Where Linux looks for room it begins above the last entry. */
+	const struct memory_map_entry *last = &layout->map[layout->n_map - 1];
+	place_overlay(layout, MAX(layout->high_ram_top_gpa, last->gpa + last->len_bytes));
 	return TRUE;
 }
 

@@ -54,7 +54,7 @@ struct layout {
 	uint64_t special_end_gpa;
 	uint64_t low_window_end_gpa; /* it begins at special_end_gpa */
 	uint64_t high_ram_top_gpa; /* LAYOUT_4GIB when all RAM is low */
-	uint64_t overlay_gpa;
+	uint64_t overlay_gpa; /* above all RAM and all windows for lent memory */
 	uint64_t overlay_end_gpa; /* nothing of ours lies above, but for the bridge's window */
 	uint64_t bridge_gpa;      /* what the PCI host bridge passes on */
 	uint64_t bridge_bytes;    /* 0: there is none */
@@ -69,8 +69,10 @@ struct layout {
 gboolean layout_init(struct layout *layout, uint64_t ram_bytes, uint64_t max_low_ram_bytes, GError **error);
 
 /*
- * A range that is no RAM, for lent memory: the map of memory calls it reserved, so no guest puts anything else there.
- * *gpa: where, a multiple of 2 MiB, or 0: above everything else, and then where it is. len_bytes: a multiple of 2 MiB.
+ * A range that is no RAM, for lent memory: the map of memory calls it reserved, so no guest puts anything else there. The
+ * overlay window moves above it: of the room between reserved ranges and the end of addresses Linux takes the larger part
+ * (arch_remove_reservations()), which begins above the highest of them.
+ * *gpa: where, a multiple of 2 MiB, or 0: above everything else, and then where it is now. len_bytes: a multiple of 2 MiB.
  * end_gpa: the host's CPUs address no more. FALSE and DOM1_STATUS_USAGE: something is there, or it is out of reach.
  */
 gboolean layout_add_window(struct layout *layout, uint64_t *gpa, uint64_t len_bytes, uint64_t end_gpa, GError **error);

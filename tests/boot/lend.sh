@@ -131,6 +131,7 @@ linux() {
 gpa=0x200000000
 dmesg | sed -n 's/.*BIOS-e820: \[mem 0x0*\(2[0-9a-f]*-0x[0-9a-f]*\)\] \(.*\)/map \1 \2/p'
 sed -n 's/^\([0-9a-f]*-[0-9a-f]*\) : Xen scratch/scratch \1/p' /proc/iomem
+dmesg | sed -n 's/.*\(Grant table initialized\)/\1/p'
 echo "read $(devmem $gpa 64)"
 devmem $((gpa + 8)) 64 $((nonce * 7 + 3))
 echo "again $(devmem $((gpa + 4096)) 64)"
@@ -166,6 +167,7 @@ GUEST
   # Where this kernel puts what it maps from others keeps clear of the window.
   expect "$run/console" 'map 200000000-0x0000000203ffffff reserved'
   expect "$run/console" 'scratch 208000000-20fffffff'
+  expect "$run/console" 'Grant table initialized'
   expect "$run/console" 'read 0x0000000004030201'
   expect "$run/console" 'again 0x0000000000000000'
   expect "$run/console" 'moved 0x0000000004030605'

@@ -198,7 +198,13 @@ static void test_windows(void)
 			g_assert_true(asked == 0 || gpa == asked);
 			g_assert_cmpuint(layout.n_map, ==, before + 1);
 			g_assert_cmpuint(type_of(&layout, gpa, gpa + len_bytes), ==, MEMORY_MAP_RESERVED);
-			g_assert_true(gpa >= layout.overlay_end_gpa || (gpa >= layout.low_window_end_gpa && gpa + len_bytes <= 0xfec00000));
+			g_assert_true(gpa >= layout.high_ram_top_gpa || (gpa >= layout.low_window_end_gpa && gpa + len_bytes <= 0xfec00000));
+			/* Linux finds room for its grant frames above the last one, and there it is. */
+			const struct memory_map_entry *last = &layout.map[layout.n_map - 1];
+			g_assert_cmpuint(layout.overlay_gpa, ==, MAX(layout.high_ram_top_gpa, entry_end(last)));
+			g_assert_cmpuint(layout.overlay_end_gpa - layout.overlay_gpa, >=, LAYOUT_SECTION_BYTES);
+			g_assert_cmpuint(layout.overlay_end_gpa % LAYOUT_SECTION_BYTES, ==, 0);
+			g_assert_cmpuint(layout.overlay_end_gpa, <=, UINT64_C(1) << 46);
 			for (size_t entry = 1; entry < layout.n_map; entry++)
 				g_assert_cmpuint(entry_end(&layout.map[entry - 1]), <=, layout.map[entry].gpa);
 			uint64_t same = gpa;
