@@ -15,12 +15,11 @@ struct balloon_options {
 
 static bool find_max(struct control_client *client, const char *name, uint64_t *bytes, GError **error)
 {
-	g_autoptr(JsonNode) info = control_client_call(client, "info", NULL, error);
-	gint64 kib;
+	g_autoptr(json_t) info = control_client_call(client, "info", NULL, error);
 
 	if (!info)
 		return false;
-	kib = JSON_NODE_HOLDS_OBJECT(info) ? control_get_int(json_node_get_object(info), "memory_max_kib", 0) : 0;
+	int64_t kib = control_get_int(info, "memory_max_kib", 0);
 	*bytes = (uint64_t)MAX(kib, 0) * 1024;
 	if (kib > 0)
 		return true;
@@ -32,12 +31,11 @@ static bool on_domain(struct control_client *client, const char *name, void *opa
 {
 	const struct balloon_options *options = opaque;
 	uint64_t bytes = options->bytes;
-	JsonObject *arguments;
 
 	if (options->all && !find_max(client, name, &bytes, error))
 		return false;
-	arguments = json_object_new();
-	json_object_set_int_member(arguments, "bytes", (gint64)bytes);
+	json_t *arguments = json_object();
+	json_add_count(arguments, "bytes", bytes);
 	return command_request(client, "balloon", arguments, error);
 }
 

@@ -62,7 +62,7 @@ static int answer(const struct check_options *options)
 
 	findings_free(findings);
 	host_facts_clear(&facts);
-	if (fputs(text, stdout) == EOF || (options->json && putchar('\n') == EOF) || fflush(stdout) != 0) {
+	if (fputs(text, stdout) == EOF || fflush(stdout) != 0) {
 		fprintf(stderr, "dom1: check: cannot write the answer: %s\n", g_strerror(errno));
 		return DOM1_STATUS_USAGE;
 	}

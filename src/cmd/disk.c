@@ -3,6 +3,7 @@
  * dom1 disk: a running domain's disks. What is attached is opened, locked and checked here, with the rights of who asks; the
  * machine gets the descriptors.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,34 +26,27 @@ struct disk_command {
 	const char *size;     /* of resize, or NULL */
 };
 
-static JsonNode *call_with_vdev(struct control_client *client, const char *request, const char *vdev, uint64_t bytes,
-				GError **error)
+static json_t *call_with_vdev(struct control_client *client, const char *request, const char *vdev, uint64_t bytes,
+			      GError **error)
 {
-	JsonObject *arguments = json_object_new();
+	json_t *arguments = json_object();
 
-	json_object_set_string_member(arguments, "vdev", vdev);
+	json_add_string(arguments, "vdev", vdev);
 	if (bytes > 0)
-		json_object_set_int_member(arguments, "bytes", (gint64)bytes);
+		json_add_count(arguments, "bytes", bytes);
 	return control_client_call(client, request, arguments, error);
 }
 
-/* The list that the machine sent, or nothing in its place. */
-static JsonArray *elements_of(JsonNode *node)
+/* Of what the machine sent; whatever is no list has none. */
+static bool has_disk(const json_t *disks, uint32_t number)
 {
-	return JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-}
+	const json_t *disk;
+	size_t i;
 
-static bool has_disk(JsonNode *list, uint32_t number)
-{
-	JsonArray *disks = elements_of(list);
-
-	for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
-		JsonNode *entry = json_array_get_element(disks, i);
+	json_array_foreach(disks, i, disk) {
+		g_autofree char *vdev = control_get_text(disk, "vdev", "");
 		uint32_t other;
 
-		if (!JSON_NODE_HOLDS_OBJECT(entry))
-			continue;
-		g_autofree char *vdev = control_get_text(json_node_get_object(entry), "vdev", "");
 		if (xl_disk_vdev_number(vdev, &other) && other == number)
 			return true;
 	}
@@ -61,30 +55,28 @@ static bool has_disk(JsonNode *list, uint32_t number)
 
 static bool list(struct control_client *client, GError **error)
 {
-	g_autoptr(JsonNode) result = control_client_call(client, "disks", NULL, error);
-	JsonArray *disks = result ? elements_of(result) : NULL;
+	g_autoptr(json_t) disks = control_client_call(client, "disks", NULL, error);
+	const json_t *disk;
+	size_t i;
 
-	for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
-		JsonNode *entry = json_array_get_element(disks, i);
-
-		if (!JSON_NODE_HOLDS_OBJECT(entry))
+	json_array_foreach(disks, i, disk) {
+		if (!json_is_object(disk))
 			continue;
-		JsonObject *disk = json_node_get_object(entry);
 		g_autofree char *vdev = control_get_text(disk, "vdev", "?");
 		g_autofree char *path = control_get_text(disk, "path", "?");
 
-		printf("%-6s %12" G_GINT64_FORMAT " %s %s%s%s %s\n", vdev, control_get_int(disk, "bytes", 0),
-		       json_object_get_boolean_member_with_default(disk, "read_only", FALSE) ? "ro" : "rw",
-		       json_object_get_boolean_member_with_default(disk, "connected", FALSE) ? "connected" : "waiting",
-		       json_object_get_boolean_member_with_default(disk, "snapshot", FALSE) ? " snapshot" : "",
-		       json_object_get_boolean_member_with_default(disk, "leaving", FALSE) ? " leaving" : "", path);
+		printf("%-6s %12" PRIi64 " %s %s%s%s %s\n", vdev, control_get_int(disk, "bytes", 0),
+		       json_is_true(json_object_get(disk, "read_only")) ? "ro" : "rw",
+		       json_is_true(json_object_get(disk, "connected")) ? "connected" : "waiting",
+		       json_is_true(json_object_get(disk, "snapshot")) ? " snapshot" : "",
+		       json_is_true(json_object_get(disk, "leaving")) ? " leaving" : "", path);
 	}
-	return result != NULL;
+	return disks != NULL;
 }
 
 static bool name_disk(struct control_client *client, struct disk_config *disk, GError **error)
 {
-	g_autoptr(JsonNode) taken = disk->vdev ? NULL : control_client_call(client, "disks", NULL, error);
+	g_autoptr(json_t) taken = disk->vdev ? NULL : control_client_call(client, "disks", NULL, error);
 
 	if (disk->vdev)
 		return true;
@@ -111,10 +103,8 @@ static bool attach_file(struct control_client *client, const struct disk_config 
 	const int fds[] = { file.fd, file.overlay_fd };
 	const unsigned int n_fds = file.overlay_fd >= 0 ? 2 : 1;
 	g_autofree char *text = xl_disk_to_text(disk);
-	JsonObject *arguments = json_object_new();
-
-	json_object_set_string_member(arguments, "disk", text);
-	g_autoptr(JsonNode) result = control_client_call_with_fds(client, "disk-attach", arguments, fds, n_fds, error);
+	json_t *arguments = json_pack("{s:o}", "disk", json_any_string(text));
+	g_autoptr(json_t) result = control_client_call_with_fds(client, "disk-attach", arguments, fds, n_fds, error);
 	if (result)
 		printf("%s\n", disk->vdev);
 	block_file_close(&file);
@@ -138,12 +128,12 @@ static bool attach(struct control_client *client, const char *words, GError **er
 
 static bool detach(struct control_client *client, const char *name, const char *vdev, GError **error)
 {
-	g_autoptr(JsonNode) asked = call_with_vdev(client, "disk-detach", vdev, 0, error);
+	g_autoptr(json_t) asked = call_with_vdev(client, "disk-detach", vdev, 0, error);
 	uint32_t number = 0;
 
 	(void)xl_disk_vdev_number(vdev, &number);
 	for (unsigned int step = 0; asked && step < DETACH_STEPS; step++) {
-		g_autoptr(JsonNode) left = control_client_call(client, "disks", NULL, error);
+		g_autoptr(json_t) left = control_client_call(client, "disks", NULL, error);
 
 		if (!left)
 			return false;
@@ -159,7 +149,7 @@ static bool detach(struct control_client *client, const char *name, const char *
 
 static bool eject(struct control_client *client, const char *vdev, GError **error)
 {
-	g_autoptr(JsonNode) done = call_with_vdev(client, "disk-eject", vdev, 0, error);
+	g_autoptr(json_t) done = call_with_vdev(client, "disk-eject", vdev, 0, error);
 
 	return done != NULL;
 }
@@ -172,9 +162,9 @@ static bool resize(struct control_client *client, const char *vdev, const char *
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: not a size: a number with K, M, G or T behind it", size);
 		return false;
 	}
-	g_autoptr(JsonNode) result = call_with_vdev(client, "disk-resize", vdev, bytes, error);
-	if (result && JSON_NODE_HOLDS_OBJECT(result))
-		printf("%" G_GINT64_FORMAT "\n", control_get_int(json_node_get_object(result), "bytes", 0));
+	g_autoptr(json_t) result = call_with_vdev(client, "disk-resize", vdev, bytes, error);
+	if (json_is_object(result))
+		printf("%" PRIi64 "\n", control_get_int(result, "bytes", 0));
 	return result != NULL;
 }
 

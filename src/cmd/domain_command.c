@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "control/json_text.h"
 #include "vmm/error.h"
 #include "vmm/one_line.h"
 
@@ -78,19 +77,11 @@ int command_on_each(const char *command, char **names, command_on_domain fn, voi
 	return status;
 }
 
-bool command_request(struct control_client *client, const char *request, JsonObject *arguments, GError **error)
+bool command_request(struct control_client *client, const char *request, json_t *arguments, GError **error)
 {
-	g_autoptr(JsonNode) result = control_client_call(client, request, arguments, error);
+	g_autoptr(json_t) result = control_client_call(client, request, arguments, error);
 
 	return result != NULL;
-}
-
-bool command_print_json(JsonNode *node, bool pretty)
-{
-	g_autofree char *text = json_to_string(node, pretty);
-	g_autofree char *escaped = json_text_escape(text);
-
-	return puts(escaped) >= 0;
 }
 
 bool command_parse_number(const char *what, const char *text, unsigned int *number, GError **error)

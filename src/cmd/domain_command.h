@@ -4,8 +4,6 @@
 
 #include <stdbool.h>
 
-#include <json-glib/json-glib.h>
-
 #include "control/client.h"
 #include "control/folders.h"
 
@@ -37,10 +35,7 @@ typedef bool (*command_on_domain)(struct control_client *client, const char *nam
 int command_on_each(const char *command, char **names, command_on_domain fn, void *opaque);
 
 /* A request whose answer does not matter. arguments is taken over. */
-bool command_request(struct control_client *client, const char *request, JsonObject *arguments, GError **error);
-
-/* JSON that a machine sent, and a newline, fit for a terminal. FALSE: standard output takes nothing. */
-bool command_print_json(JsonNode *node, bool pretty);
+bool command_request(struct control_client *client, const char *request, json_t *arguments, GError **error);
 
 /* A decimal number; FALSE: DOM1_STATUS_USAGE with a line about what. */
 bool command_parse_number(const char *what, const char *text, unsigned int *number, GError **error);

@@ -1,75 +1,95 @@
 // SPDX-License-Identifier: MIT
 /* dom1 info: what a domain says of itself. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "cmd/cmd.h"
 #include "cmd/domain_command.h"
+#include "control/json_text.h"
 #include "vmm/error.h"
+#include "vmm/one_line.h"
 
 struct info_options {
 	gboolean json, event_channels;
-	JsonArray *list; /* of what --json prints */
+	json_t *list; /* of what --json prints */
 };
 
-static void print_member(JsonObject *object, const char *name, JsonNode *value, gpointer opaque)
+static void print_members(json_t *info)
 {
-	GType type = JSON_NODE_HOLDS_VALUE(value) ? json_node_get_value_type(value) : G_TYPE_INVALID;
-	g_autofree char *key = control_get_text(object, "", name);
+	const char *name;
+	json_t *value;
 
-	(void)opaque;
-	if (type == G_TYPE_STRING) {
-		g_autofree char *text = control_get_text(object, name, "");
+	json_object_foreach(info, name, value) {
+		g_autofree char *key = one_line(name);
 
-		printf("%s: %s\n", key, text);
-	} else if (type == G_TYPE_INT64) {
-		printf("%s: %" G_GINT64_FORMAT "\n", key, json_node_get_int(value));
+		if (json_is_string(value)) {
+			g_autofree char *text = one_line(json_string_value(value));
+
+			printf("%s: %s\n", key, text);
+		} else if (json_is_integer(value)) {
+			printf("%s: %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+		}
 	}
 }
 
-static void print_channel(JsonArray *list, guint i, JsonNode *element, gpointer opaque)
+static void print_channel(const json_t *channel)
 {
 	static const char *const numbers[] = { "remote_domid", "remote_port", "virq" };
-	JsonObject *channel = JSON_NODE_HOLDS_OBJECT(element) ? json_node_get_object(element) : NULL;
-
-	(void)list, (void)i, (void)opaque;
-	if (!channel)
-		return;
 	g_autofree char *kind = control_get_text(channel, "kind", "?");
-	printf("event channel %" G_GINT64_FORMAT ": %s, vcpu %" G_GINT64_FORMAT, control_get_int(channel, "port", 0),
-	       kind, control_get_int(channel, "vcpu", 0));
-	for (guint n = 0; n < G_N_ELEMENTS(numbers); n++)
-		if (json_object_has_member(channel, numbers[n]))
-			printf(", %s %" G_GINT64_FORMAT, numbers[n], control_get_int(channel, numbers[n], 0));
-	printf("%s%s\n", json_object_get_boolean_member_with_default(channel, "pending", FALSE) ? ", pending" : "",
-	       json_object_get_boolean_member_with_default(channel, "masked", FALSE) ? ", masked" : "");
+
+	printf("event channel %" PRIi64 ": %s, vcpu %" PRIi64, control_get_int(channel, "port", 0), kind,
+	       control_get_int(channel, "vcpu", 0));
+	for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+		if (json_object_get(channel, numbers[i]))
+			printf(", %s %" PRIi64, numbers[i], control_get_int(channel, numbers[i], 0));
+	printf("%s%s\n", json_is_true(json_object_get(channel, "pending")) ? ", pending" : "",
+	       json_is_true(json_object_get(channel, "masked")) ? ", masked" : "");
+}
+
+static void print_text(json_t *info, const json_t *channels)
+{
+	const json_t *channel;
+	size_t i;
+
+	print_members(info);
+	json_array_foreach(channels, i, channel)
+		if (json_is_object(channel))
+			print_channel(channel);
 }
 
 static bool on_domain(struct control_client *client, const char *name, void *opaque, GError **error)
 {
 	const struct info_options *options = opaque;
-	g_autoptr(JsonNode) info = control_client_call(client, "info", NULL, error);
-	g_autoptr(JsonNode) channels = NULL;
+	g_autoptr(json_t) info = control_client_call(client, "info", NULL, error);
+	g_autoptr(json_t) channels = NULL;
 
 	if (!info ||
 	    (options->event_channels && !(channels = control_client_call(client, "event-channels", NULL, error))))
 		return false;
-	if (!JSON_NODE_HOLDS_OBJECT(info) || (channels && !JSON_NODE_HOLDS_ARRAY(channels))) {
+	if (!json_is_object(info) || (channels && !json_is_array(channels))) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT, "%s: an answer without a meaning", name);
 		return false;
 	}
-	JsonObject *object = json_node_get_object(info);
-	if (options->json) {
-		JsonObject *copy = json_node_dup_object(info);
-
-		if (channels)
-			json_object_set_array_member(copy, "event_channels", json_node_dup_array(channels));
-		json_array_add_object_element(options->list, copy);
+	if (!options->json) {
+		print_text(info, channels);
 		return true;
 	}
-	json_object_foreach_member(object, print_member, NULL);
 	if (channels)
-		json_array_foreach_element(json_node_get_array(channels), print_channel, NULL);
+		json_object_set(info, "event_channels", channels);
+	json_array_append(options->list, info);
 	return true;
+}
+
+static void print_json(const json_t *list)
+{
+	json_t *info;
+	size_t i;
+
+	json_array_foreach(list, i, info) {
+		g_autofree char *line = json_text_line(json_incref(info));
+
+		fputs(line, stdout);
+	}
 }
 
 int cmd_info(int argc, char **argv, uint64_t exec_ns)
@@ -97,9 +117,8 @@ int cmd_info(int argc, char **argv, uint64_t exec_ns)
 	(void)exec_ns;
 	if (!command_parse(&syntax, &argc, &argv, &error))
 		return command_error(command, error);
-	g_autoptr(JsonArray) list = options.list = json_array_new();
+	g_autoptr(json_t) list = options.list = json_array();
 	int status = command_on_each(command, argv + 1, on_domain, &options);
-	for (guint i = 0; i < json_array_get_length(list); i++)
-		(void)command_print_json(json_array_get_element(list, i), false);
+	print_json(list);
 	return command_finish(command, status);
 }

@@ -3,61 +3,60 @@
  * dom1 list: the domains of this user. A domain that does not answer is listed too: what is known of it then is that
  * its name is taken.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "cmd/cmd.h"
 #include "cmd/domain_command.h"
+#include "control/json_text.h"
 #include "vmm/error.h"
 
 /* One that hangs must not make the person wait long for the others. */
 #define LIST_ANSWER_MS 2000u
 
 /* What a domain says of itself; without an answer only its name and state. NULL: it has ended meanwhile. */
-static JsonObject *describe(const char *name)
+static json_t *describe(const char *name)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(JsonNode) answer = NULL;
 	struct domain_folder folder;
 	struct control_client *client;
-	JsonObject *info;
+	json_t *info = NULL;
 
 	if (!domain_folder_open(&folder, name, &error))
 		return NULL;
 	client = control_client_new(&folder, LIST_ANSWER_MS, &error);
 	if (client)
-		answer = control_client_call(client, "info", NULL, &error);
+		info = control_client_call(client, "info", NULL, &error);
 	control_client_free(client);
-	if (answer && JSON_NODE_HOLDS_OBJECT(answer)) {
-		info = json_node_dup_object(answer);
-	} else {
-		info = json_object_new();
-		json_object_set_string_member(info, "state", "no-answer");
+	if (!json_is_object(info)) {
+		json_decref(info);
+		info = json_pack("{s:s}", "state", "no-answer");
 	}
 	/* The folder's name counts, whatever the machine says. */
-	json_object_set_string_member(info, "name", name);
-	json_object_set_int_member(info, "pid", domain_folder_pid(&folder));
+	json_add_string(info, "name", name);
+	json_add_number(info, "pid", domain_folder_pid(&folder));
 	bool live = domain_folder_is_live(&folder);
 	domain_folder_close(&folder);
 	if (!live)
-		g_clear_pointer(&info, json_object_unref);
+		g_clear_pointer(&info, json_decref);
 	return info;
 }
 
-static void print_number(int width, gint64 number)
+static void print_number(int width, int64_t number)
 {
 	if (number < 0)
 		printf(" %*s", width, "-");
 	else
-		printf(" %*" G_GINT64_FORMAT, width, number);
+		printf(" %*" PRIi64, width, number);
 }
 
-static void print_row(JsonObject *info)
+static void print_row(const json_t *info)
 {
 	g_autofree char *name = control_get_text(info, "name", "?");
 	g_autofree char *state = control_get_text(info, "state", "?");
 	g_autofree char *type = control_get_text(info, "type", "-");
-	gint64 memory_kib = control_get_int(info, "memory_kib", -1);
-	gint64 uptime_ns = control_get_int(info, "uptime_ns", -1);
+	int64_t memory_kib = control_get_int(info, "memory_kib", -1);
+	int64_t uptime_ns = control_get_int(info, "uptime_ns", -1);
 
 	printf("%-32s %-9s %-4s", name, state, type);
 	print_number(5, control_get_int(info, "vcpus", -1));
@@ -67,19 +66,21 @@ static void print_row(JsonObject *info)
 	putchar('\n');
 }
 
-static void print_json(JsonArray *list)
+static void print_json(json_t *list)
 {
-	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_ARRAY);
+	g_autofree char *text = json_text_pretty(json_incref(list));
 
-	json_node_set_array(node, list);
-	(void)command_print_json(node, true);
+	fputs(text, stdout);
 }
 
-static void print_table(JsonArray *list)
+static void print_table(const json_t *list)
 {
+	const json_t *info;
+	size_t i;
+
 	printf("%-32s %-9s %-4s %5s %10s %9s %8s\n", "NAME", "STATE", "TYPE", "VCPUS", "MEMORY/MiB", "UPTIME/s", "PID");
-	for (guint i = 0; i < json_array_get_length(list); i++)
-		print_row(json_array_get_object_element(list, i));
+	json_array_foreach(list, i, info)
+		print_row(info);
 }
 
 int cmd_list(int argc, char **argv, uint64_t exec_ns)
@@ -99,12 +100,12 @@ int cmd_list(int argc, char **argv, uint64_t exec_ns)
 	(void)exec_ns;
 	if (!command_parse(&syntax, &argc, &argv, &error) || !(names = folders_list(&error)))
 		return command_error(command, error);
-	g_autoptr(JsonArray) list = json_array_new();
+	g_autoptr(json_t) list = json_array();
 	for (char **name = names; *name; name++) {
-		JsonObject *info = describe(*name);
+		json_t *info = describe(*name);
 
 		if (info)
-			json_array_add_object_element(list, info);
+			json_array_append_new(list, info);
 	}
 	if (json)
 		print_json(list);

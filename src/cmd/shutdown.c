@@ -6,9 +6,11 @@
  * has. Where the policy is to restart, an event RESTART comes instead of the latter.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 #include "cmd/domain_command.h"
+#include "control/json_text.h"
 #include "vmm/error.h"
 
 struct shutdown_options {
@@ -20,12 +22,11 @@ struct shutdown_options {
 static bool ask(struct control_client *client, const char *name, void *opaque, GError **error)
 {
 	const struct shutdown_options *options = opaque;
-	g_autoptr(JsonNode) result = control_client_call(client, options->command, NULL, error);
+	g_autoptr(json_t) result = control_client_call(client, options->command, NULL, error);
 
 	if (!result)
 		return false;
-	if (JSON_NODE_HOLDS_OBJECT(result) &&
-	    !json_object_get_boolean_member_with_default(json_node_get_object(result), "heeded", TRUE))
+	if (json_is_false(json_object_get(result, "heeded")))
 		fprintf(stderr,
 			"dom1: %s: %s: asked, but the guest has not said that it listens (dom1 destroy %s ends it)\n",
 			options->command, name, name);
@@ -53,14 +54,10 @@ static int status_of_outcome(const char *outcome)
 /* TRUE: the domain begins anew. */
 static bool note_event(const char *line, int *status)
 {
-	g_autoptr(JsonNode) node = json_from_string(line, NULL);
-	JsonObject *event = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-	JsonNode *data = event ? json_object_get_member(event, "data") : NULL;
-
-	if (!data || !JSON_NODE_HOLDS_OBJECT(data))
-		return false;
+	g_autoptr(json_t) event = json_text_parse(line, strlen(line), NULL);
 	g_autofree char *name = control_get_text(event, "event", "");
-	g_autofree char *outcome = control_get_text(json_node_get_object(data), "outcome", "");
+	g_autofree char *outcome = control_get_text(json_object_get(event, "data"), "outcome", "");
+
 	if (g_str_equal(name, "SHUTDOWN"))
 		*status = status_of_outcome(outcome);
 	return g_str_equal(name, "RESTART");

@@ -9,14 +9,11 @@
 
 static bool on_domain(struct control_client *client, const char *name, void *opaque, GError **error)
 {
-	JsonObject *arguments = json_object_new();
+	g_autoptr(json_t) result = control_client_call(client, "sysrq", json_pack("{s:s}", "key", (const char *)opaque), error);
 
-	json_object_set_string_member(arguments, "key", opaque);
-	g_autoptr(JsonNode) result = control_client_call(client, "sysrq", arguments, error);
 	if (!result)
 		return false;
-	if (JSON_NODE_HOLDS_OBJECT(result) &&
-	    !json_object_get_boolean_member_with_default(json_node_get_object(result), "heeded", TRUE))
+	if (json_is_false(json_object_get(result, "heeded")))
 		fprintf(stderr, "dom1: sysrq: %s: sent, but the guest has not said that it listens\n", name);
 	return true;
 }

@@ -13,12 +13,12 @@ struct trigger_options {
 static bool on_domain(struct control_client *client, const char *name, void *opaque, GError **error)
 {
 	const struct trigger_options *options = opaque;
-	JsonObject *arguments = json_object_new();
+	json_t *arguments = json_object();
 
 	(void)name;
-	json_object_set_string_member(arguments, "type", options->type);
+	json_add_string(arguments, "type", options->type);
 	if (options->has_vcpu)
-		json_object_set_int_member(arguments, "vcpu", options->vcpu);
+		json_add_number(arguments, "vcpu", options->vcpu);
 	return command_request(client, "trigger", arguments, error);
 }
 

@@ -7,11 +7,9 @@
 static bool on_domain(struct control_client *client, const char *name, void *opaque, GError **error)
 {
 	const unsigned int *vcpus = opaque;
-	JsonObject *arguments = json_object_new();
 
 	(void)name;
-	json_object_set_int_member(arguments, "vcpus", *vcpus);
-	return command_request(client, "vcpu-set", arguments, error);
+	return command_request(client, "vcpu-set", json_pack("{s:I}", "vcpus", (json_int_t)*vcpus), error);
 }
 
 int cmd_vcpu_set(int argc, char **argv, uint64_t exec_ns)

@@ -81,20 +81,17 @@ static char *read_line(struct control_client *client, GError **error)
 }
 
 /* NULL: not a JSON object. */
-static JsonObject *parse_line(const char *line)
+static json_t *parse_line(const char *line)
 {
-	g_autoptr(JsonParser) parser = json_parser_new();
-	const char *reason;
+	json_t *object = json_text_parse(line, strlen(line), NULL);
 
-	if (!json_text_check(line, strlen(line), &reason) ||
-	    !json_parser_load_from_data(parser, line, (gssize)strlen(line), NULL) ||
-	    !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-		return NULL;
-	return json_node_dup_object(json_parser_get_root(parser));
+	if (!json_is_object(object))
+		g_clear_pointer(&object, json_decref);
+	return object;
 }
 
 /* The next line that is not an event. NULL: an error, also for the end of file. */
-static JsonObject *read_answer(struct control_client *client, GError **error)
+static json_t *read_answer(struct control_client *client, GError **error)
 {
 	for (;;) {
 		GError *problem = NULL;
@@ -107,30 +104,28 @@ static JsonObject *read_answer(struct control_client *client, GError **error)
 				set_ended(client, error);
 			return NULL;
 		}
-		JsonObject *object = parse_line(line);
+		json_t *object = parse_line(line);
 		if (!object) {
 			g_set_error(error, DOM1_ERROR, DOM1_STATUS_DEFECT,
 				    "%s: what came from control.sock is not JSON", client->name);
 			return NULL;
 		}
-		if (!json_object_has_member(object, "event"))
+		if (!json_object_get(object, "event"))
 			return object;
-		json_object_unref(object);
+		json_decref(object);
 		if (g_queue_get_length(client->events) < EVENTS_MAX)
 			g_queue_push_tail(client->events, g_steal_pointer(&line));
 	}
 }
 
-static JsonNode *take_return(const struct control_client *client, JsonObject *answer, GError **error)
+static json_t *take_return(const struct control_client *client, const json_t *answer, GError **error)
 {
-	JsonNode *problem = json_object_get_member(answer, "error");
-	JsonNode *result = json_object_get_member(answer, "return");
+	const json_t *problem = json_object_get(answer, "error");
+	json_t *result = json_object_get(answer, "return");
 
 	if (!problem && result)
-		return json_node_copy(result);
-	g_autofree char *desc =
-		control_get_text(problem && JSON_NODE_HOLDS_OBJECT(problem) ? json_node_get_object(problem) : answer,
-				 "desc", "an answer without a meaning");
+		return json_incref(result);
+	g_autofree char *desc = control_get_text(problem, "desc", "an answer without a meaning");
 	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: %s", client->name, desc);
 	return NULL;
 }
@@ -178,7 +173,7 @@ struct control_client *control_client_new(const struct domain_folder *folder, un
 {
 	struct control_client *client;
 	int fd = domain_folder_connect(folder, "control.sock", timeout_ms, error);
-	JsonObject *greeting;
+	json_t *greeting;
 
 	if (fd < 0)
 		return NULL;
@@ -189,8 +184,8 @@ struct control_client *control_client_new(const struct domain_folder *folder, un
 	client->events = g_queue_new();
 	greeting = read_answer(client, error);
 	/* Instead of a greeting it may be an error: too many clients. */
-	if (greeting && !json_object_has_member(greeting, "QMP")) {
-		g_clear_pointer(&greeting, json_object_unref);
+	if (greeting && !json_object_get(greeting, "QMP")) {
+		g_clear_pointer(&greeting, json_decref);
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: has too many clients on control.sock",
 			    folder->name);
 	}
@@ -198,7 +193,7 @@ struct control_client *control_client_new(const struct domain_folder *folder, un
 		control_client_free(client);
 		return NULL;
 	}
-	json_object_unref(greeting);
+	json_decref(greeting);
 	return client;
 }
 
@@ -213,32 +208,20 @@ void control_client_free(struct control_client *client)
 	g_free(client);
 }
 
-JsonNode *control_client_call(struct control_client *client, const char *command, JsonObject *arguments, GError **error)
+json_t *control_client_call(struct control_client *client, const char *command, json_t *arguments, GError **error)
 {
 	return control_client_call_with_fds(client, command, arguments, NULL, 0, error);
 }
 
-JsonNode *control_client_call_with_fds(struct control_client *client, const char *command, JsonObject *arguments,
-				       const int *fds, unsigned int n_fds, GError **error)
+json_t *control_client_call_with_fds(struct control_client *client, const char *command, json_t *arguments,
+				     const int *fds, unsigned int n_fds, GError **error)
 {
-	JsonObject *request = json_object_new();
-	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-	JsonNode *result = NULL;
+	g_autofree char *line = json_text_line(json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments));
+	g_autoptr(json_t) answer = NULL;
 
-	json_object_set_string_member(request, "execute", command);
-	if (arguments)
-		json_object_set_object_member(request, "arguments", arguments);
-	json_node_take_object(node, request);
-	g_autofree char *text = json_to_string(node, FALSE);
-	g_autofree char *line = g_strconcat(text, "\n", NULL);
-	if (!send_line(client, line, fds, n_fds, error))
+	if (!send_line(client, line, fds, n_fds, error) || !(answer = read_answer(client, error)))
 		return NULL;
-	JsonObject *answer = read_answer(client, error);
-	if (answer) {
-		result = take_return(client, answer, error);
-		json_object_unref(answer);
-	}
-	return result;
+	return take_return(client, answer, error);
 }
 
 char *control_client_event(struct control_client *client, GError **error)
@@ -248,21 +231,19 @@ char *control_client_event(struct control_client *client, GError **error)
 
 	(void)setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &no_bound, sizeof(no_bound));
 	while (!line && (line = read_line(client, error))) {
-		JsonObject *object = parse_line(line);
+		g_autoptr(json_t) object = parse_line(line);
 
-		if (!object || !json_object_has_member(object, "event"))
+		if (!json_object_get(object, "event"))
 			g_clear_pointer(&line, g_free);
-		if (object)
-			json_object_unref(object);
 	}
 	return line;
 }
 
 static char *event_name(const char *line)
 {
-	g_autoptr(JsonObject) event = parse_line(line);
+	g_autoptr(json_t) event = parse_line(line);
 
-	return event && json_object_has_member(event, "event") ? control_get_text(event, "event", "") : NULL;
+	return json_object_get(event, "event") ? control_get_text(event, "event", "") : NULL;
 }
 
 char *control_client_poll_event(struct control_client *client)
@@ -281,19 +262,16 @@ char *control_client_poll_event(struct control_client *client)
 	return name;
 }
 
-gint64 control_get_int(JsonObject *object, const char *name, gint64 otherwise)
+int64_t control_get_int(const json_t *object, const char *name, int64_t otherwise)
 {
-	JsonNode *node = json_object_get_member(object, name);
+	const json_t *value = json_object_get(object, name);
 
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 ?
-		       json_node_get_int(node) :
-		       otherwise;
+	return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
-char *control_get_text(JsonObject *object, const char *name, const char *otherwise)
+char *control_get_text(const json_t *object, const char *name, const char *otherwise)
 {
-	JsonNode *node = json_object_get_member(object, name);
-	bool is_text = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+	const json_t *value = json_object_get(object, name);
 
-	return one_line(is_text ? json_node_get_string(node) : otherwise);
+	return one_line(json_is_string(value) ? json_string_value(value) : otherwise);
 }

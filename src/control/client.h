@@ -3,11 +3,11 @@
  * The other end of control.sock, for commands: blocking, one request at a time.
  *
  * What the machine says is not believed to be well-formed: a guest may have broken out into it. Texts are for the
- * person's terminal only after json_text_check(), and without control characters.
+ * person's terminal only after json_text_parse(), and without control characters.
  */
 #pragma once
 
-#include <json-glib/json-glib.h>
+#include "vmm/json_members.h"
 
 struct control_client;
 struct domain_folder;
@@ -21,12 +21,11 @@ void control_client_free(struct control_client *client);
  * (refused, or the domain ended), DOM1_STATUS_TIMEOUT, DOM1_STATUS_DEFECT (no JSON came).
  * Events that come meanwhile are kept for control_client_event().
  */
-JsonNode *control_client_call(struct control_client *client, const char *command, JsonObject *arguments,
-			      GError **error);
+json_t *control_client_call(struct control_client *client, const char *command, json_t *arguments, GError **error);
 
 /* The same, and descriptors go with the request; they stay the caller's. */
-JsonNode *control_client_call_with_fds(struct control_client *client, const char *command, JsonObject *arguments,
-				       const int *fds, unsigned int n_fds, GError **error);
+json_t *control_client_call_with_fds(struct control_client *client, const char *command, json_t *arguments,
+				     const int *fds, unsigned int n_fds, GError **error);
 
 /*
  * The next event, as the line that came, g_free(). Waits without a bound. NULL and no error: the domain has ended, or
@@ -37,7 +36,7 @@ char *control_client_event(struct control_client *client, GError **error);
 /* The name of the next event that has come, g_free(); waits for nothing. NULL: none has, or the domain has ended. */
 char *control_client_poll_event(struct control_client *client);
 
-/* Members of an object that a machine sent: what is not there, or of another type, is the default. */
-gint64 control_get_int(JsonObject *object, const char *name, gint64 otherwise);
+/* Members of what a machine sent, be it an object or not: what is not there, or of another type, is the default. */
+int64_t control_get_int(const json_t *object, const char *name, int64_t otherwise);
 /* Without control characters: g_free(). */
-char *control_get_text(JsonObject *object, const char *name, const char *otherwise);
+char *control_get_text(const json_t *object, const char *name, const char *otherwise);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Theory of operation: a line is checked (json_text.h) before json-glib sees it; then the command's entry in the table
- * says which arguments it takes, and only then its function runs. It leaves its result in the call, or an error.
+ * Theory of operation: a line is parsed (json_text.h); then the command's entry in the table says which arguments it
+ * takes, and only then its function runs. It leaves its result in the call, or an error.
  */
 #include "control/commands.h"
 
@@ -18,8 +18,8 @@
 
 struct call {
 	const struct control_request *request;
-	JsonObject *arguments; /* NULL: none */
-	JsonNode *result;      /* NULL: an empty object */
+	const json_t *arguments; /* NULL: none */
+	json_t *result;          /* NULL: an empty object */
 };
 
 enum parameter_type { PARAMETER_NONE, PARAMETER_STRING, PARAMETER_INTEGER, PARAMETER_ANY };
@@ -45,73 +45,33 @@ static bool not_offered(GError **error)
 
 /* Lines */
 
-static char *line_of(JsonNode *node)
+static json_t *version_object(void)
 {
-	g_autofree char *text = json_to_string(node, FALSE);
-	g_autofree char *escaped = json_text_escape(text);
+	int major = 0, minor = 0, micro = 0;
 
-	json_node_unref(node);
-	return g_strconcat(escaped, "\n", NULL);
-}
-
-static JsonNode *object_node(JsonObject *object)
-{
-	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-
-	json_node_take_object(node, object);
-	return node;
-}
-
-static JsonObject *version_object(void)
-{
-	JsonObject *numbers = json_object_new(), *version = json_object_new();
-	unsigned int major = 0, minor = 0, micro = 0;
-
-	(void)sscanf(DOM1_VERSION, "%u.%u.%u", &major, &minor, &micro);
-	json_object_set_int_member(numbers, "major", major);
-	json_object_set_int_member(numbers, "minor", minor);
-	json_object_set_int_member(numbers, "micro", micro);
-	json_object_set_object_member(version, "dom1", numbers);
-	json_object_set_string_member(version, "package", "dom1 " DOM1_VERSION);
-	return version;
+	(void)sscanf(DOM1_VERSION, "%d.%d.%d", &major, &minor, &micro);
+	return json_pack("{s:{s:i, s:i, s:i}, s:s}", "dom1", "major", major, "minor", minor, "micro", micro, "package",
+			 "dom1 " DOM1_VERSION);
 }
 
 char *control_greeting(void)
 {
-	JsonObject *qmp = json_object_new(), *greeting = json_object_new();
-
-	json_object_set_object_member(qmp, "version", version_object());
-	json_object_set_array_member(qmp, "capabilities", json_array_new());
-	json_object_set_object_member(greeting, "QMP", qmp);
-	return line_of(object_node(greeting));
+	return json_text_line(json_pack("{s:{s:o, s:[]}}", "QMP", "version", version_object(), "capabilities"));
 }
 
-char *control_event_line(const char *name, JsonNode *data)
+char *control_event_line(const char *name, json_t *data)
 {
-	JsonObject *timestamp = json_object_new(), *event = json_object_new();
-	gint64 now_us = g_get_real_time();
+	json_int_t now_us = g_get_real_time();
 
-	json_object_set_string_member(event, "event", name);
-	json_object_set_int_member(timestamp, "seconds", now_us / G_USEC_PER_SEC);
-	json_object_set_int_member(timestamp, "microseconds", now_us % G_USEC_PER_SEC);
-	json_object_set_object_member(event, "timestamp", timestamp);
-	json_object_set_member(event, "data", data ? data : object_node(json_object_new()));
-	return line_of(object_node(event));
+	return json_text_line(json_pack("{s:s, s:{s:I, s:I}, s:o}", "event", name, "timestamp", "seconds",
+					now_us / G_USEC_PER_SEC, "microseconds", now_us % G_USEC_PER_SEC, "data",
+					data ? data : json_object()));
 }
 
-/* id: as the client gave it, NULL: it gave none. */
-static char *error_line(const char *class, const char *desc, JsonNode *id)
+/* id: as the client gave it, NULL: it gave none. Words of a guest may be in desc. */
+static char *error_line(const char *class, const char *desc, json_t *id)
 {
-	JsonObject *reason = json_object_new(), *answer = json_object_new();
-	/* Words of a guest may be in it. */
-	g_autofree char *clean = g_utf8_make_valid(desc, -1);
-
-	json_object_set_string_member(reason, "class", class);
-	json_object_set_string_member(reason, "desc", clean);
-	json_object_set_object_member(answer, "error", reason);
-	if (id)
-		json_object_set_member(answer, "id", json_node_copy(id));
-	return line_of(object_node(answer));
+	return json_text_line(json_pack("{s:{s:s, s:o}, s:O*}", "error", "class", class, "desc", json_any_string(desc), "id", id));
 }
 
 char *control_error_line(const char *desc)
@@ -123,7 +83,17 @@ char *control_error_line(const char *desc)
 
 static bool has_argument(const struct call *call, const char *name)
 {
-	return call->arguments && json_object_has_member(call->arguments, name);
+	return json_object_get(call->arguments, name) != NULL;
+}
+
+static const char *text_argument(const struct call *call, const char *name)
+{
+	return json_string_value(json_object_get(call->arguments, name));
+}
+
+static int64_t integer_argument(const struct call *call, const char *name)
+{
+	return json_integer_value(json_object_get(call->arguments, name));
 }
 
 static struct xenstore *store_of(const struct call *call)
@@ -161,13 +131,13 @@ static bool run_capabilities(struct call *call, GError **error)
 static bool run_query_version(struct call *call, GError **error)
 {
 	(void)error;
-	call->result = object_node(version_object());
+	call->result = version_object();
 	return true;
 }
 
 static bool run_query_commands(struct call *call, GError **error);
 
-static void add_store_facts(const struct call *call, JsonObject *info)
+static void add_store_facts(const struct call *call, json_t *info)
 {
 	struct xenstore *store = store_of(call);
 	uint64_t target_kib, max_kib;
@@ -176,10 +146,10 @@ static void add_store_facts(const struct call *call, JsonObject *info)
 	if (!store)
 		return;
 	if (domain_vcpus(store, &online) > 0)
-		json_object_set_int_member(info, "vcpus", online);
+		json_add_count(info, "vcpus", online);
 	if (domain_memory(store, &target_kib, &max_kib)) {
-		json_object_set_int_member(info, "memory_target_kib", (gint64)target_kib);
-		json_object_set_int_member(info, "memory_max_kib", (gint64)max_kib);
+		json_add_count(info, "memory_target_kib", target_kib);
+		json_add_count(info, "memory_max_kib", max_kib);
 	}
 }
 
@@ -189,59 +159,53 @@ static bool run_info(struct call *call, GError **error)
 		[CONTROL_RUNNING] = "running", [CONTROL_PAUSED] = "paused", [CONTROL_SHUTDOWN] = "shutdown"
 	};
 	struct control_status status = status_of(call);
-	JsonObject *info = json_object_new();
+	json_t *info = call->result = json_object();
 
 	(void)error;
-	json_object_set_string_member(info, "name", status.name);
-	json_object_set_string_member(info, "uuid", status.uuid);
-	json_object_set_int_member(info, "domid", status.domid);
-	json_object_set_string_member(info, "type", status.type);
-	json_object_set_string_member(info, "state", states[status.state]);
+	json_add_string(info, "name", status.name);
+	json_add_string(info, "uuid", status.uuid);
+	json_add_count(info, "domid", status.domid);
+	json_add_string(info, "type", status.type);
+	json_add_string(info, "state", states[status.state]);
 	if (status.pause_reason)
-		json_object_set_string_member(info, "pause_reason", status.pause_reason);
-	json_object_set_int_member(info, "vcpus", status.max_vcpus);
-	json_object_set_int_member(info, "max_vcpus", status.max_vcpus);
-	json_object_set_int_member(info, "memory_kib", (gint64)status.memory_kib);
-	json_object_set_int_member(info, "uptime_ns", (gint64)status.uptime_ns);
-	json_object_set_int_member(info, "restarts", status.restarts);
+		json_add_string(info, "pause_reason", status.pause_reason);
+	json_add_count(info, "vcpus", status.max_vcpus);
+	json_add_count(info, "max_vcpus", status.max_vcpus);
+	json_add_count(info, "memory_kib", status.memory_kib);
+	json_add_count(info, "uptime_ns", status.uptime_ns);
+	json_add_count(info, "restarts", status.restarts);
 	add_store_facts(call, info);
-	call->result = object_node(info);
 	return true;
 }
 
-static void set_if_meant(JsonObject *object, const char *name, gint64 value)
+static void add_if_meant(json_t *object, const char *name, int64_t value)
 {
 	if (value >= 0)
-		json_object_set_int_member(object, name, value);
+		json_add_number(object, name, value);
 }
 
 static bool run_event_channels(struct call *call, GError **error)
 {
 	const struct control_ops *ops = call->request->ops;
-	JsonArray *list;
 
 	if (!ops->event_channel)
 		return not_offered(error);
-	list = json_array_new();
+	call->result = json_array();
 	for (uint32_t port = 1; port < ops->n_ports; port++) {
 		struct control_event_channel channel = { .remote_domid = -1, .remote_port = -1, .virq = -1 };
-		JsonObject *entry;
 
 		if (!ops->event_channel(call->request->opaque, port, &channel))
 			continue;
-		entry = json_object_new();
-		json_object_set_int_member(entry, "port", port);
-		json_object_set_string_member(entry, "kind", channel.kind);
-		json_object_set_int_member(entry, "vcpu", channel.vcpu);
-		set_if_meant(entry, "remote_domid", channel.remote_domid);
-		set_if_meant(entry, "remote_port", channel.remote_port);
-		set_if_meant(entry, "virq", channel.virq);
-		json_object_set_boolean_member(entry, "pending", channel.pending);
-		json_object_set_boolean_member(entry, "masked", channel.masked);
-		json_array_add_object_element(list, entry);
+		json_t *entry = json_append_object(call->result);
+		json_add_number(entry, "port", port);
+		json_add_string(entry, "kind", channel.kind);
+		json_add_number(entry, "vcpu", channel.vcpu);
+		add_if_meant(entry, "remote_domid", channel.remote_domid);
+		add_if_meant(entry, "remote_port", channel.remote_port);
+		add_if_meant(entry, "virq", channel.virq);
+		json_add_boolean(entry, "pending", channel.pending);
+		json_add_boolean(entry, "masked", channel.masked);
 	}
-	call->result = json_node_new(JSON_NODE_ARRAY);
-	json_node_take_array(call->result, list);
 	return true;
 }
 
@@ -274,10 +238,7 @@ static bool run_unpause(struct call *call, GError **error)
 
 static void set_heeded(struct call *call, bool heeded)
 {
-	JsonObject *result = json_object_new();
-
-	json_object_set_boolean_member(result, "heeded", heeded);
-	call->result = object_node(result);
+	call->result = json_pack("{s:b}", "heeded", heeded);
 }
 
 static bool ask(struct call *call, bool (*request)(struct xenstore *store, bool *heeded, GError **error),
@@ -317,7 +278,7 @@ static bool run_sysrq(struct call *call, GError **error)
 
 	if (!store)
 		return false;
-	key = json_object_get_string_member(call->arguments, "key");
+	key = text_argument(call, "key");
 	/* What is not one character is refused like a character that is no key. */
 	if (!domain_ask_sysrq(store, strlen(key) == 1 ? key[0] : '\0', &heeded, error))
 		return false;
@@ -332,14 +293,13 @@ static bool run_balloon(struct call *call, GError **error)
 
 	if (!store)
 		return false;
-	gint64 bytes = json_object_get_int_member(call->arguments, "bytes");
+	int64_t bytes = integer_argument(call, "bytes");
 	if (bytes < 0)
 		return refuse_usage(error, "bytes: must not be negative");
 	if (!domain_set_memory(store, (uint64_t)bytes, &target_kib, error))
 		return false;
-	JsonObject *result = json_object_new();
-	json_object_set_int_member(result, "target_kib", (gint64)target_kib);
-	call->result = object_node(result);
+	call->result = json_object();
+	json_add_count(call->result, "target_kib", target_kib);
 	return true;
 }
 
@@ -349,7 +309,7 @@ static bool run_vcpu_set(struct call *call, GError **error)
 
 	if (!store)
 		return false;
-	gint64 vcpus = json_object_get_int_member(call->arguments, "vcpus");
+	int64_t vcpus = integer_argument(call, "vcpus");
 	/* Out of range is out of range: the text has the number as the client sees it. */
 	return domain_set_vcpus(store, (unsigned int)CLAMP(vcpus, 0, G_MAXINT32), error);
 }
@@ -359,13 +319,13 @@ static bool run_trigger(struct call *call, GError **error)
 	const struct control_ops *ops = call->request->ops;
 	struct control_status status = status_of(call);
 	enum control_trigger trigger;
-	gint64 vcpu;
+	int64_t vcpu;
 
 	if (!ops->trigger)
 		return not_offered(error);
 	if (status.state == CONTROL_SHUTDOWN)
 		return refuse_usage(error, "the guest has shut down");
-	const char *type = json_object_get_string_member(call->arguments, "type");
+	const char *type = text_argument(call, "type");
 	if (strcmp(type, "nmi") == 0)
 		trigger = CONTROL_TRIGGER_NMI;
 	else if (strcmp(type, "debug") == 0)
@@ -374,7 +334,7 @@ static bool run_trigger(struct call *call, GError **error)
 		return refuse_usage(error, "type: must be nmi or debug");
 	vcpu = trigger == CONTROL_TRIGGER_NMI ? 0 : CONTROL_EVERY_VCPU;
 	if (has_argument(call, "vcpu")) {
-		vcpu = json_object_get_int_member(call->arguments, "vcpu");
+		vcpu = integer_argument(call, "vcpu");
 		if (vcpu < 0 || vcpu >= status.max_vcpus)
 			return refuse_usage(error, "vcpu: this guest has vCPUs 0 to %u", status.max_vcpus - 1);
 	}
@@ -387,32 +347,26 @@ static bool run_disks(struct call *call, GError **error)
 {
 	const struct control_ops *ops = call->request->ops;
 	struct control_disk disk;
-	JsonArray *list;
 
 	if (!ops->disk)
 		return not_offered(error);
-	list = json_array_new();
+	call->result = json_array();
 	for (unsigned int i = 0; ops->disk(call->request->opaque, i, &disk); i++) {
-		JsonObject *entry = json_object_new();
-		/* A file's name may be any bytes. */
-		g_autofree char *path = g_utf8_make_valid(disk.path, -1);
+		json_t *entry = json_append_object(call->result);
 
-		json_object_set_string_member(entry, "vdev", disk.vdev);
-		json_object_set_string_member(entry, "path", path);
-		json_object_set_int_member(entry, "bytes", (gint64)disk.bytes);
-		json_object_set_boolean_member(entry, "read_only", disk.read_only);
-		json_object_set_boolean_member(entry, "snapshot", disk.snapshot);
-		json_object_set_boolean_member(entry, "connected", disk.connected);
-		json_object_set_boolean_member(entry, "leaving", disk.leaving);
-		json_object_set_int_member(entry, "requests", (gint64)disk.requests);
-		json_object_set_int_member(entry, "transferred_bytes", (gint64)disk.transferred_bytes);
-		json_object_set_int_member(entry, "failed", (gint64)disk.failed);
-		json_object_set_int_member(entry, "events_from_guest", (gint64)disk.events_from_guest);
-		json_object_set_int_member(entry, "events_to_guest", (gint64)disk.events_to_guest);
-		json_array_add_object_element(list, entry);
+		json_add_string(entry, "vdev", disk.vdev);
+		json_add_string(entry, "path", disk.path);
+		json_add_count(entry, "bytes", disk.bytes);
+		json_add_boolean(entry, "read_only", disk.read_only);
+		json_add_boolean(entry, "snapshot", disk.snapshot);
+		json_add_boolean(entry, "connected", disk.connected);
+		json_add_boolean(entry, "leaving", disk.leaving);
+		json_add_count(entry, "requests", disk.requests);
+		json_add_count(entry, "transferred_bytes", disk.transferred_bytes);
+		json_add_count(entry, "failed", disk.failed);
+		json_add_count(entry, "events_from_guest", disk.events_from_guest);
+		json_add_count(entry, "events_to_guest", disk.events_to_guest);
 	}
-	call->result = json_node_new(JSON_NODE_ARRAY);
-	json_node_take_array(call->result, list);
 	return true;
 }
 
@@ -424,15 +378,13 @@ static bool run_disk_attach(struct call *call, GError **error)
 		return not_offered(error);
 	if (request->n_fds == 0)
 		return refuse_usage(error, "disk-attach: the descriptor of the open image comes with the request");
-	return request->ops->disk_attach(request->opaque, json_object_get_string_member(call->arguments, "disk"),
-					 request->fds, request->n_fds, error);
+	return request->ops->disk_attach(request->opaque, text_argument(call, "disk"), request->fds, request->n_fds, error);
 }
 
 static bool call_with_vdev(const struct call *call, bool (*function)(void *opaque, const char *vdev, GError **error),
 			   GError **error)
 {
-	return function ? function(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), error) :
-			  not_offered(error);
+	return function ? function(call->request->opaque, text_argument(call, "vdev"), error) : not_offered(error);
 }
 
 static bool run_disk_detach(struct call *call, GError **error)
@@ -448,18 +400,17 @@ static bool run_disk_eject(struct call *call, GError **error)
 static bool run_disk_resize(struct call *call, GError **error)
 {
 	const struct control_ops *ops = call->request->ops;
-	gint64 bytes = has_argument(call, "bytes") ? json_object_get_int_member(call->arguments, "bytes") : 0;
+	int64_t bytes = integer_argument(call, "bytes"); /* 0: without it */
 	uint64_t size_bytes = (uint64_t)bytes;
 
 	if (!ops->disk_resize)
 		return not_offered(error);
 	if (bytes < 0)
 		return refuse_usage(error, "bytes: must not be negative");
-	if (!ops->disk_resize(call->request->opaque, json_object_get_string_member(call->arguments, "vdev"), &size_bytes, error))
+	if (!ops->disk_resize(call->request->opaque, text_argument(call, "vdev"), &size_bytes, error))
 		return false;
-	JsonObject *result = json_object_new();
-	json_object_set_int_member(result, "bytes", (gint64)size_bytes);
-	call->result = object_node(result);
+	call->result = json_object();
+	json_add_count(call->result, "bytes", size_bytes);
 	return true;
 }
 
@@ -488,43 +439,34 @@ static const struct command COMMANDS[] = {
 
 static bool run_query_commands(struct call *call, GError **error)
 {
-	JsonArray *list = json_array_new();
-
 	(void)error;
-	for (size_t i = 0; i < G_N_ELEMENTS(COMMANDS); i++) {
-		JsonObject *entry = json_object_new();
-
-		json_object_set_string_member(entry, "name", COMMANDS[i].name);
-		json_array_add_object_element(list, entry);
-	}
-	call->result = json_node_new(JSON_NODE_ARRAY);
-	json_node_take_array(call->result, list);
+	call->result = json_array();
+	for (size_t i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
+		json_add_string(json_append_object(call->result), "name", COMMANDS[i].name);
 	return true;
 }
 
 /* From a line to the call */
 
-static bool type_fits(const struct parameter *parameter, JsonNode *value)
+static bool type_fits(const struct parameter *parameter, const json_t *value)
 {
-	bool is_value = JSON_NODE_HOLDS_VALUE(value);
-
 	switch (parameter->type) {
 	case PARAMETER_STRING:
-		return is_value && json_node_get_value_type(value) == G_TYPE_STRING;
+		return json_is_string(value);
 	case PARAMETER_INTEGER:
-		return is_value && json_node_get_value_type(value) == G_TYPE_INT64;
+		return json_is_integer(value);
 	default:
 		return true;
 	}
 }
 
-static bool check_arguments(const struct command *command, JsonObject *arguments, GError **error)
+static bool check_arguments(const struct command *command, const json_t *arguments, GError **error)
 {
-	guint n_known = 0;
+	size_t n_known = 0;
 
 	for (unsigned int i = 0; i < PARAMETERS_MAX && command->parameters[i].name; i++) {
 		const struct parameter *parameter = &command->parameters[i];
-		JsonNode *value = arguments ? json_object_get_member(arguments, parameter->name) : NULL;
+		const json_t *value = json_object_get(arguments, parameter->name);
 
 		n_known += value != NULL;
 		if (!value && !parameter->optional)
@@ -533,8 +475,7 @@ static bool check_arguments(const struct command *command, JsonObject *arguments
 			return refuse_usage(error, "argument %s must be %s", parameter->name,
 				      parameter->type == PARAMETER_STRING ? "a string" : "an integer");
 	}
-	return !arguments || json_object_get_size(arguments) == n_known ||
-	       refuse_usage(error, "%s takes no other arguments", command->name);
+	return json_object_size(arguments) == n_known || refuse_usage(error, "%s takes no other arguments", command->name);
 }
 
 static const struct command *find_command(const char *name)
@@ -545,70 +486,48 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static JsonNode *member_of_kind(JsonObject *object, const char *name, JsonNodeType kind, GError **error)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	if (!node || json_node_get_node_type(node) == kind)
-		return node;
-	refuse_usage(error, "%s: must be %s", name, kind == JSON_NODE_OBJECT ? "an object" : "a string");
-	return NULL;
-}
-
 /* NULL: an error, and its class. */
-static const struct command *find_call(JsonObject *object, JsonNode **arguments, const char **class, GError **error)
+static const struct command *find_call(const json_t *object, const json_t *arguments, const char **class, GError **error)
 {
-	GError *problem = NULL;
-	JsonNode *execute = member_of_kind(object, "execute", JSON_NODE_VALUE, &problem);
-	const struct command *command = NULL;
+	const json_t *execute = json_object_get(object, "execute");
+	const struct command *command;
+	size_t n_known = 1;
 
-	*arguments = problem ? NULL : member_of_kind(object, "arguments", JSON_NODE_OBJECT, &problem);
-	if (problem) {
-		g_propagate_error(error, problem);
-		return NULL;
-	}
-	if (!execute || json_node_get_value_type(execute) != G_TYPE_STRING) {
+	if (!json_is_string(execute)) {
 		refuse_usage(error, "execute: must be there, and the name of a command");
 		return NULL;
 	}
-	guint n_known = 1;
-	n_known += *arguments != NULL;
-	n_known += json_object_has_member(object, "id") != FALSE;
-	if (json_object_get_size(object) != n_known) {
+	if (arguments && !json_is_object(arguments)) {
+		refuse_usage(error, "arguments: must be an object");
+		return NULL;
+	}
+	n_known += arguments != NULL;
+	n_known += json_object_get(object, "id") != NULL;
+	if (json_object_size(object) != n_known) {
 		refuse_usage(error, "a request has execute, arguments and id, nothing else");
 		return NULL;
 	}
-	command = find_command(json_node_get_string(execute));
+	command = find_command(json_string_value(execute));
 	if (!command) {
 		*class = CLASS_NOT_FOUND;
-		refuse_usage(error, "%s: no such command (query-commands lists them)", json_node_get_string(execute));
+		refuse_usage(error, "%s: no such command (query-commands lists them)", json_string_value(execute));
 	}
 	return command;
 }
 
-static char *execute_object(const struct control_request *request, JsonObject *object)
+static char *execute_object(const struct control_request *request, const json_t *object)
 {
-	struct call call = { .request = request };
-	JsonNode *id = json_object_get_member(object, "id");
-	JsonNode *arguments;
+	struct call call = { .request = request, .arguments = json_object_get(object, "arguments") };
+	json_t *id = json_object_get(object, "id");
 	const char *class = CLASS_GENERIC;
 	g_autoptr(GError) error = NULL;
-	const struct command *command = find_call(object, &arguments, &class, &error);
+	const struct command *command = find_call(object, call.arguments, &class, &error);
 
-	if (command) {
-		call.arguments = arguments ? json_node_get_object(arguments) : NULL;
-		if (!check_arguments(command, call.arguments, &error))
-			command = NULL;
-	}
-	if (!command || !command->run(&call, &error)) {
-		g_clear_pointer(&call.result, json_node_unref);
+	if (!command || !check_arguments(command, call.arguments, &error) || !command->run(&call, &error)) {
+		json_decref(call.result);
 		return error_line(class, error ? error->message : "failed", id);
 	}
-	JsonObject *answer = json_object_new();
-	json_object_set_member(answer, "return", call.result ? call.result : object_node(json_object_new()));
-	if (id)
-		json_object_set_member(answer, "id", json_node_copy(id));
-	return line_of(object_node(answer));
+	return json_text_line(json_pack("{s:o, s:O*}", "return", call.result ? call.result : json_object(), "id", id));
 }
 
 static bool is_blank(const char *line, size_t len_bytes)
@@ -621,19 +540,16 @@ static bool is_blank(const char *line, size_t len_bytes)
 
 char *control_execute(const struct control_request *request, const char *line, size_t len_bytes)
 {
-	g_autoptr(JsonParser) parser = NULL;
-	const char *reason;
+	g_autoptr(json_t) object = NULL;
+	g_autoptr(GError) error = NULL;
 
 	if (is_blank(line, len_bytes))
 		return NULL;
-	if (!json_text_check(line, len_bytes, &reason)) {
-		g_autofree char *desc = g_strdup_printf("not JSON: %s", reason);
+	object = json_text_parse(line, len_bytes, &error);
+	if (!object) {
+		g_autofree char *desc = g_strdup_printf("not JSON: %s", error->message);
 
 		return control_error_line(desc);
 	}
-	parser = json_parser_new_immutable();
-	if (!json_parser_load_from_data(parser, line, (gssize)len_bytes, NULL) ||
-	    !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-		return control_error_line("a request is a JSON object");
-	return execute_object(request, json_node_get_object(json_parser_get_root(parser)));
+	return json_is_object(object) ? execute_object(request, object) : control_error_line("a request is a JSON object");
 }

@@ -26,7 +26,8 @@
  */
 #pragma once
 
-#include <json-glib/json-glib.h>
+#include <glib.h>
+#include <jansson.h>
 
 #include "control/ops.h"
 
@@ -49,5 +50,5 @@ char *control_execute(const struct control_request *request, const char *line, s
 
 /* The other lines a client gets. data is taken over and may be NULL. */
 char *control_greeting(void);
-char *control_event_line(const char *name, JsonNode *data);
+char *control_event_line(const char *name, json_t *data);
 char *control_error_line(const char *desc);

@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: MIT
 /*
- * Whether a text is JSON that may be given to json-glib: RFC 8259 to the letter, and small enough in every direction.
- *
- * json-glib parses by recursion without a limit, and takes much that is not JSON (comments, assignments, hexadecimal
- * numbers, half surrogate pairs). What passes here has none of it, so what json-glib makes of it has no surprise.
+ * JSON as text, in and out. What comes in may be anybody's: RFC 8259 to the letter, and small enough in every direction.
+ * What goes out does nothing to the terminal that shows it.
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
-/* Arrays and objects in each other. */
+#include "vmm/json_members.h"
+
+/* Arrays and objects in each other. jansson's own bound, 2048, spares its stack, not that of who walks through a value. */
 #define JSON_TEXT_DEPTH_MAX 32
 
 /*
- * One value, with white space around it. Refused though RFC 8259 allows it: deeper nesting, an integer of more than 18
- * digits, a number that no double holds, U+0000 in a string. *reason: some words for the person, static.
+ * One value, with white space around it. Refused though RFC 8259 allows it: deeper nesting, an integer that no int64_t
+ * and a number that no double holds, U+0000 in a string, a key that an object has already. NULL: DOM1_STATUS_FILE, the
+ * message says where and why.
  */
-bool json_text_check(const char *text, size_t len_bytes, const char **reason);
+json_t *json_text_parse(const char *text, size_t len_bytes, GError **error);
+
+/* As a line of its own, or indented for a person; a newline is behind it. The value is taken over. g_free(). */
+char *json_text_line(json_t *value);
+char *json_text_pretty(json_t *value);
 
 /*
  * JSON text whose strings hold no control character as such, for a line of its own or a person's terminal: they are
- * escaped. json-glib leaves some of them (U+001F in 1.6), and all from U+0080 on. g_free().
+ * escaped. jansson leaves U+007F and all from U+0080 on. g_free().
  */
 char *json_text_escape(const char *text);

@@ -328,12 +328,12 @@ void control_server_free(struct control_server *server)
 	g_free(server);
 }
 
-void control_server_event(struct control_server *server, const char *name, JsonNode *data)
+void control_server_event(struct control_server *server, const char *name, json_t *data)
 {
 	g_autofree char *line = NULL;
 
 	if (server->clients->len == 0) {
-		g_clear_pointer(&data, json_node_unref);
+		json_decref(data);
 		return;
 	}
 	line = control_event_line(name, data);

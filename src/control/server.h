@@ -16,7 +16,8 @@
  */
 #pragma once
 
-#include <json-glib/json-glib.h>
+#include <glib.h>
+#include <jansson.h>
 
 #include "control/ops.h"
 
@@ -33,4 +34,4 @@ struct control_server *control_server_new(int listen_fd, const struct control_op
 void control_server_free(struct control_server *server);
 
 /* To every client, at once as far as its socket takes it. data (may be NULL) is an object, taken over. */
-void control_server_event(struct control_server *server, const char *name, JsonNode *data);
+void control_server_event(struct control_server *server, const char *name, json_t *data);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include <json-glib/json-glib.h>
-
 #include "control/json_text.h"
 #include "harness/shards.h"
 #include "harness/verdict.h"
@@ -28,9 +26,8 @@ struct merge {
 	gsize properties_start;
 	guint64 tests, failures, errors;
 	double time_s;
-	JsonArray *json_tests;
-	JsonObject *counts, *verdicts;
-	gint64 duration_us;
+	json_t *json_tests, *counts, *verdicts;
+	int64_t duration_us;
 };
 
 struct merge *merge_new(void)
@@ -39,9 +36,9 @@ struct merge *merge_new(void)
 
 	merge->shards = shards_new();
 	merge->suites = g_string_new(NULL);
-	merge->json_tests = json_array_new();
-	merge->counts = json_object_new();
-	merge->verdicts = json_object_new();
+	merge->json_tests = json_array();
+	merge->counts = json_object();
+	merge->verdicts = json_object();
 	return merge;
 }
 
@@ -49,9 +46,9 @@ void merge_free(struct merge *merge)
 {
 	shards_free(merge->shards);
 	g_string_free(merge->suites, TRUE);
-	json_array_unref(merge->json_tests);
-	json_object_unref(merge->counts);
-	json_object_unref(merge->verdicts);
+	json_decref(merge->json_tests);
+	json_decref(merge->counts);
+	json_decref(merge->verdicts);
 	g_free(merge);
 }
 
@@ -172,52 +169,43 @@ static bool add_junit(struct merge *merge, const char *text, size_t len_bytes, c
 	return ok || fail(path, parse_error->message, error);
 }
 
-/* The numbers of one object added to those of another. */
-static void add_numbers(JsonObject *to, JsonObject *from)
+/* What others wrote may be as large as it likes: then the sum is the largest number. */
+static int64_t sum(int64_t a, int64_t b)
 {
-	JsonObjectIter iter;
-	const char *key;
-	JsonNode *node;
+	int64_t result;
 
-	json_object_iter_init(&iter, from);
-	while (json_object_iter_next(&iter, &key, &node))
-		if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64)
-			json_object_set_int_member(to, key, json_object_get_int_member_with_default(to, key, 0) + json_node_get_int(node));
+	return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
 }
 
-static JsonNode *member(JsonObject *object, const char *key, JsonNodeType type)
+/* The numbers of one object added to those of another. */
+static void add_numbers(json_t *to, json_t *from)
 {
-	JsonNode *node = json_object_get_member(object, key);
+	const char *key;
+	json_t *value;
 
-	return node && json_node_get_node_type(node) == type ? node : NULL;
+	json_object_foreach(from, key, value)
+		if (json_is_integer(value))
+			json_add_number(to, key, sum(json_integer_value(json_object_get(to, key)), json_integer_value(value)));
 }
 
 static bool add_json(struct merge *merge, const char *text, size_t len_bytes, const char *path, GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new();
-	const char *reason = "its text is no JSON";
+	g_autoptr(GError) problem = NULL;
+	g_autoptr(json_t) document = json_text_parse(text, len_bytes, &problem);
+	json_t *tests = json_object_get(document, "tests"), *counts = json_object_get(document, "counts");
+	const json_t *shard = json_object_get(document, "shard");
 
-	if (!json_text_check(text, len_bytes, &reason) || !json_parser_load_from_data(parser, text, (gssize)len_bytes, NULL))
-		return fail(path, reason, error);
-	JsonNode *root = json_parser_get_root(parser);
-	JsonObject *object = JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
-	JsonNode *tests = object ? member(object, "tests", JSON_NODE_ARRAY) : NULL;
-	JsonNode *counts = object ? member(object, "counts", JSON_NODE_OBJECT) : NULL;
-	if (!tests || !counts)
+	if (!document)
+		return fail(path, problem->message, error);
+	if (!json_is_array(tests) || !json_is_object(counts))
 		return fail(path, "it is not what dom1 test --format=json writes", error);
-	g_autoptr(GError) shard_error = NULL;
-	JsonNode *shard = member(object, "shard", JSON_NODE_VALUE);
-	if (shard && json_node_get_value_type(shard) == G_TYPE_STRING &&
-	    !shards_add(merge->shards, json_node_get_string(shard), path, &shard_error))
-		return fail(path, shard_error->message, error);
-	for (guint i = 0; i < json_array_get_length(json_node_get_array(tests)); i++)
-		json_array_add_element(merge->json_tests, json_array_dup_element(json_node_get_array(tests), i));
-	add_numbers(merge->counts, json_node_get_object(counts));
-	JsonNode *verdicts = member(json_node_get_object(counts), "verdicts", JSON_NODE_OBJECT);
-	if (verdicts)
-		add_numbers(merge->verdicts, json_node_get_object(verdicts));
-	merge->duration_us += json_object_get_int_member_with_default(object, "duration_us", 0);
-	merge->status = verdict_worse_status(merge->status, (int)json_object_get_int_member_with_default(object, "status", 0));
+	if (json_is_string(shard) && !shards_add(merge->shards, json_string_value(shard), path, &problem))
+		return fail(path, problem->message, error);
+	json_array_extend(merge->json_tests, tests);
+	add_numbers(merge->counts, counts);
+	add_numbers(merge->verdicts, json_object_get(counts, "verdicts"));
+	merge->duration_us = sum(merge->duration_us, json_integer_value(json_object_get(document, "duration_us")));
+	merge->status = verdict_worse_status(merge->status, (int)json_integer_value(json_object_get(document, "status")));
 	return true;
 }
 
@@ -263,22 +251,18 @@ char *merge_text(struct merge *merge)
 {
 	if (merge->kind == KIND_JUNIT)
 		return junit_text(merge);
-	JsonObject *object = json_object_new();
-	g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
+	json_t *document = json_object();
 	g_autofree char *missing = merge_missing(merge);
 
-	json_object_set_int_member(object, "version", 1);
-	json_object_set_int_member(object, "status", merge_status(merge));
+	json_add_number(document, "version", 1);
+	json_add_number(document, "status", merge_status(merge));
 	if (missing)
-		json_object_set_string_member(object, "missing_shards", missing);
-	json_object_set_int_member(object, "duration_us", merge->duration_us);
-	json_object_set_object_member(merge->counts, "verdicts", json_object_ref(merge->verdicts));
-	json_object_set_object_member(object, "counts", json_object_ref(merge->counts));
-	json_object_set_array_member(object, "tests", json_array_ref(merge->json_tests));
-	json_node_take_object(root, object);
-	g_autofree char *text = json_to_string(root, TRUE);
-	g_autofree char *escaped = json_text_escape(text);
-	return g_strconcat(escaped, "\n", NULL);
+		json_add_string(document, "missing_shards", missing);
+	json_add_number(document, "duration_us", merge->duration_us);
+	json_object_set(merge->counts, "verdicts", merge->verdicts);
+	json_object_set(document, "counts", merge->counts);
+	json_object_set(document, "tests", merge->json_tests);
+	return json_text_pretty(document);
 }
 
 int merge_status(const struct merge *merge)

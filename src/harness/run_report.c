@@ -4,8 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <json-glib/json-glib.h>
-
+#include "control/json_text.h"
 #include "vmm/read_whole.h"
 
 /* A report is some KiB; what is so large is none. */
@@ -14,7 +13,7 @@
 #define MAX_STATUS  255
 
 /* NULL: empty, or it cannot be read. */
-static char *read_text(int fd)
+static char *read_text(int fd, size_t *len_bytes)
 {
 	struct stat status;
 
@@ -26,31 +25,31 @@ static char *read_text(int fd)
 		return NULL;
 	}
 	text[status.st_size] = '\0';
+	*len_bytes = (size_t)status.st_size;
 	return text;
 }
 
+/* word: NULL, there is none. */
 static enum outcome outcome_of(const char *word)
 {
 	for (enum outcome outcome = OUTCOME_NONE + 1; outcome < N_OUTCOMES; outcome++)
-		if (strcmp(word, OUTCOME_NAMES[outcome]) == 0)
+		if (g_strcmp0(word, OUTCOME_NAMES[outcome]) == 0)
 			return outcome;
 	return OUTCOME_HOST_ERROR;
 }
 
 /* What a guest says of itself: it writes "status=N" to its xenstore's data/mark. The last one counts; -1: none. */
-static int status_of_marks(JsonObject *object)
+static int status_of_marks(const json_t *report)
 {
-	JsonNode *node = json_object_get_member(object, "phases");
-	JsonArray *phases = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+	const json_t *phases = json_object_get(report, "phases"), *phase;
 	int status = -1;
+	size_t i;
 
-	for (guint i = 0; phases && i < json_array_get_length(phases); i++) {
-		JsonNode *phase = json_array_get_element(phases, i);
-		const char *text = JSON_NODE_HOLDS_OBJECT(phase) ?
-					   json_object_get_string_member_with_default(json_node_get_object(phase), "text", "") : "";
+	json_array_foreach(phases, i, phase) {
+		const char *text = json_string_value(json_object_get(phase, "text"));
 		guint64 number;
 
-		if (g_str_has_prefix(text, STATUS_MARK) &&
+		if (text && g_str_has_prefix(text, STATUS_MARK) &&
 		    g_ascii_string_to_unsigned(text + strlen(STATUS_MARK), 10, 0, MAX_STATUS, &number, NULL))
 			status = (int)number;
 	}
@@ -59,16 +58,16 @@ static int status_of_marks(JsonObject *object)
 
 void run_report_read(struct run_report *report, int fd)
 {
-	g_autofree char *text = read_text(fd);
-	g_autoptr(JsonParser) parser = json_parser_new();
+	size_t len_bytes = 0;
+	g_autofree char *text = read_text(fd, &len_bytes);
+	g_autoptr(json_t) object = text ? json_text_parse(text, len_bytes, NULL) : NULL;
 
 	*report = (struct run_report){ .outcome = OUTCOME_NONE, .guest_status = -1 };
-	if (!text || !json_parser_load_from_data(parser, text, -1, NULL) || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+	if (!json_is_object(object))
 		return;
-	JsonObject *object = json_node_get_object(json_parser_get_root(parser));
-	report->outcome = outcome_of(json_object_get_string_member_with_default(object, "outcome", ""));
+	report->outcome = outcome_of(json_string_value(json_object_get(object, "outcome")));
 	report->guest_status = status_of_marks(object);
-	report->detail = g_strdup(json_object_get_string_member_with_default(object, "detail", NULL));
+	report->detail = g_strdup(json_string_value(json_object_get(object, "detail")));
 }
 
 void run_report_clear(struct run_report *report)

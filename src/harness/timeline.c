@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include <json-glib/json-glib.h>
-
 #include "control/json_text.h"
 #include "vmm/error.h"
 #include "vmm/one_line.h"
@@ -46,22 +44,21 @@ static const struct timeline_phase *find_phase(const struct timeline *timeline, 
 	return NULL;
 }
 
-static const char *text_of(JsonObject *object, const char *key)
+static const char *text_of(const json_t *object, const char *key)
 {
-	JsonNode *node = json_object_get_member(object, key);
+	const json_t *value = json_object_get(object, key);
 
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node) : "";
+	return json_is_string(value) ? json_string_value(value) : "";
 }
 
-static gint64 number_of(JsonObject *object, const char *key)
+/* 0: there is none. */
+static int64_t number_of(const json_t *object, const char *key)
 {
-	JsonNode *node = json_object_get_member(object, key);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 ? json_node_get_int(node) : 0;
+	return json_integer_value(json_object_get(object, key));
 }
 
 /* A restart goes through the phases again: their labels are numbered. */
-static char *label_of(const struct timeline *timeline, JsonObject *object)
+static char *label_of(const struct timeline *timeline, const json_t *object)
 {
 	const char *what = text_of(object, "path")[0] ? text_of(object, "path") : text_of(object, "text");
 	g_autofree char *words = g_strdup_printf("%s%s%.*s", text_of(object, "phase"), what[0] ? " " : "", LABEL_BYTES, what);
@@ -83,16 +80,15 @@ static gint by_time(gconstpointer a, gconstpointer b)
 	return first->t_ns < second->t_ns ? -1 : first->t_ns > second->t_ns;
 }
 
-static void read_phases(struct timeline *timeline, JsonArray *array)
+static void read_phases(struct timeline *timeline, const json_t *array)
 {
-	guint n = MIN(json_array_get_length(array), (guint)MAX_PHASES);
+	size_t n = MIN(json_array_size(array), (size_t)MAX_PHASES);
 
-	for (guint i = 0; i < n; i++) {
-		JsonNode *node = json_array_get_element(array, i);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *object = json_array_get(array, i);
 
-		if (!JSON_NODE_HOLDS_OBJECT(node))
+		if (!json_is_object(object))
 			continue;
-		JsonObject *object = json_node_get_object(node);
 		struct timeline_phase *phase = g_new0(struct timeline_phase, 1);
 
 		phase->label = label_of(timeline, object);
@@ -112,22 +108,20 @@ static struct timeline *no_report(const char *path, const char *why, GError **er
 
 struct timeline *timeline_parse(const char *text, size_t len_bytes, const char *path, GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new();
-	const char *reason = "its text is no JSON";
+	g_autoptr(GError) problem = NULL;
+	g_autoptr(json_t) object = json_text_parse(text, len_bytes, &problem);
+	const json_t *phases = json_object_get(object, "phases");
 
-	if (!json_text_check(text, len_bytes, &reason) || !json_parser_load_from_data(parser, text, (gssize)len_bytes, NULL))
-		return no_report(path, reason, error);
-	JsonNode *root = json_parser_get_root(parser);
-	JsonNode *phases = JSON_NODE_HOLDS_OBJECT(root) ? json_object_get_member(json_node_get_object(root), "phases") : NULL;
-	if (!phases || !JSON_NODE_HOLDS_ARRAY(phases))
+	if (!object)
+		return no_report(path, problem->message, error);
+	if (!json_is_array(phases))
 		return no_report(path, "there are no phases in it", error);
-	JsonObject *object = json_node_get_object(root);
 	struct timeline *timeline = g_new0(struct timeline, 1);
 	timeline->name = one_line(text_of(object, "name"));
 	timeline->outcome = one_line(text_of(object, "outcome"));
 	timeline->status = (int)CLAMP(number_of(object, "status"), 0, 255);
 	timeline->phases = g_ptr_array_new_with_free_func(phase_free);
-	read_phases(timeline, json_node_get_array(phases));
+	read_phases(timeline, phases);
 	return timeline;
 }
 

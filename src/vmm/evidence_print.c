@@ -130,7 +130,7 @@ static void print_stack_symbol(void *opaque, const char *text)
 
 static void add_stack_symbol(void *opaque, const char *text)
 {
-	json_builder_add_string_value(opaque, text);
+	json_array_append_new(opaque, json_any_string(text));
 }
 
 static void print_vcpu(FILE *stream, const struct evidence *evidence, const struct evidence_vcpu *vcpu, const struct symbols *symbols)
@@ -243,16 +243,8 @@ void evidence_print(FILE *stream, const struct record *record, const struct symb
 		print_tail(stream, "last lines of the console:", &evidence->console);
 }
 
-static void add_hex(JsonBuilder *json, const char *key, uint64_t value)
-{
-	/* As text: JSON's numbers do not hold 64 bits. */
-	g_autofree char *text = g_strdup_printf("0x%" PRIx64, value);
-
-	json_add_string(json, key, text);
-}
-
-static void add_registers(JsonBuilder *json, const char *key, const struct evidence *evidence,
-			  const struct evidence_registers *r, const struct symbols *symbols)
+static void add_registers(json_t *vcpu, const char *key, const struct evidence *evidence, const struct evidence_registers *r,
+			  const struct symbols *symbols)
 {
 	const struct {
 		const char *name;
@@ -264,128 +256,109 @@ static void add_registers(JsonBuilder *json, const char *key, const struct evide
 		{ "r13", r->r13 }, { "r14", r->r14 }, { "r15", r->r15 },	 { "cs", r->cs },   { "ss", r->ss },
 	};
 	g_autofree char *symbol = symbol_text(evidence, symbols, r);
+	json_t *registers = json_add_object(vcpu, key);
 
-	json_begin_object(json, key);
 	for (size_t i = 0; i < G_N_ELEMENTS(values); i++)
-		add_hex(json, values[i].name, values[i].value);
-	json_add_string(json, "in", code_owner(evidence, r->cs));
+		json_add_hex(registers, values[i].name, values[i].value);
+	json_add_string(registers, "in", code_owner(evidence, r->cs));
 	if (symbol[0] != '\0')
-		json_add_string(json, "symbol", symbol + 1);
-	json_builder_end_object(json);
+		json_add_string(registers, "symbol", symbol + 1);
 }
 
-static void add_vcpus(JsonBuilder *json, const struct evidence *evidence, const struct symbols *symbols)
+static void add_vcpus(json_t *members, const struct evidence *evidence, const struct symbols *symbols)
 {
-	json_builder_set_member_name(json, "vcpus");
-	json_builder_begin_array(json);
+	json_t *vcpus = json_add_array(members, "vcpus");
+
 	for (uint32_t i = 0; i < MIN(evidence->n_vcpus, (uint32_t)EVIDENCE_MAX_VCPUS); i++) {
 		const struct evidence_vcpu *vcpu = &evidence->vcpus[i];
+		json_t *json = json_append_object(vcpus);
 
-		json_builder_begin_object(json);
 		json_add_number(json, "vcpu", vcpu->number);
 		json_add_string(json, "state", run_state(vcpu->mp_state));
 		add_registers(json, "registers", evidence, &vcpu->registers, symbols);
-		add_hex(json, "cr0", vcpu->cr0);
-		add_hex(json, "cr2", vcpu->cr2);
-		add_hex(json, "cr3", vcpu->cr3);
-		add_hex(json, "cr4", vcpu->cr4);
-		add_hex(json, "efer", vcpu->efer);
+		json_add_hex(json, "cr0", vcpu->cr0);
+		json_add_hex(json, "cr2", vcpu->cr2);
+		json_add_hex(json, "cr3", vcpu->cr3);
+		json_add_hex(json, "cr4", vcpu->cr4);
+		json_add_hex(json, "efer", vcpu->efer);
 		if (vcpu->has_guest_registers)
 			add_registers(json, "guest_registers", evidence, &vcpu->guest, symbols);
-		json_builder_set_member_name(json, "stack_symbols");
-		json_builder_begin_array(json);
-		stack_symbols(vcpu, symbols, add_stack_symbol, json);
-		json_builder_end_array(json);
-		json_builder_end_object(json);
+		stack_symbols(vcpu, symbols, add_stack_symbol, json_add_array(json, "stack_symbols"));
 	}
-	json_builder_end_array(json);
 }
 
-static void add_ports(JsonBuilder *json, const struct evidence *evidence)
+static void add_ports(json_t *members, const struct evidence *evidence)
 {
-	json_builder_set_member_name(json, "event_channels");
-	json_builder_begin_array(json);
+	json_t *ports = json_add_array(members, "event_channels");
+
 	for (uint32_t i = 0; i < MIN(evidence->n_ports, (uint32_t)EVIDENCE_MAX_PORTS); i++) {
 		const struct evidence_port *port = &evidence->ports[i];
+		json_t *json = json_append_object(ports);
 
-		json_builder_begin_object(json);
 		json_add_number(json, "port", port->port);
 		json_add_string(json, "kind", word(PORT_KINDS, G_N_ELEMENTS(PORT_KINDS), port->kind));
 		json_add_number(json, "vcpu", port->vcpu);
 		json_add_boolean(json, "pending", port->pending != 0);
 		json_add_boolean(json, "masked", port->masked != 0);
-		json_builder_end_object(json);
 	}
-	json_builder_end_array(json);
 }
 
-static void add_devices(JsonBuilder *json, const struct evidence *evidence)
+static void add_devices(json_t *members, const struct evidence *evidence)
 {
 	char path[sizeof(evidence->devices[0].path)], note[sizeof(evidence->devices[0].note)];
+	json_t *devices = json_add_array(members, "devices");
 
-	json_builder_set_member_name(json, "devices");
-	json_builder_begin_array(json);
 	for (uint32_t i = 0; i < MIN(evidence->n_devices, (uint32_t)EVIDENCE_MAX_DEVICES); i++) {
 		const struct evidence_device *device = &evidence->devices[i];
+		json_t *json = json_append_object(devices);
 
 		copy_text(path, device->path, sizeof(path));
 		copy_text(note, device->note, sizeof(note));
-		json_builder_begin_object(json);
 		json_add_string(json, "path", path);
 		json_add_string(json, "frontend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->frontend_state));
 		json_add_string(json, "backend", word(DEVICE_STATES, G_N_ELEMENTS(DEVICE_STATES), device->backend_state));
 		if (note[0])
 			json_add_string(json, "note", note);
-		json_builder_end_object(json);
 	}
-	json_builder_end_array(json);
 }
 
 static void add_call(void *opaque, const struct evidence_call *call)
 {
-	JsonBuilder *json = opaque;
+	json_t *json = json_append_object(opaque);
 
-	json_builder_begin_object(json);
 	json_add_string(json, "name", trace_hypercall_name(call->number));
 	json_add_number(json, "number", call->number);
 	json_add_hex_array(json, "arguments", call->arguments, G_N_ELEMENTS(call->arguments));
 	if (call->has_returned)
 		json_add_number(json, "result", call->result);
-	json_builder_end_object(json);
 }
 
-static void add_calls(JsonBuilder *json, const struct evidence *evidence)
+static void add_calls(json_t *members, const struct evidence *evidence)
 {
-	json_builder_set_member_name(json, "last_hypercalls");
-	json_builder_begin_array(json);
+	json_t *vcpus = json_add_array(members, "last_hypercalls");
+
 	for (uint32_t i = 0; i < EVIDENCE_MAX_VCPUS; i++) {
 		if (atomic_load(&evidence->calls[i].n) == 0)
 			continue;
-		json_builder_begin_object(json);
+		json_t *json = json_append_object(vcpus);
 		json_add_number(json, "vcpu", i);
-		json_builder_set_member_name(json, "calls");
-		json_builder_begin_array(json);
-		each_call(&evidence->calls[i], add_call, json);
-		json_builder_end_array(json);
-		json_builder_end_object(json);
+		each_call(&evidence->calls[i], add_call, json_add_array(json, "calls"));
 	}
-	json_builder_end_array(json);
 }
 
-void evidence_add_json(JsonBuilder *json, const struct record *record, const struct symbols *symbols)
+void evidence_add_json(json_t *report, const struct record *record, const struct symbols *symbols)
 {
 	const struct evidence *evidence = &record->evidence;
 	g_autofree char *console = tail_text(&evidence->console);
 	g_autofree char *shim = tail_text(&evidence->shim);
+	json_t *members = json_add_object(report, "evidence");
 
-	json_begin_object(json, "evidence");
 	if (atomic_load(&evidence->collected)) {
-		add_vcpus(json, evidence, symbols);
-		add_ports(json, evidence);
-		add_devices(json, evidence);
+		add_vcpus(members, evidence, symbols);
+		add_ports(members, evidence);
+		add_devices(members, evidence);
 	}
-	add_calls(json, evidence);
-	json_add_string(json, "shim_log_tail", shim);
-	json_add_string(json, "console_tail", console);
-	json_builder_end_object(json);
+	add_calls(members, evidence);
+	json_add_string(members, "shim_log_tail", shim);
+	json_add_string(members, "console_tail", console);
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include <json-glib/json-glib.h>
+#include <jansson.h>
 
 struct record;
 struct symbols;
@@ -14,4 +14,4 @@ struct symbols;
 void evidence_print(FILE *stream, const struct record *record, const struct symbols *symbols, bool with_console);
 
 /* Adds the member "evidence". */
-void evidence_add_json(JsonBuilder *json, const struct record *record, const struct symbols *symbols);
+void evidence_add_json(json_t *report, const struct record *record, const struct symbols *symbols);

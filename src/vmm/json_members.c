@@ -3,48 +3,70 @@
 
 #include <inttypes.h>
 
-void json_add_string(JsonBuilder *json, const char *key, const char *value)
+json_t *json_any_string(const char *text)
 {
-	g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
-
-	json_builder_set_member_name(json, key);
-	if (valid)
-		json_builder_add_string_value(json, valid);
-	else
-		json_builder_add_null_value(json);
+	if (!text)
+		return json_null();
+	json_t *string = json_string(text);
+	if (string)
+		return string;
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+	return json_string(valid);
 }
 
-void json_add_boolean(JsonBuilder *json, const char *key, bool value)
+void json_add_string(json_t *object, const char *key, const char *value)
 {
-	json_builder_set_member_name(json, key);
-	json_builder_add_boolean_value(json, value);
+	json_object_set_new(object, key, json_any_string(value));
 }
 
-void json_add_number(JsonBuilder *json, const char *key, int64_t value)
+void json_add_boolean(json_t *object, const char *key, bool value)
 {
-	json_builder_set_member_name(json, key);
-	json_builder_add_int_value(json, value);
+	json_object_set_new(object, key, json_boolean(value));
 }
 
-void json_add_count(JsonBuilder *json, const char *key, uint64_t value)
+void json_add_number(json_t *object, const char *key, int64_t value)
 {
-	json_add_number(json, key, (int64_t)MIN(value, (uint64_t)INT64_MAX));
+	json_object_set_new(object, key, json_integer(value));
 }
 
-void json_begin_object(JsonBuilder *json, const char *key)
+void json_add_count(json_t *object, const char *key, uint64_t value)
 {
-	json_builder_set_member_name(json, key);
-	json_builder_begin_object(json);
+	json_add_number(object, key, (int64_t)MIN(value, (uint64_t)INT64_MAX));
 }
 
-void json_add_hex_array(JsonBuilder *json, const char *key, const uint64_t *values, size_t n)
+void json_add_hex(json_t *object, const char *key, uint64_t value)
 {
-	json_builder_set_member_name(json, key);
-	json_builder_begin_array(json);
-	for (size_t i = 0; i < n; i++) {
-		g_autofree char *hex = g_strdup_printf("0x%" PRIx64, values[i]);
+	json_object_set_new(object, key, json_sprintf("0x%" PRIx64, value));
+}
 
-		json_builder_add_string_value(json, hex);
-	}
-	json_builder_end_array(json);
+void json_add_hex_array(json_t *object, const char *key, const uint64_t *values, size_t n)
+{
+	json_t *array = json_add_array(object, key);
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_sprintf("0x%" PRIx64, values[i]));
+}
+
+json_t *json_add_object(json_t *object, const char *key)
+{
+	json_t *added = json_object();
+
+	json_object_set_new(object, key, added);
+	return added;
+}
+
+json_t *json_add_array(json_t *object, const char *key)
+{
+	json_t *added = json_array();
+
+	json_object_set_new(object, key, added);
+	return added;
+}
+
+json_t *json_append_object(json_t *array)
+{
+	json_t *added = json_object();
+
+	json_array_append_new(array, added);
+	return added;
 }

@@ -6,8 +6,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <json-glib/json-glib.h>
-
 #include "control/domain_ops.h"
 #include "vmm/error.h"
 #include "vmm/json_members.h"
@@ -68,18 +66,11 @@ void machine_say(const struct machine *machine, const char *format, ...)
 
 void machine_pause_for(struct machine *machine, const char *why)
 {
-	JsonBuilder *json;
-
 	if (!set_paused(machine, true, NULL))
 		return;
 	machine->pause_reason = g_utf8_make_valid(why, -1);
 	machine_say(machine, "paused: %s: make room, then dom1 unpause %s", why, machine->setup->config->name);
-	json = json_builder_new();
-	json_builder_begin_object(json);
-	json_add_string(json, "reason", machine->pause_reason);
-	json_builder_end_object(json);
-	control_server_event(machine->control, "PAUSE", json_builder_get_root(json));
-	g_object_unref(json);
+	control_server_event(machine->control, "PAUSE", json_pack("{s:o}", "reason", json_any_string(machine->pause_reason)));
 }
 
 static bool pause_domain(void *opaque, GError **error)
@@ -190,11 +181,7 @@ const struct control_ops MACHINE_CONTROL_OPS = {
 void machine_control_tell_end(struct machine *machine)
 {
 	uint32_t outcome = atomic_load(&machine->setup->record->outcome);
-	JsonBuilder *json = json_builder_new();
 
-	json_builder_begin_object(json);
-	json_add_string(json, "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
-	json_builder_end_object(json);
-	control_server_event(machine->control, "SHUTDOWN", json_builder_get_root(json));
-	g_object_unref(json);
+	control_server_event(machine->control, "SHUTDOWN",
+			     json_pack("{s:s}", "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]));
 }

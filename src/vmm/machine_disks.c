@@ -3,8 +3,6 @@
  * The machine's disks: back ends in state InitWait before the first vCPU runs, so that no guest waits for them, and those
  * that come and go while it runs. The files outlive a restart of the domain, the devices do not.
  */
-#include <json-glib/json-glib.h>
-
 #include "config/guest_config.h"
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
@@ -39,13 +37,7 @@ static void warn(void *opaque, const char *why)
 
 static void tell_disk_event(const struct machine *machine, const char *event, const char *vdev)
 {
-	JsonBuilder *json = json_builder_new();
-
-	json_builder_begin_object(json);
-	json_add_string(json, "vdev", vdev);
-	json_builder_end_object(json);
-	control_server_event(machine->control, event, json_builder_get_root(json));
-	g_object_unref(json);
+	control_server_event(machine->control, event, json_pack("{s:o}", "vdev", json_any_string(vdev)));
 }
 
 static void disk_free(void *opaque)

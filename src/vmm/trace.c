@@ -83,32 +83,30 @@ static const char *name_of(const char *const *names, size_t n, uint64_t index)
 	return index < n && names[index] ? names[index] : "unknown";
 }
 
-static JsonBuilder *begin_line(const struct trace *trace, const char *kind)
+static json_t *begin_line(const struct trace *trace, const char *kind)
 {
-	JsonBuilder *json = json_builder_new();
+	json_t *json = json_object();
 
-	json_builder_begin_object(json);
-	json_add_number(json, "t_ns", (gint64)record_now_ns(trace->record));
+	json_add_number(json, "t_ns", (int64_t)record_now_ns(trace->record));
 	json_add_string(json, "trace", kind);
 	return json;
 }
 
-static void end_line(const struct trace *trace, JsonBuilder *json)
+/* Its strings are printable ASCII, ours or made so: nothing is left to be escaped for a terminal. */
+static void end_line(const struct trace *trace, json_t *json)
 {
-	json_builder_end_object(json);
-	g_autoptr(JsonNode) root = json_builder_get_root(json);
-	g_autofree char *text = json_to_string(root, FALSE);
+	g_autofree char *text = json_dumps(json, JSON_COMPACT);
 	g_autofree char *line = g_strconcat(text, "\n", NULL);
 
 	/* A trace that cannot be written is no reason to stop the guest. */
 	ssize_t written = write(trace->fd, line, strlen(line));
 	(void)written;
-	g_object_unref(json);
+	json_decref(json);
 }
 
 void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct hypercall *call, int64_t result)
 {
-	JsonBuilder *json = begin_line(trace, "hypercall");
+	json_t *json = begin_line(trace, "hypercall");
 
 	json_add_number(json, "vcpu", vcpu);
 	json_add_string(json, "name", trace_hypercall_name(call->number));
@@ -121,7 +119,7 @@ void trace_hypercall(const struct trace *trace, unsigned int vcpu, const struct 
 
 void trace_evtchn(const struct trace *trace, unsigned int vcpu, const char *operation, uint32_t port, int64_t result)
 {
-	JsonBuilder *json = begin_line(trace, "evtchn");
+	json_t *json = begin_line(trace, "evtchn");
 
 	json_add_number(json, "vcpu", vcpu);
 	json_add_string(json, "operation", operation);
@@ -138,7 +136,7 @@ const char *trace_hypercall_name(uint64_t number)
 
 void trace_grant(const struct trace *trace, int vcpu, const char *operation, int64_t ref, uint64_t n, int64_t result)
 {
-	JsonBuilder *json = begin_line(trace, "grant");
+	json_t *json = begin_line(trace, "grant");
 
 	if (vcpu >= 0)
 		json_add_number(json, "vcpu", vcpu);
@@ -152,7 +150,7 @@ void trace_grant(const struct trace *trace, int vcpu, const char *operation, int
 
 void trace_xenbus(const struct trace *trace, const char *device, const char *side, unsigned int state)
 {
-	JsonBuilder *json = begin_line(trace, "xenbus");
+	json_t *json = begin_line(trace, "xenbus");
 
 	json_add_string(json, "device", device);
 	json_add_string(json, "side", side);
@@ -162,7 +160,7 @@ void trace_xenbus(const struct trace *trace, const char *device, const char *sid
 
 void trace_lend(const struct trace *trace, const char *event, unsigned int window, uint64_t page, uint64_t n_pages)
 {
-	JsonBuilder *json = begin_line(trace, "lend");
+	json_t *json = begin_line(trace, "lend");
 
 	json_add_string(json, "event", event);
 	json_add_number(json, "window", window);
@@ -173,7 +171,7 @@ void trace_lend(const struct trace *trace, const char *event, unsigned int windo
 
 static void trace_message(const struct trace_xenstore *stream, const struct xsd_sockmsg *header, const char *body)
 {
-	JsonBuilder *json = begin_line(stream->trace, "xenstore");
+	json_t *json = begin_line(stream->trace, "xenstore");
 	GString *text = g_string_new(NULL);
 
 	json_add_string(json, "from", stream->from_guest ? "guest" : "store");

@@ -14,7 +14,7 @@ printf 'beginning' | dd of="$scratch/disk" conv=notrunc status=none
 
 # counted WORD: how often that was done, by the report.
 counted() {
-  sed -n "s/.*\"$1\" : \([0-9]*\).*/\1/p" "$run/report.json" | head -n 1
+  sed -n "s/.*\"$1\" *: *\([0-9]*\).*/\1/p" "$run/report.json" | head -n 1
 }
 
 # happened WORD [NUMBER]: at least once, or so often.
@@ -58,8 +58,8 @@ GUEST
     expect "$run/console" "write passes"
     happened requests_failed
     happened requests_delayed
-    grep -q '"fault" : "disk:vdev=xvda,op=read,error=EIO@0.5,seed=5"' "$run/report.json" || fail "the fault is not in the report"
-    grep -q '"seed" : "5"' "$run/report.json" || fail "no seed in the report"
+    grep -q '"fault" *: *"disk:vdev=xvda,op=read,error=EIO@0.5,seed=5"' "$run/report.json" || fail "the fault is not in the report"
+    grep -q '"seed" *: *"5"' "$run/report.json" || fail "no seed in the report"
     # The same seed, the same fate: as many of the guest's reads fail again.
     first=$(lines "$run/console" | grep '^good')
     boot --disk "$scratch/disk" --inject "disk:vdev=xvda,op=read,error=EIO@0.5,seed=5"

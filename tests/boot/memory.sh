@@ -42,9 +42,9 @@ boot_on() {
   esac
   type_line go
   finish
-  expect "$run/report.json" " *\"backing\" : \"$1\",?"
+  expect "$run/report.json" " *\"backing\" *: *\"$1\",?"
   # No kernel offers it yet: whoever meets one that does, changes this line.
-  expect "$run/report.json" ' *"direct_map_removed" : false,?'
+  expect "$run/report.json" ' *"direct_map_removed" *: *false,?'
 }
 
 case $1 in

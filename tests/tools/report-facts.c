@@ -8,55 +8,66 @@
  *
  * That phases come in the order of their times is checked here.
  */
+#include <stdbool.h>
 #include <stdio.h>
 
-#include <json-glib/json-glib.h>
+#include <jansson.h>
 
-static gboolean print_phases(JsonArray *phases)
+static json_int_t number(const json_t *object, const char *key)
 {
-	gint64 last_ns = 0;
+	const json_t *value = json_object_get(object, key);
 
-	for (guint i = 0; i < json_array_get_length(phases); i++) {
-		JsonObject *phase = json_array_get_object_element(phases, i);
-		gint64 t_ns = json_object_get_int_member_with_default(phase, "t_ns", -1);
-		const char *name = json_object_get_string_member_with_default(phase, "phase", NULL);
-		const char *text = json_object_get_string_member_with_default(phase, "text", NULL);
+	return json_is_integer(value) ? json_integer_value(value) : -1;
+}
 
-		if (!name || t_ns < last_ns) {
-			fprintf(stderr, "report-facts: phase %u has no name or goes back in time\n", i);
-			return FALSE;
+static const char *text(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static bool print_phases(const json_t *phases)
+{
+	const json_t *phase;
+	json_int_t last_ns = 0;
+	size_t i;
+
+	json_array_foreach(phases, i, phase) {
+		const char *name = text(phase, "phase"), *words = text(phase, "text");
+
+		if (!name || number(phase, "t_ns") < last_ns) {
+			fprintf(stderr, "report-facts: phase %zu has no name or goes back in time\n", i);
+			return false;
 		}
-		last_ns = t_ns;
-		printf("phase %s%s%s\n", name, text ? " " : "", text ? text : "");
+		last_ns = number(phase, "t_ns");
+		printf("phase %s%s%s\n", name, words ? " " : "", words ? words : "");
 	}
-	return TRUE;
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	g_autoptr(JsonParser) parser = json_parser_new();
-	g_autoptr(GError) error = NULL;
+	json_error_t error;
 
 	if (argc != 2) {
 		fputs("usage: report-facts FILE\n", stderr);
 		return 2;
 	}
-	if (!json_parser_load_from_file(parser, argv[1], &error)) {
-		fprintf(stderr, "report-facts: %s\n", error->message);
+	json_t *report = json_load_file(argv[1], JSON_REJECT_DUPLICATES, &error);
+	if (!report) {
+		fprintf(stderr, "report-facts: %s: line %d, column %d: %s\n", argv[1], error.line, error.column, error.text);
 		return 1;
 	}
-	JsonNode *root = json_parser_get_root(parser);
-	JsonObject *report = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
-	if (!report || json_object_get_int_member_with_default(report, "version", 0) != 1 ||
-	    !json_object_has_member(report, "phases") || !json_object_has_member(report, "counters") ||
-	    !json_object_has_member(report, "memory") || !json_object_has_member(report, "machine") ||
-	    !json_object_has_member(report, "host")) {
+	const json_t *phases = json_object_get(report, "phases"), *counters = json_object_get(report, "counters");
+	if (number(report, "version") != 1 || !json_is_array(phases) || !json_is_object(counters) ||
+	    !json_is_object(json_object_get(report, "memory")) || !json_is_object(json_object_get(report, "machine")) ||
+	    !json_is_object(json_object_get(report, "host"))) {
 		fputs("report-facts: not a report of version 1\n", stderr);
 		return 1;
 	}
-	printf("outcome %s\n", json_object_get_string_member_with_default(report, "outcome", ""));
-	printf("status %" G_GINT64_FORMAT "\n", json_object_get_int_member_with_default(report, "status", -1));
-	JsonObject *counters = json_object_get_object_member(report, "counters");
-	printf("restarts %" G_GINT64_FORMAT "\n", json_object_get_int_member_with_default(counters, "restarts", -1));
-	return print_phases(json_object_get_array_member(report, "phases")) ? 0 : 1;
+	printf("outcome %s\n", text(report, "outcome") ? text(report, "outcome") : "");
+	printf("status %" JSON_INTEGER_FORMAT "\n", number(report, "status"));
+	printf("restarts %" JSON_INTEGER_FORMAT "\n", number(counters, "restarts"));
+	bool good = print_phases(phases);
+	json_decref(report);
+	return good ? 0 : 1;
 }

@@ -3,9 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include <json-glib/json-glib.h>
-
 #include "check/present.h"
+#include "control/json_text.h"
 #include "hosts.h"
 
 #define TEXT(literal) ((char *)(uintptr_t)(literal))
@@ -19,12 +18,12 @@ static char *text_of(const struct host_facts *facts)
 	return text;
 }
 
-static JsonNode *json_of(const struct host_facts *facts)
+static json_t *json_of(const struct host_facts *facts)
 {
 	struct findings *findings = findings_new(facts);
 	g_autofree char *text = present_json(findings, facts);
 	g_autoptr(GError) error = NULL;
-	JsonNode *root = json_from_string(text, &error);
+	json_t *root = json_text_parse(text, strlen(text), &error);
 
 	g_assert_no_error(error);
 	findings_free(findings);
@@ -106,13 +105,19 @@ static void test_hostile_path(void)
 	g_autofree char *text = text_of(&facts);
 	g_assert_true(strstr(text, "/tmp/?[2J?\xef\xbf\xbd/\xc3\xa9/? (installed;") != NULL);
 	g_assert_null(strchr(text, '\033'));
-	g_autoptr(JsonNode) root = json_of(&facts);
+	g_autoptr(json_t) root = json_of(&facts);
 	g_assert_nonnull(root);
 }
 
-static JsonObject *member(JsonNode *root, const char *key)
+static int64_t integer(const json_t *object, const char *key)
 {
-	return json_object_get_object_member(json_node_get_object(root), key);
+	g_assert_true(json_is_integer(json_object_get(object, key)));
+	return json_integer_value(json_object_get(object, key));
+}
+
+static const char *text_in(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
 }
 
 static void test_json(void)
@@ -122,43 +127,42 @@ static void test_json(void)
 
 	host_name_kernel(&facts);
 	facts.kvm.xen_flags = 0xff;
-	g_autoptr(JsonNode) root = json_of(&facts);
-	JsonObject *top = json_node_get_object(root);
+	g_autoptr(json_t) root = json_of(&facts);
 
-	g_assert_cmpint(json_object_get_int_member(top, "version"), ==, 1);
-	g_assert_cmpint(json_object_get_int_member(top, "status"), ==, 3);
-	g_assert_false(json_object_get_boolean_member(top, "can_run_pv"));
-	JsonObject *kvm = member(root, "kvm");
-	g_assert_cmpstr(json_object_get_string_member(kvm, "group"), ==, "kvm");
-	g_assert_cmpstr(json_object_get_string_member(kvm, "mode"), ==, "0660");
-	JsonObject *flags = json_object_get_object_member(kvm, "xen_flags");
-	g_assert_cmpuint(json_object_get_size(flags), ==, 9);
-	JsonObject *flag = json_object_get_object_member(flags, "shared_info_hva");
-	g_assert_false(json_object_get_boolean_member(flag, "present"));
-	g_assert_true(json_object_get_boolean_member(flag, "needed"));
-	g_assert_true(json_object_get_boolean_member(json_object_get_object_member(kvm, "guest_memfd"), "init_shared"));
-	g_assert_cmpuint(json_array_get_length(json_object_get_array_member(top, "shims")), ==, 2);
-	JsonObject *kernel = member(root, "kernel");
-	g_assert_cmpstr(json_object_get_string_member(kernel, "compression"), ==, "xz");
-	g_assert_true(json_object_get_boolean_member(kernel, "pv"));
-	g_assert_true(json_object_get_null_member(member(root, "io_uring"), "io_uring_group"));
-	g_assert_cmpint(json_object_get_int_member(member(root, "landlock"), "abi"), ==, 6);
-	g_assert_cmpint(json_object_get_int_member(member(root, "userfaultfd"), "full_errno"), ==, EPERM);
+	g_assert_cmpint(integer(root, "version"), ==, 1);
+	g_assert_cmpint(integer(root, "status"), ==, 3);
+	g_assert_true(json_is_false(json_object_get(root, "can_run_pv")));
+	const json_t *kvm = json_object_get(root, "kvm");
+	g_assert_cmpstr(text_in(kvm, "group"), ==, "kvm");
+	g_assert_cmpstr(text_in(kvm, "mode"), ==, "0660");
+	const json_t *flags = json_object_get(kvm, "xen_flags");
+	g_assert_cmpuint(json_object_size(flags), ==, 9);
+	const json_t *flag = json_object_get(flags, "shared_info_hva");
+	g_assert_true(json_is_false(json_object_get(flag, "present")));
+	g_assert_true(json_is_true(json_object_get(flag, "needed")));
+	g_assert_true(json_is_true(json_object_get(json_object_get(kvm, "guest_memfd"), "init_shared")));
+	g_assert_cmpuint(json_array_size(json_object_get(root, "shims")), ==, 2);
+	const json_t *kernel = json_object_get(root, "kernel");
+	g_assert_cmpstr(text_in(kernel, "compression"), ==, "xz");
+	g_assert_true(json_is_true(json_object_get(kernel, "pv")));
+	g_assert_true(json_is_null(json_object_get(json_object_get(root, "io_uring"), "io_uring_group")));
+	g_assert_cmpint(integer(json_object_get(root, "landlock"), "abi"), ==, 6);
+	g_assert_cmpint(integer(json_object_get(root, "userfaultfd"), "full_errno"), ==, EPERM);
 }
 
-static void collect_keys(JsonObject *object, const char *prefix, GString *keys)
+static void collect_keys(json_t *object, const char *prefix, GString *keys)
 {
-	g_autoptr(GList) members = json_object_get_members(object);
+	const char *key;
+	json_t *value;
 
-	for (GList *at = members; at; at = at->next) {
-		JsonNode *value = json_object_get_member(object, at->data);
-		g_autofree char *path = g_strdup_printf("%s%s", prefix, (char *)at->data);
+	json_object_foreach(object, key, value) {
+		g_autofree char *path = g_strdup_printf("%s%s", prefix, key);
 
 		g_string_append_printf(keys, "%s ", path);
-		if (JSON_NODE_HOLDS_OBJECT(value) && !g_str_equal(at->data, "xen_flags")) {
+		if (json_is_object(value) && !g_str_equal(key, "xen_flags")) {
 			g_autofree char *inner = g_strdup_printf("%s.", path);
 
-			collect_keys(json_node_get_object(value), inner, keys);
+			collect_keys(value, inner, keys);
 		}
 	}
 }
@@ -188,20 +192,20 @@ static void test_json_keys(void)
 	facts.n_shims = 0;
 	host_name_kernel(&facts);
 	facts.kernel.error = TEXT("/boot/vmlinuz: the file is empty");
-	g_autoptr(JsonNode) root = json_of(&facts);
-	collect_keys(json_node_get_object(root), "", keys);
+	g_autoptr(json_t) root = json_of(&facts);
+	collect_keys(root, "", keys);
 	g_assert_cmpstr(keys->str, ==, expected);
 
 	facts.kernel.path = NULL;
-	g_autoptr(JsonNode) without = json_of(&facts);
-	g_assert_true(json_object_get_null_member(json_node_get_object(without), "kernel"));
+	g_autoptr(json_t) without = json_of(&facts);
+	g_assert_true(json_is_null(json_object_get(without, "kernel")));
 
 	/* With a kernel that was read the keys are the same, in the same order. */
 	facts.kernel.error = NULL;
 	facts.kernel.path = TEXT("/boot/vmlinuz");
-	g_autoptr(JsonNode) good = json_of(&facts);
+	g_autoptr(json_t) good = json_of(&facts);
 	g_string_truncate(keys, 0);
-	collect_keys(json_node_get_object(good), "", keys);
+	collect_keys(good, "", keys);
 	g_assert_cmpstr(keys->str, ==, expected);
 }
 
@@ -212,23 +216,21 @@ static void test_json_findings(void)
 
 	shims[0].kind = SHIM_KIND_FOREIGN;
 	shims[0].source = SHIM_OPTION;
-	g_autoptr(JsonNode) root = json_of(&facts);
-	JsonObject *top = json_node_get_object(root);
-	JsonArray *findings = json_object_get_array_member(top, "findings");
-	guint n_bad = 0;
+	g_autoptr(json_t) root = json_of(&facts);
+	const json_t *findings = json_object_get(root, "findings"), *finding;
+	unsigned int n_bad = 0;
+	size_t i;
 
-	g_assert_cmpint(json_object_get_int_member(top, "status"), ==, 4);
-	g_assert_true(json_object_get_boolean_member(top, "can_run_pv"));
-	for (guint i = 0; i < json_array_get_length(findings); i++) {
-		JsonObject *finding = json_array_get_object_element(findings, i);
-
-		g_assert_cmpuint(json_object_get_size(finding), ==, 5);
-		if (!g_str_equal(json_object_get_string_member(finding, "state"), "bad"))
+	g_assert_cmpint(integer(root, "status"), ==, 4);
+	g_assert_true(json_is_true(json_object_get(root, "can_run_pv")));
+	json_array_foreach(findings, i, finding) {
+		g_assert_cmpuint(json_object_size(finding), ==, 5);
+		if (!g_str_equal(text_in(finding, "state"), "bad"))
 			continue;
 		n_bad++;
-		g_assert_cmpstr(json_object_get_string_member(finding, "key"), ==, "shim");
-		g_assert_nonnull(json_object_get_string_member(finding, "remedy"));
-		g_assert_cmpint(json_object_get_int_member(finding, "status"), ==, 4);
+		g_assert_cmpstr(text_in(finding, "key"), ==, "shim");
+		g_assert_nonnull(text_in(finding, "remedy"));
+		g_assert_cmpint(integer(finding, "status"), ==, 4);
 	}
 	g_assert_cmpuint(n_bad, ==, 1);
 }

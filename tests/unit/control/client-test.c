@@ -83,7 +83,7 @@ static struct control_client *open_control(unsigned int timeout_ms, GError **err
 static void expect_control(const char *said, size_t len_bytes, int status, const char *part)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(JsonNode) answer = NULL;
+	g_autoptr(json_t) answer = NULL;
 	struct evil evil;
 
 	evil_start(&evil, "control.sock", said, len_bytes, true);
@@ -158,7 +158,7 @@ static void test_events(void)
 
 	evil_start(&evil, "control.sock", said, strlen(said), true);
 	struct control_client *client = open_control(5000, &error);
-	g_autoptr(JsonNode) answer = control_client_call(client, "info", NULL, &error);
+	g_autoptr(json_t) answer = control_client_call(client, "info", NULL, &error);
 	g_assert_no_error(error);
 	for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
 		g_autofree char *line = control_client_event(client, &error);

@@ -232,10 +232,10 @@ static void test_list(void)
 	g_assert_true(g_str_has_prefix(strchr(table.out, '\n') + 1, "web                              running   pvh"));
 	result_clear(&table);
 	struct result json = run(cmd_list, "list --json");
-	g_autofree char *pid_member = g_strdup_printf("\"pid\" : %d", (int)pid);
-	g_assert_nonnull(strstr(json.out, "\"name\" : \"web\""));
+	g_autofree char *pid_member = g_strdup_printf("\"pid\": %d", (int)pid);
+	g_assert_nonnull(strstr(json.out, "\"name\": \"web\""));
 	g_assert_nonnull(strstr(json.out, pid_member));
-	g_assert_nonnull(strstr(json.out, "\"vcpus\" : 4"));
+	g_assert_nonnull(strstr(json.out, "\"vcpus\": 4"));
 	result_clear(&json);
 	harness_stop_domain(pid);
 	expect(cmd_list, "list --json", 0, "[]\n", "");

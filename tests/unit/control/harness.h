@@ -9,7 +9,6 @@
 #include <stddef.h>
 
 #include <glib.h>
-#include <json-glib/json-glib.h>
 
 #include "control/ops.h"
 

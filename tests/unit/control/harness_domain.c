@@ -88,11 +88,7 @@ static void serve(struct run_folder *folder, int ready_fd)
 	g_unix_fd_add(signalfd(-1, &signals, SFD_CLOEXEC), G_IO_IN, on_signal, NULL);
 	ready(ready_fd);
 	g_main_loop_run(loop);
-	JsonObject *data = json_object_new();
-	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-	json_object_set_string_member(data, "outcome", "destroyed");
-	json_node_take_object(node, data);
-	control_server_event(server, "SHUTDOWN", node);
+	control_server_event(server, "SHUTDOWN", json_pack("{s:s}", "outcome", "destroyed"));
 	listener_free(console);
 	xenstore_socket_free(xenstore);
 	control_server_free(server);

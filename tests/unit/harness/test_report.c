@@ -158,10 +158,10 @@ static void test_merge(void)
 
 	g_autofree char *text = merged(json, 4, 50, &status);
 	g_assert_cmpint(status, ==, DOM1_STATUS_REBOOT);
-	g_assert_cmpuint(count_of(text, "\"duration_us\" : 4000000"), ==, 1);
-	g_assert_cmpuint(count_of(text, "\"tests\" : 50"), ==, 1);
-	g_assert_cmpuint(count_of(text, "\"reboot\" : 10"), ==, 1);
-	g_assert_cmpuint(count_of(text, "\"verdict\" : "), ==, 50);
+	g_assert_cmpuint(count_of(text, "\"duration_us\": 4000000"), ==, 1);
+	g_assert_cmpuint(count_of(text, "\"tests\": 50"), ==, 1);
+	g_assert_cmpuint(count_of(text, "\"reboot\": 10"), ==, 1);
+	g_assert_cmpuint(count_of(text, "\"verdict\": "), ==, 50);
 }
 
 /* One shard of three, as the documents have it. */

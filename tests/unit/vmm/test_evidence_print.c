@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 
 #include "vmm/evidence_print.h"
+#include "vmm/json_members.h"
 #include "vmm/record.h"
 #include "vmm/symbols.h"
 #include "xen/evtchn.h"
@@ -93,22 +94,26 @@ static char *print(const struct record *record, const struct symbols *symbols, b
 	return text;
 }
 
-static JsonObject *to_json(const struct record *record, const struct symbols *symbols, JsonNode **root)
+/* The report with the evidence in it; the caller's. */
+static json_t *to_json(const struct record *record, const struct symbols *symbols)
 {
-	g_autoptr(JsonBuilder) json = json_builder_new();
+	g_autoptr(json_t) built = json_object();
+	json_error_t error;
 
-	json_builder_begin_object(json);
-	evidence_add_json(json, record, symbols);
-	json_builder_end_object(json);
-	g_autoptr(JsonNode) built = json_builder_get_root(json);
-	g_autofree char *text = json_to_string(built, TRUE);
-	g_autoptr(GError) error = NULL;
-
+	evidence_add_json(built, record, symbols);
+	g_autofree char *text = json_dumps(built, JSON_INDENT(2));
 	for (const char *c = text; *c; c++)
 		g_assert_true(g_ascii_isprint(*c) || *c == '\n');
-	*root = json_from_string(text, &error);
-	g_assert_no_error(error);
-	return json_object_get_object_member(json_node_get_object(*root), "evidence");
+	json_t *parsed = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	if (!parsed)
+		g_error("%s", error.text);
+	g_assert_true(json_equal(built, parsed));
+	return parsed;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
 }
 
 static void expect_line(const char *text, const char *line)
@@ -176,32 +181,32 @@ static void test_program(void)
 {
 	struct record *record = make_record();
 	struct symbols *symbols = make_symbols();
-	g_autoptr(JsonNode) root = NULL;
-	JsonObject *evidence = to_json(record, symbols, &root);
-	JsonObject *vcpu = json_array_get_object_element(json_object_get_array_member(evidence, "vcpus"), 0);
-	JsonObject *guest = json_object_get_object_member(vcpu, "guest_registers");
-	JsonArray *stack = json_object_get_array_member(vcpu, "stack_symbols");
-	JsonObject *port = json_array_get_object_element(json_object_get_array_member(evidence, "event_channels"), 0);
-	JsonObject *device = json_array_get_object_element(json_object_get_array_member(evidence, "devices"), 0);
+	g_autoptr(json_t) report = to_json(record, symbols);
+	const json_t *evidence = json_object_get(report, "evidence");
+	const json_t *vcpu = json_array_get(json_object_get(evidence, "vcpus"), 0);
+	const json_t *guest = json_object_get(vcpu, "guest_registers");
+	const json_t *stack = json_object_get(vcpu, "stack_symbols");
+	const json_t *port = json_array_get(json_object_get(evidence, "event_channels"), 0);
+	const json_t *device = json_array_get(json_object_get(evidence, "devices"), 0);
 
-	g_assert_cmpstr(json_object_get_string_member(vcpu, "state"), ==, "halted");
-	g_assert_cmpstr(json_object_get_string_member(guest, "symbol"), ==, "panic_here+0x42");
-	g_assert_cmpstr(json_object_get_string_member(guest, "rip"), ==, "0xffffffff81001042");
-	g_assert_cmpstr(json_object_get_string_member(guest, "in"), ==, "guest kernel");
-	g_assert_false(json_object_has_member(json_object_get_object_member(vcpu, "registers"), "symbol"));
-	g_assert_cmpuint(json_array_get_length(stack), ==, 2);
-	g_assert_cmpstr(json_array_get_string_element(stack, 0), ==, "caller+0x10");
-	g_assert_cmpint(json_object_get_int_member(port, "port"), ==, 2);
-	g_assert_cmpstr(json_object_get_string_member(port, "kind"), ==, "virq");
-	g_assert_true(json_object_get_boolean_member(port, "pending"));
-	g_assert_cmpstr(json_object_get_string_member(device, "frontend"), ==, "Connected");
-	g_assert_cmpstr(json_object_get_string_member(device, "note"), ==, "ring-ref never written");
-	JsonObject *first = json_array_get_object_element(json_object_get_array_member(evidence, "last_hypercalls"), 0);
-	JsonArray *calls = json_object_get_array_member(first, "calls");
-	g_assert_cmpuint(json_array_get_length(calls), ==, EVIDENCE_CALLS);
-	g_assert_cmpint(json_object_get_int_member(json_array_get_object_element(calls, 0), "result"), ==, -22);
-	g_assert_false(json_object_has_member(json_array_get_object_element(calls, EVIDENCE_CALLS - 1), "result"));
-	g_assert_cmpstr(json_object_get_string_member(evidence, "shim_log_tail"), ==, "(XEN) first\n(XEN) last\n");
+	g_assert_cmpstr(text_of(vcpu, "state"), ==, "halted");
+	g_assert_cmpstr(text_of(guest, "symbol"), ==, "panic_here+0x42");
+	g_assert_cmpstr(text_of(guest, "rip"), ==, "0xffffffff81001042");
+	g_assert_cmpstr(text_of(guest, "in"), ==, "guest kernel");
+	g_assert_true(json_is_object(json_object_get(vcpu, "registers")));
+	g_assert_null(json_object_get(json_object_get(vcpu, "registers"), "symbol"));
+	g_assert_cmpuint(json_array_size(stack), ==, 2);
+	g_assert_cmpstr(json_string_value(json_array_get(stack, 0)), ==, "caller+0x10");
+	g_assert_cmpint(json_integer_value(json_object_get(port, "port")), ==, 2);
+	g_assert_cmpstr(text_of(port, "kind"), ==, "virq");
+	g_assert_true(json_is_true(json_object_get(port, "pending")));
+	g_assert_cmpstr(text_of(device, "frontend"), ==, "Connected");
+	g_assert_cmpstr(text_of(device, "note"), ==, "ring-ref never written");
+	const json_t *calls = json_object_get(json_array_get(json_object_get(evidence, "last_hypercalls"), 0), "calls");
+	g_assert_cmpuint(json_array_size(calls), ==, EVIDENCE_CALLS);
+	g_assert_cmpint(json_integer_value(json_object_get(json_array_get(calls, 0), "result")), ==, -22);
+	g_assert_null(json_object_get(json_array_get(calls, EVIDENCE_CALLS - 1), "result"));
+	g_assert_cmpstr(text_of(evidence, "shim_log_tail"), ==, "(XEN) first\n(XEN) last\n");
 	symbols_free(symbols);
 }
 
@@ -239,8 +244,8 @@ static void test_hostile_text(void)
 	g_autofree char *text = print(record, NULL, true);
 	expect_line(text, "    | ?[2J?31m? owned ?\n    |  x??");
 	g_assert_nonnull(strstr(text, "  ?????"));
-	g_autoptr(JsonNode) root = NULL;
-	to_json(record, NULL, &root);
+	g_autoptr(json_t) report = to_json(record, NULL);
+	g_assert_nonnull(report);
 }
 
 /* The names of a symbol table are bytes of a file that somebody gave: an ELF may hold anything there. */
@@ -268,11 +273,12 @@ static void test_hostile_symbols(void)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
 		struct record *record = make_record();
-		g_autoptr(JsonNode) root = NULL;
 		g_autofree char *text = print(record, both[i], false);
+		g_autoptr(json_t) report = to_json(record, both[i]);
 
 		expect_line(text, "  vCPU 0, in the guest kernel before that: rip ffffffff81001042 bad+0x42");
-		to_json(record, both[i], &root);
+		const json_t *vcpu = json_array_get(json_object_get(json_object_get(report, "evidence"), "vcpus"), 0);
+		g_assert_cmpstr(text_of(json_object_get(vcpu, "guest_registers"), "symbol"), ==, "bad+0x42");
 		symbols_free(both[i]);
 	}
 }
@@ -285,7 +291,6 @@ static void test_any_bytes(void)
 
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		uint8_t *bytes = (uint8_t *)&record->evidence;
-		g_autoptr(JsonNode) root = NULL;
 
 		if (i < 3)
 			memset(bytes, i == 0 ? 0xff : i == 1 ? 0x41 : 0x80, sizeof(record->evidence));
@@ -293,7 +298,8 @@ static void test_any_bytes(void)
 			for (size_t at = 0; at < sizeof(record->evidence); at++)
 				bytes[at] = (uint8_t)g_test_rand_int();
 		g_autofree char *text = print(record, symbols, true);
-		to_json(record, symbols, &root);
+		g_autoptr(json_t) report = to_json(record, symbols);
+		g_assert_nonnull(report);
 	}
 	symbols_free(symbols);
 }

@@ -7,11 +7,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <json-glib/json-glib.h>
-
 #include <xen/io/xs_wire.h>
 
 #include "vmm/error.h"
+#include "vmm/json_members.h"
 #include "vmm/record.h"
 #include "vmm/trace.h"
 #include "xen/abi.h"
@@ -49,44 +48,46 @@ static char *traced(const struct fixture *f)
 }
 
 /* The lines as JSON, in an array: each line must be an object by itself. */
-static JsonNode *lines(const struct fixture *f)
+static json_t *lines(const struct fixture *f)
 {
 	g_autofree char *text = traced(f);
 	g_auto(GStrv) words = g_strsplit(text, "\n", -1);
 	guint n = g_strv_length(words);
-	JsonArray *array = json_array_new();
-	JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+	json_t *array = json_array();
 
 	g_assert_true(n == 0 || words[n - 1][0] == '\0');
 	for (guint i = 0; i + 1 < n; i++) {
-		g_autoptr(GError) error = NULL;
-		JsonNode *line = json_from_string(words[i], &error);
+		json_error_t error;
+		json_t *line = json_loads(words[i], JSON_REJECT_DUPLICATES, &error);
 
-		g_assert_no_error(error);
-		g_assert_true(JSON_NODE_HOLDS_OBJECT(line));
-		g_assert_cmpint(json_object_get_int_member(json_node_get_object(line), "t_ns"), >, 0);
-		json_array_add_element(array, line);
+		if (!json_is_object(line))
+			g_error("%s: %s", error.text, words[i]);
+		g_assert_cmpint(json_integer_value(json_object_get(line, "t_ns")), >, 0);
+		json_array_append_new(array, line);
 	}
-	json_node_take_array(node, array);
-	return node;
+	return array;
 }
 
-static JsonObject *line(JsonNode *lines, guint index)
+static const json_t *line(const json_t *lines, size_t index)
 {
-	JsonArray *array = json_node_get_array(lines);
-
-	g_assert_cmpuint(index, <, json_array_get_length(array));
-	return json_array_get_object_element(array, index);
+	g_assert_cmpuint(index, <, json_array_size(lines));
+	return json_array_get(lines, index);
 }
 
-static void expect_text(JsonObject *object, const char *key, const char *value)
+static void expect_text(const json_t *object, const char *key, const char *value)
 {
-	g_assert_cmpstr(json_object_get_string_member(object, key), ==, value);
+	g_assert_cmpstr(json_string_value(json_object_get(object, key)), ==, value);
 }
 
-static void expect_number(JsonObject *object, const char *key, gint64 value)
+static void expect_number(const json_t *object, const char *key, int64_t value)
 {
-	g_assert_cmpint(json_object_get_int_member(object, key), ==, value);
+	g_assert_true(json_is_integer(json_object_get(object, key)));
+	g_assert_cmpint(json_integer_value(json_object_get(object, key)), ==, value);
+}
+
+static void expect_none(const json_t *object, const char *key)
+{
+	g_assert_null(json_object_get(object, key));
 }
 
 static void test_kinds(void)
@@ -128,20 +129,20 @@ static void test_others(struct fixture *f, gconstpointer data)
 	trace_xenbus(&f->trace, "device/vbd/51712", "frontend", 3);
 	trace_xenbus(&f->trace, "device/vbd/51712", "backend", 99);
 	trace_lend(&f->trace, "show", 1, 512, 64);
-	g_autoptr(JsonNode) all = lines(f);
-	JsonObject *grant = line(all, 0);
+	g_autoptr(json_t) all = lines(f);
+	const json_t *grant = line(all, 0);
 
-	g_assert_cmpstr(json_object_get_string_member(grant, "trace"), ==, "grant");
-	g_assert_cmpstr(json_object_get_string_member(grant, "operation"), ==, "setup_table");
+	expect_text(grant, "trace", "grant");
+	expect_text(grant, "operation", "setup_table");
 	expect_number(grant, "vcpu", 1);
-	g_assert_false(json_object_has_member(grant, "ref"));
+	expect_none(grant, "ref");
 	expect_number(line(all, 1), "ref", 8);
 	expect_number(line(all, 1), "result", -3);
-	g_assert_false(json_object_has_member(line(all, 1), "vcpu"));
-	g_assert_cmpstr(json_object_get_string_member(line(all, 2), "state"), ==, "Initialised");
-	g_assert_cmpstr(json_object_get_string_member(line(all, 2), "side"), ==, "frontend");
-	g_assert_cmpstr(json_object_get_string_member(line(all, 3), "state"), ==, "unknown");
-	g_assert_cmpstr(json_object_get_string_member(line(all, 4), "event"), ==, "show");
+	expect_none(line(all, 1), "vcpu");
+	expect_text(line(all, 2), "state", "Initialised");
+	expect_text(line(all, 2), "side", "frontend");
+	expect_text(line(all, 3), "state", "unknown");
+	expect_text(line(all, 4), "event", "show");
 	expect_number(line(all, 4), "page", 512);
 	expect_number(line(all, 4), "n_pages", 64);
 }
@@ -156,9 +157,9 @@ static void test_hypercall(struct fixture *f, gconstpointer data)
 	trace_hypercall(&f->trace, 31, &known, -14);
 	trace_hypercall(&f->trace, 0, &unknown, 0);
 	trace_hypercall(&f->trace, 0, &absurd, INT64_MIN);
-	g_autoptr(JsonNode) all = lines(f);
-	JsonObject *object = line(all, 0);
-	JsonArray *arguments = json_object_get_array_member(object, "arguments");
+	g_autoptr(json_t) all = lines(f);
+	const json_t *object = line(all, 0);
+	const json_t *arguments = json_object_get(object, "arguments");
 
 	expect_text(object, "trace", "hypercall");
 	expect_text(object, "name", "sched_op");
@@ -166,9 +167,9 @@ static void test_hypercall(struct fixture *f, gconstpointer data)
 	expect_number(object, "number", __HYPERVISOR_sched_op);
 	expect_number(object, "cpl", 3);
 	expect_number(object, "result", -14);
-	g_assert_cmpuint(json_array_get_length(arguments), ==, 6);
-	g_assert_cmpstr(json_array_get_string_element(arguments, 1), ==, "0xffffc90000013e4c");
-	g_assert_cmpstr(json_array_get_string_element(arguments, 5), ==, "0xffffffffffffffff");
+	g_assert_cmpuint(json_array_size(arguments), ==, 6);
+	g_assert_cmpstr(json_string_value(json_array_get(arguments, 1)), ==, "0xffffc90000013e4c");
+	g_assert_cmpstr(json_string_value(json_array_get(arguments, 5)), ==, "0xffffffffffffffff");
 	expect_text(line(all, 1), "name", "unknown");
 	expect_text(line(all, 2), "name", "unknown");
 	expect_number(line(all, 2), "result", INT64_MIN);
@@ -179,12 +180,12 @@ static void test_evtchn(struct fixture *f, gconstpointer data)
 	(void)data;
 	trace_evtchn(&f->trace, 1, "alloc_unbound", 7, 0);
 	trace_evtchn(&f->trace, 0, "reset", 0, -1);
-	g_autoptr(JsonNode) all = lines(f);
+	g_autoptr(json_t) all = lines(f);
 
 	expect_text(line(all, 0), "trace", "evtchn");
 	expect_text(line(all, 0), "operation", "alloc_unbound");
 	expect_number(line(all, 0), "port", 7);
-	g_assert_false(json_object_has_member(line(all, 1), "port"));
+	expect_none(line(all, 1), "port");
 	expect_number(line(all, 1), "result", -1);
 }
 
@@ -218,8 +219,8 @@ static void test_xenstore(struct fixture *f, gconstpointer data)
 		for (guint at = 0; at < bytes->len; at += step)
 			trace_xenstore_bytes(&f->stream, bytes->data + at, MIN(step, bytes->len - at));
 	}
-	g_autoptr(JsonNode) all = lines(f);
-	g_assert_cmpuint(json_array_get_length(json_node_get_array(all)), ==, 3 * n);
+	g_autoptr(json_t) all = lines(f);
+	g_assert_cmpuint(json_array_size(all), ==, 3 * n);
 	for (guint i = 0; i < n; i++) {
 		expect_text(line(all, 3 * i), "from", i % 2 == 0 ? "store" : "guest");
 		expect_text(line(all, 3 * i), "type", "WRITE");
@@ -228,7 +229,7 @@ static void test_xenstore(struct fixture *f, gconstpointer data)
 		expect_number(line(all, 3 * i), "transaction", 4);
 		expect_text(line(all, 3 * i + 1), "type", "TRANSACTION_START");
 		expect_text(line(all, 3 * i + 1), "body", "");
-		g_assert_false(json_object_has_member(line(all, 3 * i + 1), "transaction"));
+		expect_none(line(all, 3 * i + 1), "transaction");
 		expect_text(line(all, 3 * i + 2), "type", "unknown");
 	}
 }
@@ -245,8 +246,8 @@ static void test_hostile_body(struct fixture *f, gconstpointer data)
 		any[i] = (char)i;
 	g_autoptr(GByteArray) longest = message(XS_WRITE, 0, any, sizeof(any));
 	trace_xenstore_bytes(&f->stream, longest->data, longest->len);
-	g_autoptr(JsonNode) all = lines(f);
-	g_assert_cmpuint(json_array_get_length(json_node_get_array(all)), ==, 2);
+	g_autoptr(json_t) all = lines(f);
+	g_assert_cmpuint(json_array_size(all), ==, 2);
 	expect_text(line(all, 0), "body", "\\x1b]0;owned\\x07\\x0a\"},{\\xff\\xc3(\\x80\\x7f\\");
 }
 
