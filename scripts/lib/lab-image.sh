@@ -74,8 +74,9 @@ libraries() {
     [[ -f $file && -r $file ]] || continue
     IFS= read -r -N 4 magic <"$file" 2>/dev/null || continue
     [[ $magic == $'\x7fELF' ]] || continue
-    # The loader fails for a static program, and even crashes, which the shell would tell.
-    { /lib64/ld-linux-x86-64.so.2 --list "$file" | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p'; } 2>/dev/null || true
+    # The loader fails for a static program, and even crashes, which the shell would tell. By --list it would also end at a
+    # library that is not installed: unpacked packages bring some of theirs along.
+    { LD_TRACE_LOADED_OBJECTS=1 /lib64/ld-linux-x86-64.so.2 "$file" | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p'; } 2>/dev/null || true
   done | sort -u
 }
 
