@@ -149,7 +149,8 @@ int lend_fail(struct lend *lend, const struct lend_fault *fault, enum lend_actio
  * and a hole is zeros. Revoke before.
  *
  * A thread of the library waits for the kernel's events; it needs no privilege. Its number, from 0; -EOPNOTSUPP: Linux
- * before 6.7; -EINVAL: nothing is mapped there; -EBUSY: a userfaultfd has the range, or a bridge; -ENOSPC: too many.
+ * before 6.7; -EINVAL: nothing is mapped there, or a device's memory, such as a dma-buf's; -EBUSY: a userfaultfd has the range, or
+ * a bridge; -ENOSPC: too many.
  */
 int lend_bridge_add(struct lend *lend, void *address, uint64_t len_bytes, uint32_t window, uint64_t offset_bytes);
 /* The range is not watched any more. -ENOENT: there is none; one ends by itself when all of its range is unmapped or moved. */

@@ -80,8 +80,15 @@ echo "queues: $(xenstore read "$back/multi-queue-max-queues") $(ls /sys/block/xv
 echo "flush: $(cat /sys/block/xvda/queue/write_cache)"
 echo "segments: $(cat /sys/block/xvda/queue/max_segments)"
 dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null && echo "reads work"
+insmod /xen-netfront.ko
+i=0; while [ "$(xenstore read device/vif/0/state)" != 4 ] && [ $i -lt 300 ]; do usleep 100000; i=$((i + 1)); done
+back=$(xenstore read device/vif/0/backend)
+for f in sg gso-tcpv4 no-csum-offload split-event-channels; do echo "vif $f: $(xenstore read "$back/feature-$f" 2>/dev/null || echo none)"; done
+echo "vif queues: $(ls -d /sys/class/net/eth0/queues/tx-* | wc -l), one event channel: $(xenstore read device/vif/0/event-channel >/dev/null && echo yes)"
 GUEST
-    boot --vcpus 2 --disk "$scratch/disk" --inject "feature:no-indirect,no-flush,queues=1,ring-pages=1"
+    add_module old xen-netfront
+    boot --vcpus 2 --disk "$scratch/disk" --net "socket:$scratch/net" --inject "feature:no-indirect,no-flush,queues=1,ring-pages=1" \
+      --inject feature:no-sg,no-gso,no-csum,no-split --trace hypercall,evtchn,grant,xenbus,xenstore --trace-log "$scratch/trace"
     expect_status 0
     expect "$run/console" "indirect $((nonce + 1)): none"
     expect "$run/console" "order: 0"
@@ -89,6 +96,20 @@ GUEST
     expect "$run/console" "flush: write through"
     expect "$run/console" "segments: 11"
     expect "$run/console" "reads work"
+    for line in "sg: [0n].*" "gso-tcpv4: [0n].*" "no-csum-offload: 1" "split-event-channels: [0n].*" "queues: 1, one event channel: yes"; do
+      expect "$run/console" "vif $line"
+    done
+    # What passed, by the traces: lines of JSON of each kind that was asked for, and of no other; the stamps of a vCPU's never go back.
+    python3 - "$scratch/trace" >"$run/traces" <<'PYTHON'
+import collections, json, sys
+
+lines = [json.loads(line) for line in open(sys.argv[1])]
+for vcpu in 0, 1:
+    stamps = [line["t_ns"] for line in lines if line.get("vcpu") == vcpu]
+    assert len(stamps) > 100 and stamps == sorted(stamps)
+print(" ".join(sorted(collections.Counter(line["trace"] for line in lines))))
+PYTHON
+    expect "$run/traces" "evtchn grant hypercall xenbus xenstore"
     ;;
   event)
     with_disk <<'GUEST'
