@@ -250,7 +250,8 @@ static void print_devices(const struct vm_config *config)
 
 		printf("lend window %u: %" PRIu64 " MiB at 0x%" PRIx64, i, window->len_bytes >> 20, window->gpa);
 		if (window->place != LENDING_AT_ADDRESS)
-			printf(" at first, BAR 0 of PCI device %02x", MACHINE_PCI_DEVICE(i));
+			printf(" at first, BAR %u of PCI device %02x", window->place == LENDING_AT_PMEM ? 2 : 0,
+			       MACHINE_PCI_DEVICE(i));
 		putchar('\n');
 	}
 	for (guint i = 0; i < config->vifs->len; i++) {

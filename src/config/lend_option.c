@@ -53,7 +53,7 @@ static gboolean parse_place(const char *text, enum lending_place *place)
 	static const struct {
 		const char *word;
 		enum lending_place place;
-	} places[] = { { "address", LENDING_AT_ADDRESS }, { "pci", LENDING_AT_PCI } };
+	} places[] = { { "address", LENDING_AT_ADDRESS }, { "pci", LENDING_AT_PCI }, { "pmem", LENDING_AT_PMEM } };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++)
 		if (strcmp(text, places[i].word) == 0) {
@@ -72,7 +72,7 @@ static gboolean check(const struct lending_window *window, const char *text, GEr
 		return refuse(error, text, "gpa: the guest itself places a PCI device: leave it out, or place=");
 	/* What a BAR can be. */
 	if ((window->len_bytes & (window->len_bytes - 1)) != 0)
-		return refuse(error, text, "place=pci: the size must be a power of two");
+		return refuse(error, text, "place=pci and place=pmem: the size must be a power of two");
 	return TRUE;
 }
 
@@ -90,12 +90,12 @@ static gboolean parse_one(struct lending_window *window, const char *text, GErro
 				return refuse(error, text, "gpa: must be a multiple of 2 MiB, as 0x200000000");
 		} else if (g_str_has_prefix(*word, "place=")) {
 			if (!parse_place(*word + strlen("place="), &window->place))
-				return refuse(error, text, "place: must be address or pci");
+				return refuse(error, text, "place: must be address, pci or pmem");
 		} else if (g_str_has_prefix(*word, "on-fail=")) {
 			if (!parse_on_fail(*word + strlen("on-fail="), &window->on_fail))
 				return refuse(error, text, "on-fail: must be zero, fault or stop");
 		} else {
-			return refuse(error, text, "must be SIZE[,place=address|pci][,gpa=ADDRESS][,on-fail=zero|fault|stop]");
+			return refuse(error, text, "must be SIZE[,place=address|pci|pmem][,gpa=ADDRESS][,on-fail=zero|fault|stop]");
 		}
 	}
 	return check(window, text, error);

@@ -393,7 +393,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "max-grant-frames", 0, 0, G_OPTION_ARG_FILENAME, &words.max_grant_frames, "pages of the guest's grant table, 1 to 64 (default 64)", "N" },
 		{ "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.disks, "PATH[,ro][,snapshot=on][,vdev=xvdX][,format=raw][,cache=][,discard=][,on-error=]: a PV disk; any number", "DISK" },
 		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
-		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,place=address|pci][,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
+		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,place=address|pci|pmem][,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
 		{ "lend-to", 0, 0, G_OPTION_ARG_FILENAME, &config->lend_to_path, "the guest may lend its RAM, by a hypercall, to the domain of this lend.sock (not pv)", "SOCKET" },
 		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },

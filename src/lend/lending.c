@@ -485,6 +485,11 @@ int lending_place(struct lending *lending, unsigned int window, uint64_t gpa)
 	return error;
 }
 
+int lending_sync(const struct lending *lending, unsigned int window)
+{
+	return mapper_host_sync(lending->mapper, window);
+}
+
 static bool add_window(struct lending *lending, const struct lending_window *window, GError **error)
 {
 	unsigned int number = lending->space.n_windows;

@@ -22,6 +22,7 @@ struct vm;
 enum lending_place {
 	LENDING_AT_ADDRESS, /* always there */
 	LENDING_AT_PCI,     /* the BAR of a PCI function: where the guest puts it */
+	LENDING_AT_PMEM,    /* the same, and the function is a virtio-pmem */
 };
 
 /* As a person asked for it; the gpa is settled by layout_add_window() and layout_add_bridge(). */
@@ -51,6 +52,12 @@ void lending_reset(struct lending *lending);
  * the guest. 0 or a positive errno, and then it is nowhere. What is lent in it stays lent.
  */
 int lending_place(struct lending *lending, unsigned int window, uint64_t gpa);
+
+/*
+ * What is lent in the window is written to its files' devices. 0 or a positive errno. Any thread that may wait for a disk;
+ * nobody waits for it: a revoke meanwhile is as ever.
+ */
+int lending_sync(const struct lending *lending, unsigned int window);
 
 /* The vCPU's own thread. */
 void lending_vcpu_starts(struct vcpu *vcpu);

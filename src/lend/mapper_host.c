@@ -114,6 +114,14 @@ static uint8_t *place(const struct mapper_host *mapper, unsigned int window, siz
 	return range->hva + page * LEND_PAGE_BYTES;
 }
 
+/* The kernel keeps each file while it waits for it, and not our address space. System calls: msync */
+int mapper_host_sync(const struct mapper_host *mapper, unsigned int window)
+{
+	size_t n_pages = mapper->windows[window].n_pages;
+
+	return msync(place(mapper, window, 0, n_pages), n_pages * LEND_PAGE_BYTES, MS_SYNC) == 0 ? 0 : errno;
+}
+
 static int map(uint8_t *at, size_t n_pages, int rights, int flags, int fd, uint64_t offset_bytes)
 {
 	void *mapped = mmap(at, n_pages * LEND_PAGE_BYTES, rights, flags | MAP_FIXED, fd, (off_t)offset_bytes);

@@ -30,6 +30,9 @@ void mapper_host_free(struct mapper_host *mapper);
 /* In the order of their numbers. The range is for a memslot, and for nothing else. DOM1_STATUS_HOST: no address space. */
 bool mapper_host_add_window(struct mapper_host *mapper, size_t n_pages, uintptr_t *hva, GError **error);
 
+/* Any thread; may wait for the files' devices. What is mapped is not looked at. 0 or a positive errno. */
+int mapper_host_sync(const struct mapper_host *mapper, unsigned int window);
+
 /* How long its calls were in the kernel, since the start. */
 uint64_t mapper_host_kernel_ns(const struct mapper_host *mapper);
 

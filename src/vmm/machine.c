@@ -280,7 +280,8 @@ static bool start_vm(struct machine *machine, GError **error)
 		return false;
 	if (setup->lending.n_windows > 0 && !(vm->lending = lending_new(vm, &setup->lending, error)))
 		return false;
-	machine_start_pci(machine);
+	if (!machine_start_pci(machine, error))
+		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	machine_start_faults(machine);
 	return machine_start_vcpus(vm, error);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* The PCI devices of a domain: a function for each lend window that is in a BAR. */
+/* The PCI devices of a domain: one for each lend window that is in a BAR. */
 #include "lend/lending.h"
 #include "pci/host.h"
 #include "pci/ids.h"
+#include "virtio/device.h"
+#include "virtio/pmem.h"
 #include "vmm/machine_state.h"
 
-/* What a function shows. */
+/* What a device shows. */
 struct pci_window {
 	struct lending *lending;
 	unsigned int number;
+	struct pmem *pmem; /* NULL: it is memory and nothing else */
 };
 
 static int place_window(void *opaque, unsigned int bar, uint64_t gpa)
@@ -27,35 +30,63 @@ static const struct pci_identity MEMORY_IDENTITY = { .vendor = PCI_VENDOR_XEN,
 						     .subsystem = PCI_DEVICE_LEND,
 						     .class_code = PCI_CLASS_MEMORY_RAM };
 
-void machine_start_pci(struct machine *machine)
+static void add_memory(struct machine *machine, struct pci_window *shown, const struct lending_window *window)
+{
+	struct pci_function *function = pci_host_add(machine->vm.pci, MACHINE_PCI_DEVICE(shown->number), &MEMORY_IDENTITY,
+						     1u << 0, &MEMORY_OPS, shown);
+
+	pci_function_add_bar(function, 0, window->len_bytes, true, window->gpa);
+}
+
+static bool add_pmem(struct machine *machine, struct pci_window *shown, const struct lending_window *window, GError **error)
+{
+	const struct pmem_config config = {
+		.pci_device = MACHINE_PCI_DEVICE(shown->number),
+		.window = shown->number,
+		.registers_gpa = machine->setup->layout.bridge_gpa + shown->number * VIRTIO_REGISTERS_BYTES,
+		.memory_gpa = window->gpa,
+		.memory_bytes = window->len_bytes,
+	};
+
+	shown->pmem = pmem_new(&machine->vm, machine->vm.pci, &config, error);
+	return shown->pmem != NULL;
+}
+
+bool machine_start_pci(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
 	struct vm *vm = &machine->vm;
 
+	G_STATIC_ASSERT(SPACE_MAX_WINDOWS * VIRTIO_REGISTERS_BYTES <= LAYOUT_BRIDGE_REGISTERS_BYTES);
 	if (setup->layout.bridge_bytes == 0)
-		return;
+		return true;
 	vm->pci = pci_host_new(vm, setup->layout.bridge_gpa, setup->layout.bridge_bytes);
 	machine->pci_windows = g_new0(struct pci_window, setup->lending.n_windows);
 	for (unsigned int i = 0; i < setup->lending.n_windows; i++) {
 		const struct lending_window *window = &setup->lending.windows[i];
 		struct pci_window *shown = &machine->pci_windows[i];
 
-		if (window->place != LENDING_AT_PCI)
-			continue;
-		*shown = (struct pci_window){ vm->lending, i };
-		struct pci_function *function =
-			pci_host_add(vm->pci, MACHINE_PCI_DEVICE(i), &MEMORY_IDENTITY, 1u << 0, &MEMORY_OPS, shown);
-		pci_function_add_bar(function, 0, window->len_bytes, true, window->gpa);
+		*shown = (struct pci_window){ .lending = vm->lending, .number = i };
+		if (window->place == LENDING_AT_PCI)
+			add_memory(machine, shown, window);
+		else if (window->place == LENDING_AT_PMEM && !add_pmem(machine, shown, window, error))
+			return false;
 	}
+	return true;
 }
 
 void machine_reset_pci(struct machine *machine)
 {
 	pci_host_reset(machine->vm.pci);
+	for (size_t i = 0; machine->pci_windows && i < machine->setup->lending.n_windows; i++)
+		if (machine->pci_windows[i].pmem)
+			pmem_reset(machine->pci_windows[i].pmem);
 }
 
 void machine_stop_pci(struct machine *machine)
 {
+	for (size_t i = 0; machine->pci_windows && i < machine->setup->lending.n_windows; i++)
+		pmem_free(machine->pci_windows[i].pmem);
 	g_clear_pointer(&machine->pci_windows, g_free);
 	pci_host_free(machine->vm.pci);
 	machine->vm.pci = NULL;

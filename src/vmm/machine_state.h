@@ -94,7 +94,7 @@ void machine_stop_nets(struct machine *machine);
 bool machine_start_channels(struct machine *machine, GError **error);
 void machine_stop_channels(struct machine *machine);
 /* The PCI host bridge with a function for each lend window that wants one, after the windows. */
-void machine_start_pci(struct machine *machine);
+bool machine_start_pci(struct machine *machine, GError **error);
 /* While no vCPU runs: as at the start. */
 void machine_reset_pci(struct machine *machine);
 void machine_stop_pci(struct machine *machine);

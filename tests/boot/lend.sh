@@ -2,9 +2,9 @@
 # Memory is lent to a guest of ours, which does what its lender asks of it (tests/guest/abi/lend.h): each rule of
 # docs/lending.md, with memory of each kind; hypercalls with arguments in lent memory; bad lenders; revokes under two vCPUs
 # that use the pages in every way; dom1 lend; the ends of lender and domain; and an unmodified Linux that has lent memory at an
-# address, and as a PCI device's.
-# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux pci-old pci-new peers
-# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux pci-old pci-new peers
+# address, as a PCI device's, and as /dev/pmem0.
+# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux pci-moves pci-old pci-new pmem-old pmem-new peers
+# long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux pci-moves pci-old pci-new pmem-old pmem-new peers
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -338,9 +338,87 @@ GUEST
   [[ $(od -An -t u8 -j 8 -N 8 "$scratch/lent" | tr -d ' ') == $((nonce * 7 + 3)) ]] || fail "what the guest wrote is not in the file"
 }
 
+# /dev/pmem0 with a file system and DAX: the guest's programs have pages of the lender's file itself.
+pmem() {
+  local lender name
+  guest_script <<'GUEST'
+for name in $(cat /modules); do
+  insmod "/$name" || echo "no $name"
+done
+steps=0
+until [ -b /dev/pmem0 ] || [ $((steps += 1)) -gt 100 ]; do sleep 0.1; done
+echo "bytes $(cat /sys/class/block/pmem0/size)"
+mount -t ext4 -o dax /dev/pmem0 /mnt
+sed -n 's/^\/dev\/pmem0 \/mnt ext4 .*\(dax[=a-z]*\).*/mounted \1/p' /proc/mounts
+cat /mnt/from-host
+echo "from the guest $nonce" >/mnt/from-guest
+window /mnt/big write 0x100000 $nonce sum 0 0x200000 | sed 's/^/before /'
+sync
+echo "ready"
+read -r line
+window /mnt/big sum 0 0x200000 | sed 's/^/after /'
+cat /mnt/from-guest
+echo more >>/mnt/from-guest
+umount /mnt && echo "unmounted"
+sed -n 's/^ *[0-9]*: */interrupts /p' /proc/interrupts | grep virtio
+GUEST
+  mkdir -p "$scratch/modules" "$scratch/files"
+  : >"$scratch/modules/modules"
+  while read -r name; do
+    case $name in
+      virtio.ko | virtio_ring.ko | virtio_pci*.ko | libnvdimm.ko | nd_*.ko | virtio_pmem.ko)
+        cp "$guests/modules-$1/$name" "$scratch/modules/"
+        echo "$name" >>"$scratch/modules/modules"
+        ;;
+    esac
+  done <"$guests/modules-$1/order"
+  add_to_initrd "$scratch/modules"
+  echo "from the host $nonce" >"$scratch/files/from-host"
+  truncate -s 2M "$scratch/files/big"
+  printf '\7' | dd of="$scratch/files/big" bs=1 seek=4096 conv=notrunc status=none
+  truncate -s 64M "$scratch/lent"
+  mke2fs -q -F -t ext4 -b 4096 -d "$scratch/files" "$scratch/lent"
+  start_linux "$1" 64M,place=pmem
+  wait_for "$run/console" '^ready'
+  say revoke
+  wait_for "$run/lender" '^revoked 0x0 0x4000000'
+  local before
+  before=$(grep -c '^fault' "$run/lender" || true)
+  type_line go
+  finish
+  expect_status 0
+  wait "$lender" || fail "dom1 lend: status $?"
+  (($(grep -c '^fault' "$run/lender") > before)) || fail "nothing was asked for after the revoke"
+  expect "$run/console" 'bytes 131072'
+  expect "$run/console" 'mounted dax(=always)?'
+  expect "$run/console" "from the host $nonce"
+  expect "$run/console" "before sum 0x0: $(printf '0x%x' $((nonce + 7)))"
+  expect "$run/console" "after sum 0x0: $(printf '0x%x' $((nonce + 7)))"
+  expect "$run/console" "from the guest $nonce"
+  expect "$run/console" 'unmounted'
+  # The file system is whole, and has what the guest wrote.
+  e2fsck -f -n "$scratch/lent" >"$run/fsck" 2>&1 || fail "the file system is not clean: $(tail -n 3 "$run/fsck")"
+  debugfs -R 'cat /from-guest' "$scratch/lent" >"$run/from-guest" 2>/dev/null
+  expect "$run/from-guest" "from the guest $nonce"
+  expect "$run/from-guest" more
+}
+
+# A guest that moves its BARs under another vCPU's writes, and writes anything anywhere.
+pci_moves() {
+  next_run
+  status=0
+  dom1 run --type pvh --kernel "$guest" --memory 64M --vcpus 2 --timeout 200 --append pci --name "moves-$$" \
+    --lend-window 4M,place=pci --lend-window 2M,place=pmem --report "$run/report.json" \
+    </dev/null >"$run/console" 2>"$run/stderr" || status=$?
+  expect_status 0
+  expect "$run/console" 'Test result: SUCCESS'
+}
+
 case $1 in
   peers) peers ;;
+  pci-moves) pci_moves ;;
   pci-*) pci "${1#*-}" ;;
+  pmem-*) pmem "${1#*-}" ;;
   linux) linux ;;
   rules-file) check "$scratch/lent" rules ;;
   rules-*) check "${1#*-}" rules ;;

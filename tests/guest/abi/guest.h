@@ -50,6 +50,7 @@ void test_memory_op(void);
 void test_misc(void);
 void test_multicall(void);
 void test_paging(void);
+void test_pci(void);
 void test_reservation(void);
 void test_sched_op(void);
 void test_smp(void);

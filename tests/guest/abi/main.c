@@ -45,6 +45,7 @@ static const struct {
 	{ "soft_reset", test_soft_reset },
 	{ "lend", test_lend },
 	{ "lend_to", test_lend_to },
+	{ "pci", test_pci },
 	{ "stress", test_stress },
 	{ "end", test_end },
 	{ "say", test_say },

@@ -623,8 +623,9 @@ static void test_lend_windows(void)
 	struct vm_config config;
 
 	parse_ok(&config, WORDS("--kernel=k", "--type=pvh", "--lend-window=4M", "--lend-window=2G,gpa=0x200000000,on-fail=stop",
-				"--lend-window=2,on-fail=zero", "--lend-window=64M,place=pci,on-fail=fault"));
-	g_assert_cmpuint(config.lend_windows->len, ==, 4);
+				"--lend-window=2,on-fail=zero", "--lend-window=64M,place=pci,on-fail=fault",
+				"--lend-window=2M,place=pmem"));
+	g_assert_cmpuint(config.lend_windows->len, ==, 5);
 	const struct lending_window *windows = (const struct lending_window *)(const void *)config.lend_windows->data;
 	g_assert_cmpuint(windows[0].len_bytes, ==, 4 * MIB);
 	g_assert_cmpuint(windows[0].gpa, ==, 0);
@@ -635,10 +636,11 @@ static void test_lend_windows(void)
 	g_assert_cmpint(windows[2].place, ==, LENDING_AT_ADDRESS);
 	g_assert_cmpint(windows[3].place, ==, LENDING_AT_PCI);
 	g_assert_cmpint(windows[3].on_fail, ==, LEND_ACTION_FAULT);
+	g_assert_cmpint(windows[4].place, ==, LENDING_AT_PMEM);
 	vm_config_clear(&config);
 	static const char *const bad[] = { "", "3M", "0", "x", "4K", "2M,gpa=", "2M,gpa=1", "2M,gpa=0", "2M,gpa=x", "2M,on-fail=",
 					   "2M,on-fail=wait", "2M,what", "2M,", "gpa=0x200000000", "2M,gpa=99999999999999999999",
-					   "2M,place=", "2M,place=usb", "6M,place=pci", "2M,place=pci,gpa=0x200000000" };
+					   "2M,place=", "2M,place=usb", "6M,place=pci", "6M,place=pmem", "2M,place=pci,gpa=0x200000000" };
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autofree char *word = g_strconcat("--lend-window=", bad[i], NULL);
 

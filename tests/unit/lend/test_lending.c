@@ -479,6 +479,9 @@ static void test_place(void)
 	refuse_slots = false;
 	g_assert_cmphex(gpa_of(domain, 0), ==, LEND_NOWHERE);
 	g_assert_cmpuint(slots[0].len_bytes, ==, 0);
+	g_assert_cmpint(lending_sync(domain->lending, 0), ==, 0);
+	g_assert_cmpint(lend_revoke(domain->lend, 0, 0, LEND_PAGE_BYTES, NULL), ==, 0);
+	g_assert_cmpint(lending_sync(domain->lending, 0), ==, 0);
 	domain_free(domain);
 }
 
