@@ -147,8 +147,9 @@ GUEST
   finish
   expect_status 143
 
-  # The same death under on-error=stop.
+  # The same death under on-error=stop, of a server that has all again.
   rm "$scratch/nbd"
+  truncate -s 4M "$scratch/data"
   start_server file "$scratch/data"
   start --disk "$uri,on-error=stop" <"$scratch/keys"
   wait_for "$run/console" "^size 8192"
