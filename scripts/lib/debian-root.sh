@@ -67,6 +67,9 @@ debian_make_image() {
   echo '127.0.0.1 localhost guest' >"$tree/etc/hosts"
   echo '/dev/xvda / ext4 errors=remount-ro 0 1' >"$tree/etc/fstab"
   printf '%s\n' '[Match]' 'Type=ether' '[Network]' 'DHCP=ipv4' >"$tree/etc/systemd/network/dhcp.network"
+  # An emulated machine, which others use too, may need longer than it waits by itself; and then there is no login prompt.
+  mkdir "$tree/etc/systemd/system.conf.d"
+  printf '%s\n' '[Manager]' 'DefaultDeviceTimeoutSec=15min' 'DefaultTimeoutStartSec=15min' >"$tree/etc/systemd/system.conf.d/slow.conf"
   mkdir -p "$tree/etc/systemd/system/multi-user.target.wants"
   ln -s /lib/systemd/system/systemd-networkd.service "$tree/etc/systemd/system/multi-user.target.wants/"
   truncate -s "$size" "$dir/image"
