@@ -9,7 +9,6 @@
 #include "cmd/domain_command.h"
 #include "control/folders.h"
 #include "harness/present.h"
-#include "harness/spawner.h"
 #include "harness/targets.h"
 #include "harness/test_case.h"
 #include "harness/test_options.h"
@@ -91,7 +90,6 @@ static int run_guest(int argc, char **argv)
 static bool run_cases(struct testing *testing, GError **error)
 {
 	const struct test_options *options = &testing->options;
-	struct spawner spawner;
 	const struct test_set_setup setup = {
 		.cases = testing->cases,
 		.jobs = options->jobs ? options->jobs : count_cpus(),
@@ -101,20 +99,17 @@ static bool run_cases(struct testing *testing, GError **error)
 		.until_fail = options->until_fail,
 		.fail_fast = options->fail_fast,
 		.output_dir = options->output_dir,
-		.spawner = &spawner,
+		.run = run_guest,
 		.progress = &testing->progress,
 		.told = tell,
 		.opaque = testing,
 	};
 
-	if (!spawner_start(&spawner, run_guest, error))
-		return false;
 	/* What killed runs have left is cleaned by looking for who runs. */
 	g_strfreev(folders_list(NULL));
 	if (options->format == FORMAT_TAP)
 		puts("TAP version 14");
 	testing->results = test_set_run(&setup, &testing->signal, error);
-	spawner_stop(&spawner);
 	return testing->results != NULL;
 }
 

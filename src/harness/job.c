@@ -4,16 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness/spawner.h"
 #include "vmm/error.h"
 
-enum { REPORT_FD = 3 };
+enum { REPORT_FD = 3, N_FDS };
 
 /* Descriptors that must not be among those which the child's own are moved to. */
 static int above_standard(int fd)
@@ -25,14 +27,34 @@ static int above_standard(int fd)
 	return moved_fd;
 }
 
-static _Noreturn void become(char **arguments, const int fds[4], pid_t parent)
+/* A group of its own: Ctrl-C is for the harness, which tells it. Its end with the harness', signals as at a start. */
+static void settle(pid_t parent, const int fds[N_FDS])
 {
-	spawner_settle(parent, fds);
+	sigset_t none;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(DOM1_STATUS_DEFECT);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int i = 0; i < N_FDS; i++)
+		if (dup2(fds[i], i) < 0)
+			_exit(DOM1_STATUS_DEFECT);
+}
+
+static _Noreturn void become(int (*run)(int argc, char **argv), char **arguments)
+{
+	if (run) {
+		(void)close_range(N_FDS, ~0u, 0);
+		exit(run((int)g_strv_length(arguments), arguments));
+	}
 	execv("/proc/self/exe", arguments);
 	_exit(DOM1_STATUS_DEFECT);
 }
 
-static bool open_all(struct job *job, bool has_input, int child_fds[4])
+static bool open_all(struct job *job, bool has_input, int child_fds[N_FDS])
 {
 	int input[2] = { -1, -1 }, console[2] = { -1, -1 }, words[2] = { -1, -1 };
 	bool ok = pipe2(console, O_CLOEXEC) == 0 && pipe2(words, O_CLOEXEC) == 0 && (!has_input || pipe2(input, O_CLOEXEC) == 0);
@@ -46,31 +68,34 @@ static bool open_all(struct job *job, bool has_input, int child_fds[4])
 	child_fds[2] = above_standard(words[1]);
 	child_fds[3] = above_standard(memfd_create("report", MFD_CLOEXEC));
 	job->report_fd = fcntl(child_fds[3], F_DUPFD_CLOEXEC, REPORT_FD + 1);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < N_FDS; i++)
 		ok = ok && child_fds[i] >= 0;
 	return ok && job->report_fd >= 0 && (!has_input || fcntl(job->input_fd, F_SETFL, O_NONBLOCK) == 0) &&
 	       fcntl(job->console_fd, F_SETFL, O_NONBLOCK) == 0 &&
 	       fcntl(job->words_fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-bool job_start(struct job *job, const struct spawner *spawner, char **arguments, bool has_input, GError **error)
+bool job_start(struct job *job, int (*run)(int argc, char **argv), char **arguments, bool has_input, GError **error)
 {
-	int child_fds[4] = { -1, -1, -1, -1 };
+	int child_fds[N_FDS] = { -1, -1, -1, -1 };
 	pid_t parent = getpid();
 
 	*job = JOB_NONE;
-	job->spawner = spawner;
 	bool ok = open_all(job, has_input, child_fds);
+	/* What is still to be written is written once. */
+	fflush(NULL);
 	if (ok)
-		job->pid = spawner ? spawner_fork(spawner, arguments, child_fds) : fork();
-	if (ok && job->pid == 0)
-		become(arguments, child_fds, parent);
+		job->pid = fork();
+	if (ok && job->pid == 0) {
+		settle(parent, child_fds);
+		become(run, arguments);
+	}
 	ok = ok && job->pid > 0;
 	if (ok)
 		job->pid_fd = (int)syscall(SYS_pidfd_open, job->pid, 0);
 	if (!ok || job->pid_fd < 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot start dom1 run: %s", g_strerror(errno));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < N_FDS; i++)
 		if (child_fds[i] >= 0)
 			close(child_fds[i]);
 	if (ok && job->pid_fd >= 0)
@@ -97,13 +122,10 @@ int job_reap(struct job *job)
 {
 	int status = 0;
 
-	if (job->spawner)
-		status = spawner_reap(job->spawner, job->pid);
-	else
-		while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
-			;
+	while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
+		;
 	job->pid = -1;
-	return status < 0 ? SIGKILL : status;
+	return status;
 }
 
 void job_close(struct job *job)

@@ -5,12 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <glib-unix.h>
-
 #include "control/client.h"
 #include "control/folders.h"
 #include "control/xs_client.h"
 #include "harness/console_lines.h"
+#include "vmm/event_source.h"
 
 #define LOOK_MS        100
 #define ANSWER_MS      1000u
@@ -19,6 +18,7 @@
 
 struct script_play {
 	const struct script *script;
+	GMainContext *context;
 	const char *domain;
 	int input_fd;
 	script_over over;
@@ -45,13 +45,6 @@ static const struct script_step *current(const struct script_play *play)
 	return play->at < play->script->steps->len ? play->script->steps->pdata[play->at] : NULL;
 }
 
-static void remove_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 static void finish(struct script_play *play, enum script_state state, const char *why)
 {
 	const struct script_step *step = current(play);
@@ -61,15 +54,15 @@ static void finish(struct script_play *play, enum script_state state, const char
 	play->state = state;
 	if (step)
 		play->detail = g_strdup_printf("%s:%u: %s: %s", play->script->path, step->line, step->text, why);
-	remove_source(&play->limit_source);
-	remove_source(&play->look_source);
-	remove_source(&play->input_source);
+	event_source_remove(play->context, &play->limit_source);
+	event_source_remove(play->context, &play->look_source);
+	event_source_remove(play->context, &play->input_source);
 	play->over(play->opaque);
 }
 
 static void end_step(struct script_play *play)
 {
-	remove_source(&play->limit_source);
+	event_source_remove(play->context, &play->limit_source);
 	play->sent_bytes = 0;
 	play->at++;
 }
@@ -173,7 +166,7 @@ static bool type_text(struct script_play *play, const struct script_step *step)
 			play->sent_bytes += (size_t)written;
 		} else if (errno == EAGAIN) {
 			if (!play->input_source)
-				play->input_source = g_unix_fd_add(play->input_fd, G_IO_OUT, on_input_ready, play);
+				play->input_source = event_source_add_to(play->context, play->input_fd, G_IO_OUT, on_input_ready, play);
 			return false;
 		} else if (errno != EINTR) {
 			/* The guest is ending, and how it does will be told. */
@@ -228,12 +221,12 @@ static void advance(struct script_play *play)
 		return;
 	}
 	if (!play->limit_source)
-		play->limit_source = g_timeout_add_seconds(step->timeout_s, on_limit, play);
+		play->limit_source = event_source_add_timeout(play->context, step->timeout_s * 1000, on_limit, play);
 	bool looks = play->wants_events || (step->kind != SCRIPT_EXPECT && step->kind != SCRIPT_SEND);
 	if (looks && !play->look_source)
-		play->look_source = g_timeout_add(LOOK_MS, on_look, play);
+		play->look_source = event_source_add_timeout(play->context, LOOK_MS, on_look, play);
 	else if (!looks)
-		remove_source(&play->look_source);
+		event_source_remove(play->context, &play->look_source);
 }
 
 static gboolean on_start(gpointer opaque)
@@ -275,12 +268,13 @@ void script_play_quiet(struct script_play *play)
 	advance(play);
 }
 
-struct script_play *script_play_new(const struct script *script, const char *domain, int input_fd, script_over over,
+struct script_play *script_play_new(const struct script *script, GMainContext *context, const char *domain, int input_fd, script_over over,
 				    void *opaque)
 {
 	struct script_play *play = g_new0(struct script_play, 1);
 
 	play->script = script;
+	play->context = context;
 	play->domain = domain;
 	play->input_fd = input_fd;
 	play->over = over;
@@ -290,7 +284,7 @@ struct script_play *script_play_new(const struct script *script, const char *dom
 	g_queue_init(&play->events);
 	for (guint i = 0; i < script->steps->len; i++)
 		play->wants_events |= ((const struct script_step *)script->steps->pdata[i])->kind == SCRIPT_EVENT;
-	play->look_source = g_idle_add(on_start, play);
+	play->look_source = event_source_add_idle(play->context, on_start, play);
 	return play;
 }
 
@@ -298,9 +292,9 @@ void script_play_free(struct script_play *play)
 {
 	if (!play)
 		return;
-	remove_source(&play->limit_source);
-	remove_source(&play->look_source);
-	remove_source(&play->input_source);
+	event_source_remove(play->context, &play->limit_source);
+	event_source_remove(play->context, &play->look_source);
+	event_source_remove(play->context, &play->input_source);
 	g_queue_clear_full(&play->backlog, g_free);
 	g_queue_clear_full(&play->events, g_free);
 	control_client_free(play->control);

@@ -18,8 +18,8 @@ struct script_play;
 /* It is done, or has failed; called once, from the main loop or from script_play_feed() or _quiet(). */
 typedef void (*script_over)(void *opaque);
 
-/* script and domain (a name) must outlive it; input_fd: the guest's console, non-blocking, borrowed. */
-struct script_play *script_play_new(const struct script *script, const char *domain, int input_fd, script_over over,
+/* script and domain (a name) must outlive it; input_fd: the guest's console, non-blocking, borrowed. context: the loop's. */
+struct script_play *script_play_new(const struct script *script, GMainContext *context, const char *domain, int input_fd, script_over over,
 				    void *opaque);
 void script_play_free(struct script_play *play);
 

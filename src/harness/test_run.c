@@ -10,14 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <glib-unix.h>
-
 #include "harness/console_keep.h"
 #include "harness/evidence_files.h"
 #include "harness/job.h"
 #include "harness/run_report.h"
 #include "harness/script_play.h"
 #include "vmm/error.h"
+#include "vmm/event_source.h"
 
 /* How much of a console is kept in its file, besides its end. */
 #define CONSOLE_LOG_BYTES   (UINT64_C(64) << 20)
@@ -55,13 +54,6 @@ struct test_run {
 const struct test_case *test_run_case(const struct test_run *run)
 {
 	return run->setup.test;
-}
-
-static void remove_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
 }
 
 static void end_guest(struct test_run *run)
@@ -119,9 +111,9 @@ static gboolean on_console(gint fd, GIOCondition condition, gpointer opaque)
 		run->console_source = 0;
 		return G_SOURCE_REMOVE;
 	}
-	remove_source(&run->quiet_source);
+	event_source_remove(run->setup.context, &run->quiet_source);
 	if (run->rules.expect->len + run->rules.fail_on->len > 0 || run->play)
-		run->quiet_source = g_timeout_add(QUIET_MS, on_quiet, run);
+		run->quiet_source = event_source_add_timeout(run->setup.context, QUIET_MS, on_quiet, run);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -214,7 +206,7 @@ static void clear_attempt(struct test_run *run)
 				   &run->overtime_source };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-		remove_source(sources[i]);
+		event_source_remove(run->setup.context, sources[i]);
 	g_clear_pointer(&run->play, script_play_free);
 	g_clear_pointer(&run->domain, g_free);
 	job_close(&run->job);
@@ -314,20 +306,20 @@ static void start_attempt(struct test_run *run)
 	console_keep_init(&run->keep, run->files.console_fd, CONSOLE_LOG_BYTES);
 	run->domain = g_strdup_printf("test-%d-%u", (int)getpid(), run->setup.number);
 	GPtrArray *arguments = arguments_of(run);
-	ok = ok && job_start(&run->job, run->setup.spawner, (char **)arguments->pdata, test->settings.script, &error);
+	ok = ok && job_start(&run->job, run->setup.run, (char **)arguments->pdata, test->settings.script, &error);
 	g_ptr_array_unref(arguments);
 	if (!ok) {
 		g_string_assign(run->words, error->message);
-		run->end_source = g_idle_add(on_no_start, run);
+		run->end_source = event_source_add_idle(run->setup.context, on_no_start, run);
 		return;
 	}
 	if (test->settings.script)
-		run->play = script_play_new(test->settings.script, run->domain, run->job.input_fd, on_script_over, run);
-	run->console_source = g_unix_fd_add(run->job.console_fd, G_IO_IN | G_IO_HUP, on_console, run);
-	run->words_source = g_unix_fd_add(run->job.words_fd, G_IO_IN | G_IO_HUP, on_words, run);
-	run->end_source = g_unix_fd_add(run->job.pid_fd, G_IO_IN, on_end, run);
-	run->overtime_source = g_timeout_add_seconds(test->settings.timeout_s + OVERTIME_S + (test->settings.core ? CORE_OVERTIME_S : 0),
-						     on_overtime, run);
+		run->play = script_play_new(test->settings.script, run->setup.context, run->domain, run->job.input_fd, on_script_over, run);
+	run->console_source = event_source_add_to(run->setup.context, run->job.console_fd, G_IO_IN | G_IO_HUP, on_console, run);
+	run->words_source = event_source_add_to(run->setup.context, run->job.words_fd, G_IO_IN | G_IO_HUP, on_words, run);
+	run->end_source = event_source_add_to(run->setup.context, run->job.pid_fd, G_IO_IN, on_end, run);
+	const guint limit_s = test->settings.timeout_s + OVERTIME_S + (test->settings.core ? CORE_OVERTIME_S : 0);
+	run->overtime_source = event_source_add_timeout(run->setup.context, limit_s * 1000, on_overtime, run);
 }
 
 static struct test_result *result_of(const struct test_case *test, unsigned int round)

@@ -8,7 +8,6 @@
 #include "harness/result.h"
 #include "harness/test_case.h"
 
-struct spawner;
 struct test_run;
 
 /* In the main loop, never from within test_run_start(). */
@@ -19,7 +18,8 @@ struct test_run_setup {
 	unsigned int number; /* among those of this process; of its domain's name */
 	unsigned int round;
 	const char *output_dir; /* NULL: no files */
-	const struct spawner *spawner; /* NULL: each run loads the program again */
+	int (*run)(int argc, char **argv); /* what a run does: job_start() */
+	GMainContext *context; /* of the loop in which it is watched; not the program's default one if there is a run() */
 	test_run_over over;
 	void *opaque;
 };

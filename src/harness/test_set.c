@@ -7,16 +7,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <glib-unix.h>
-
 #include "harness/test_run.h"
 #include "vmm/error.h"
+#include "vmm/event_source.h"
 
 #define MACHINE_BYTES (UINT64_C(16) << 20)
 #define PROGRESS_MS   500
 
 struct set {
 	const struct test_set_setup *setup;
+	GMainContext *context;
 	GMainLoop *loop;
 	GPtrArray *results; /* NULL where a test is still running */
 	GPtrArray *running; /* of struct test_run * */
@@ -120,7 +120,7 @@ static void start(struct set *set, guint index)
 		g_ptr_array_set_size(set->results, (gint)index + 1);
 	place = g_new(struct place, 1);
 	*place = (struct place){ set, index };
-	const struct test_run_setup setup = { test, index + 1, round, set->setup->output_dir, set->setup->spawner, on_over, place };
+	const struct test_run_setup setup = { test, index + 1, round, set->setup->output_dir, set->setup->run, set->context, on_over, place };
 	g_ptr_array_add(set->running, test_run_start(&setup));
 	set->busy += width_of(set, test);
 	set->taken_bytes += test_set_cost_bytes(test);
@@ -215,17 +215,19 @@ GPtrArray *test_set_run(const struct test_set_setup *setup, int *signal, GError 
 	int signal_fd = open_signals(error);
 	if (signal_fd < 0)
 		return NULL;
-	set.loop = g_main_loop_new(NULL, FALSE);
+	/* Not the program's default one, which a run needs as new: job.h. */
+	g_autoptr(GMainContext) context = g_main_context_new();
+	set.context = context;
+	set.loop = g_main_loop_new(context, FALSE);
 	set.results = g_ptr_array_new_with_free_func((GDestroyNotify)test_result_free);
 	set.running = g_ptr_array_new();
-	guint sources[] = { g_unix_fd_add(signal_fd, G_IO_IN, on_signal, &set),
-			    setup->progress->fd >= 0 ? g_timeout_add(PROGRESS_MS, on_tick, &set) : 0 };
-	g_idle_add(on_begin, &set);
+	guint sources[] = { event_source_add_to(context, signal_fd, G_IO_IN, on_signal, &set),
+			    setup->progress->fd >= 0 ? event_source_add_timeout(context, PROGRESS_MS, on_tick, &set) : 0 };
+	event_source_add_idle(context, on_begin, &set);
 	g_main_loop_run(set.loop);
 	progress_hide(setup->progress);
 	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-		if (sources[i])
-			g_source_remove(sources[i]);
+		event_source_remove(context, &sources[i]);
 	close(signal_fd);
 	g_ptr_array_unref(set.running);
 	g_main_loop_unref(set.loop);

@@ -15,7 +15,6 @@
 
 typedef void (*test_set_told)(const struct test_result *result, guint n, void *opaque);
 
-struct spawner;
 
 struct test_set_setup {
 	const GPtrArray *cases; /* of struct test_case * */
@@ -24,7 +23,7 @@ struct test_set_setup {
 	unsigned int rounds;    /* 0: until one fails */
 	bool until_fail, fail_fast;
 	const char *output_dir;
-	const struct spawner *spawner; /* NULL: each run loads the program again */
+	int (*run)(int argc, char **argv); /* what a run does: job_start() */
 	struct progress *progress;
 	test_set_told told;     /* in order; n from 1 on */
 	void *opaque;

@@ -10,3 +10,10 @@
 
 /* Its id, for g_source_remove(). In the thread's default main context. */
 guint event_source_add(int fd, GIOCondition condition, GUnixFDSourceFunc function, void *opaque);
+
+/* The same, and others, in a context that is nobody's default. */
+guint event_source_add_to(GMainContext *context, int fd, GIOCondition condition, GUnixFDSourceFunc function, void *opaque);
+guint event_source_add_timeout(GMainContext *context, guint ms, GSourceFunc function, void *opaque);
+guint event_source_add_idle(GMainContext *context, GSourceFunc function, void *opaque);
+/* And the id is 0 then. 0: nothing to do. */
+void event_source_remove(GMainContext *context, guint *id);

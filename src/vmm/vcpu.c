@@ -22,6 +22,8 @@
 #include "xen/hypercall.h"
 
 #define KICK_SIGNAL SIGUSR1
+/* Less than a huge page, which the kernel would clear for the few pages that are used. */
+#define STACK_BYTES (512u << 10)
 
 #define CR0_PE     (1u << 0)
 #define CR0_ET     (1u << 4)
@@ -481,7 +483,12 @@ static void *vcpu_thread(void *opaque)
 
 bool vcpu_start(struct vcpu *vcpu, GError **error)
 {
-	int rc = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	int rc = pthread_create(&vcpu->thread, &attributes, vcpu_thread, vcpu);
+	pthread_attr_destroy(&attributes);
 
 	if (rc != 0) {
 		errno = rc;

@@ -81,7 +81,7 @@ static void begin(struct dialogue *dialogue, const char *text)
 {
 	*dialogue = (struct dialogue){ .script = parse(text) };
 	g_assert_cmpint(pipe2(dialogue->fds, O_NONBLOCK | O_CLOEXEC), ==, 0);
-	dialogue->play = script_play_new(dialogue->script, "no-such-domain", dialogue->fds[1], on_over, &dialogue->n_over);
+	dialogue->play = script_play_new(dialogue->script, NULL, "no-such-domain", dialogue->fds[1], on_over, &dialogue->n_over);
 	while (g_main_context_iteration(NULL, FALSE))
 		;
 }
