@@ -17,13 +17,6 @@
 /* A file that keeps saying EAGAIN or moves single bytes is answered with an error after so many attempts. */
 #define ATTEMPTS_MAX 1024u
 
-/* From so many reads and writes in flight on, the guest is not asked for events, or not told of each answer. */
-#define ASK_NOT_FROM  4u
-#define TELL_NOT_FROM 8u
-/* And for how long at most: a part of what a request takes, within these. */
-#define PATIENCE_PART   4u
-#define PATIENCE_MIN_NS (20 * UINT64_C(1000))
-#define PATIENCE_MAX_NS (3000 * UINT64_C(1000))
 /* A server that has not answered so long after the end of a connection does not hold up the end of the domain. */
 #define LAST_PATIENCE_NS (10 * UINT64_C(1000000000))
 
@@ -105,54 +98,58 @@ static void tell_if_stopped(struct block_connection *connection)
 		tell_stopped(connection);
 }
 
-static void take_requests(struct block_queue *queue);
+static void take_requests(struct block_queue *queue, bool is_overdue);
 
 static void be_patient(struct block_queue *queue)
 {
-	uint64_t patience_ns = queue->connection->service_ns / PATIENCE_PART;
+	const struct block_connection *connection = queue->connection;
+	const uint64_t due_ns = block_patience_due_ns(&queue->patience, connection->service_ns);
 
-	if (queue->patience.is_set)
-		return;
-	patience_ns = patience_ns < PATIENCE_MIN_NS ? PATIENCE_MIN_NS : patience_ns;
-	patience_ns = patience_ns > PATIENCE_MAX_NS ? PATIENCE_MAX_NS : patience_ns;
-	io_thread_set_timer(queue->connection->target->io, &queue->patience, io_thread_now_ns() + patience_ns);
+	io_thread_clear_timer(connection->target->io, &queue->patience_end);
+	if (due_ns != UINT64_MAX && !connection->stopping && !connection->broken)
+		io_thread_set_timer(connection->target->io, &queue->patience_end, due_ns);
 }
 
 static void publish(struct block_queue *queue)
 {
+	queue->patience.untold_ns = 0;
 	if (block_ring_publish(&queue->ring)) {
 		count(&queue->connection->counters.notifications, 1);
 		signal_fd(queue->notify_fd);
 	}
 }
 
-/* More answers will come soon, and the guest has enough to do: it is told when a quarter of what is in flight has come. */
-static bool may_wait(const struct block_queue *queue)
+static unsigned int n_untold(const struct block_queue *queue)
 {
-	const unsigned int n_new = queue->ring.answered - queue->ring.published;
-
-	return !queue->connection->stopping && queue->moving >= TELL_NOT_FROM && n_new * 4 < queue->moving;
+	return queue->ring.answered - queue->ring.published;
 }
 
-/* How many more have to complete until then; each is one more answer, and one fewer in flight. A server's come as bytes. */
+/* Of a server's the completions come as bytes. */
 static unsigned int n_until_told(const struct io_timer *timer)
 {
-	const struct block_queue *queue = CONTAINER(timer, const struct block_queue, patience);
-	const unsigned int n_new = queue->ring.answered - queue->ring.published;
+	const struct block_queue *queue = CONTAINER(timer, const struct block_queue, patience_end);
 
-	return may_wait(queue) && !queue->connection->target->remote ? (queue->moving - n_new * 4 + 4) / 5 : 1;
+	return queue->connection->target->remote ? 1 : block_patience_n_until_told(n_untold(queue), queue->moving);
+}
+
+static void tell_or_wait(struct block_queue *queue)
+{
+	const struct block_connection *connection = queue->connection;
+
+	if (connection->stopping || connection->broken || !block_patience_may_wait(n_untold(queue), queue->moving))
+		publish(queue);
+	else if (!queue->patience.untold_ns && n_untold(queue) > 0)
+		queue->patience.untold_ns = io_thread_now_ns();
 }
 
 static void finish(struct io_task *task)
 {
 	struct block_queue *queue = CONTAINER(task, struct block_queue, finish);
 
-	if (may_wait(queue))
-		be_patient(queue);
-	else
-		publish(queue);
-	if (!queue->asked)
-		take_requests(queue);
+	tell_or_wait(queue);
+	if (!queue->patience.asked)
+		take_requests(queue, false);
+	be_patient(queue);
 	tell_if_stopped(queue->connection);
 }
 
@@ -386,7 +383,7 @@ static bool is_touched(struct transfer *transfer)
 
 static void note_quiet(struct block_queue *queue)
 {
-	const bool is_quiet = queue->in_flight > 0 && queue->moving < TELL_NOT_FROM;
+	const bool is_quiet = queue->in_flight > 0 && queue->moving < BLOCK_TELL_NOT_FROM;
 
 	if (is_quiet != queue->is_quiet)
 		io_thread_count_quiet(queue->connection->target->io, is_quiet ? 1 : -1);
@@ -630,16 +627,15 @@ static void break_connection(struct block_connection *connection, const char *wh
 }
 
 /* TRUE: there is one already. */
-static bool ask_for_event(struct block_queue *queue)
+static bool ask_for_event(struct block_queue *queue, bool is_overdue)
 {
-	queue->asked = queue->moving < ASK_NOT_FROM || queue->out_of_patience;
-	if (queue->asked)
-		return block_ring_arm(&queue->ring);
-	be_patient(queue);
-	return false;
+	queue->patience.asked = block_patience_asks(queue->moving, is_overdue);
+	queue->patience.looked_ns = io_thread_now_ns();
+	return queue->patience.asked && block_ring_arm(&queue->ring);
 }
 
-static void take_requests(struct block_queue *queue)
+/* is_overdue: if there is nothing, the guest is asked for an event. */
+static void take_requests(struct block_queue *queue, bool is_overdue)
 {
 	struct block_connection *connection = queue->connection;
 	unsigned int budget = queue->ring.n_slots;
@@ -649,6 +645,7 @@ static void take_requests(struct block_queue *queue)
 		switch (block_ring_take(&queue->ring, slot)) {
 		case BLOCK_RING_TAKEN:
 			start_request(queue, slot);
+			is_overdue = false;
 			/* Others have their turn: what is left comes as if the guest had sent once more. */
 			if (--budget == 0) {
 				signal_fd(queue->kick.fd);
@@ -656,7 +653,7 @@ static void take_requests(struct block_queue *queue)
 			}
 			break;
 		case BLOCK_RING_EMPTY:
-			if (!ask_for_event(queue))
+			if (!ask_for_event(queue, is_overdue))
 				return;
 			break;
 		default:
@@ -672,21 +669,23 @@ static void on_kick(struct io_watch *watch)
 
 	count(&queue->connection->counters.kicks, 1);
 	/* Of a disk with little to do: it does not wait for the completions of another. */
-	if (queue->moving < TELL_NOT_FROM)
+	if (queue->moving < BLOCK_TELL_NOT_FROM)
 		io_thread_hurry(queue->connection->target->io);
-	take_requests(queue);
+	take_requests(queue, false);
+	be_patient(queue);
 }
 
-/* Nothing has completed for some time: the guest is told, and asked for an event. */
+/* Nothing has completed for some time, or not enough: the guest is told, or asked for an event. */
 static void on_patience_end(struct io_timer *timer)
 {
-	struct block_queue *queue = CONTAINER(timer, struct block_queue, patience);
+	struct block_queue *queue = CONTAINER(timer, struct block_queue, patience_end);
+	const uint64_t before_ns = io_thread_now_ns() - block_patience_ns(queue->connection->service_ns);
 
-	publish(queue);
-	queue->out_of_patience = true;
-	if (!queue->asked)
-		take_requests(queue);
-	queue->out_of_patience = false;
+	if (queue->patience.untold_ns && queue->patience.untold_ns <= before_ns)
+		publish(queue);
+	if (!queue->patience.asked)
+		take_requests(queue, queue->patience.looked_ns <= before_ns);
+	be_patient(queue);
 }
 
 static void on_kick_gone(struct io_watch *watch)
@@ -773,7 +772,7 @@ static void stop(struct io_task *task)
 	for (unsigned int i = 0; i < connection->n_queues; i++) {
 		struct block_queue *queue = &connection->queues[i];
 
-		io_thread_clear_timer(connection->target->io, &queue->patience);
+		io_thread_clear_timer(connection->target->io, &queue->patience_end);
 		publish(queue);
 		if (queue->watched)
 			engine->ops->unwatch(engine, &queue->kick);
@@ -790,8 +789,8 @@ void block_connection_start(struct block_connection *connection)
 		queue->finish.run = finish;
 		queue->kick.ready = on_kick;
 		queue->kick.gone = on_kick_gone;
-		queue->patience.run = on_patience_end;
-		queue->patience.worth = n_until_told;
+		queue->patience_end.run = on_patience_end;
+		queue->patience_end.worth = n_until_told;
 	}
 	connection->last_patience.run = on_last_patience_end;
 	connection->start.run = start;

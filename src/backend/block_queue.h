@@ -9,10 +9,8 @@
  * is published: Linux looks at that and gives up a disk whose back end forgets one. A ring whose indexes are a lie is not
  * read any more, and the main thread is told; a bad request is answered with an error, and the others go on.
  *
- * Events in both directions are few while much is in flight. The guest is not asked to send one for a new request: the ring
- * is looked at whenever something completes. And it is told of answers when a quarter of what is in flight has come, not
- * of each; so the I/O thread wakes up for several completions at once. Neither waits longer than a part of what a request
- * takes here, by a timer; with little in flight nothing waits, whatever other queues and disks are busy with.
+ * Events in both directions are few while much is in flight (block_patience.h); with little in flight nothing waits, whatever
+ * other queues and disks are busy with.
  *
  * A connection is made by the main thread, which hands it over by start(), and gets it back, with nothing in flight, by
  * the reply to stop(). In between only the I/O thread touches it.
@@ -22,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/block_patience.h"
 #include "backend/block_ring.h"
 #include "backend/io_engine.h"
 #include "backend/io_thread.h"
@@ -72,9 +71,8 @@ struct block_queue {
 	unsigned int in_flight;
 	unsigned int moving; /* of them, reads and writes: they end soon */
 	bool is_quiet;       /* with little in flight, but something: the I/O thread waits for each */
-	bool asked;          /* the guest will send an event for its next request */
-	struct io_timer patience; /* set while the guest was not asked, or not told, yet */
-	bool out_of_patience;
+	struct block_patience patience;
+	struct io_timer patience_end; /* set while something waits */
 	bool watched;
 };
 
