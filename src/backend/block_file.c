@@ -72,6 +72,7 @@ static gboolean lock_file(const struct block_file *file, const struct disk_confi
 								 "a disk that is written has one user; give both ro or snapshot=on, or copy it");
 }
 
+/* syscalls(main): fstat newfstatat ioctl(BLKGETSIZE64) ioctl(BLKPBSZGET) */
 static gboolean measure(struct block_file *file, const struct disk_config *disk, GError **error)
 {
 	uint64_t len_bytes = 0;
@@ -131,6 +132,7 @@ static gboolean check_format(const struct block_file *file, const struct disk_co
 }
 
 /* Guests address 512-byte sectors and give memory aligned to 512 bytes: direct I/O must take both. */
+/* syscalls(main): pread64 */
 static gboolean check_direct(const struct block_file *file, const struct disk_config *disk, GError **error)
 {
 	void *buffer;
@@ -149,6 +151,7 @@ static gboolean check_direct(const struct block_file *file, const struct disk_co
  * Memory: io_uring would give it to a worker thread, as it has no way to say that it would not block. The node of a device lies
  * in such a file system too (devtmpfs), and says nothing of the device.
  */
+/* syscalls(main): fstat newfstatat fstatfs */
 static bool is_memory(int fd)
 {
 	struct statfs fs;
@@ -241,6 +244,7 @@ static int take_fd(int *fd)
 	return taken;
 }
 
+/* syscalls(main): fcntl(F_GETFL) */
 gboolean block_file_adopt(struct block_file *file, const struct disk_config *disk, int *fds, unsigned int n_fds,
 			  GError **error)
 {
@@ -277,6 +281,7 @@ static gboolean resize_error(const struct block_file *file, GError **error, cons
 	return FALSE;
 }
 
+/* syscalls(main): ftruncate */
 gboolean block_file_resize(struct block_file *file, uint64_t bytes, GError **error)
 {
 	const struct disk_config words = { .target = file->path, .vdev = file->vdev };
@@ -317,6 +322,7 @@ unsigned int block_file_fds(const struct block_file *file, int fds[BLOCK_FILE_FD
 	return 2 + (file->remote ? nbd_client_fds(file->remote, fds + 2) : 0);
 }
 
+/* syscalls(main): fcntl(F_OFD_SETLK) */
 void block_file_let_go(const struct block_file *file)
 {
 	struct flock unlock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };

@@ -50,6 +50,7 @@ struct transfer {
 	struct iovec iov[];
 };
 
+/* syscalls(main, io, io_sync): write */
 static void signal_fd(int fd)
 {
 	const uint64_t one = 1;

@@ -72,6 +72,7 @@ gboolean block_remote_begin(struct block_file *file, const struct disk_config *d
 	return settle(file, disk, &facts, error);
 }
 
+/* syscalls(main): poll */
 void block_remote_await_end(int pidfd)
 {
 	struct pollfd end = { .fd = pidfd, .events = POLLIN };

@@ -66,6 +66,7 @@ static void remove_source(guint *source)
 	*source = 0;
 }
 
+/* syscalls(main, vcpu): write */
 static void log_all(struct console *console, const uint8_t *bytes, size_t len_bytes)
 {
 	while (len_bytes > 0) {
@@ -82,6 +83,7 @@ static void log_all(struct console *console, const uint8_t *bytes, size_t len_by
 }
 
 /* The reader went away. A client makes room for the next one; for other outputs nobody reads from now on. */
+/* syscalls(main): close */
 static void lose_output(struct console *console)
 {
 	remove_source(&console->out_source);
@@ -97,6 +99,7 @@ static void lose_output(struct console *console)
 	}
 }
 
+/* syscalls(main): poll */
 static bool pty_is_closed(const struct console *console)
 {
 	struct pollfd master = { .fd = console->files.out_fd };
@@ -125,6 +128,7 @@ static enum output flush_pending(struct console *console)
 
 static void detach(struct console *console);
 
+/* syscalls(main): sendto */
 static void show_attached(struct console *console, const uint8_t *bytes, size_t len_bytes)
 {
 	if (console->attached_fd < 0)
@@ -238,6 +242,7 @@ static void put_input(struct console *console, const uint8_t *bytes, size_t len_
 	backend_port_notify(&console->port);
 }
 
+/* syscalls(main): read */
 static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;
@@ -276,6 +281,7 @@ void console_type(struct console *console, const uint8_t *bytes, size_t len_byte
 		put_input(console, bytes, len_bytes);
 }
 
+/* syscalls(main): accept4 */
 static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;

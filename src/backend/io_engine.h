@@ -3,7 +3,7 @@
  * How the I/O thread reads and writes files and learns of events: one table of operations, two engines behind it.
  *
  *   uring   io_uring: requests of many disks and the guest's events in one system call
- *   sync    preadv, pwritev, fdatasync, fallocate in the thread itself, events by epoll; where io_uring is forbidden
+ *   sync    preadv2, pwritev2, fdatasync, fallocate in the thread itself, events by epoll; where io_uring is forbidden
  *
  * A request whose file never blocks (tmpfs) is done at once by both: io_uring would hand it to a worker thread, which
  * costs more than twice as much. Completion is always told from turn(), never from submit().
@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "sandbox/sandbox.h"
 
 struct io_engine;
 
@@ -77,6 +79,7 @@ void io_watch_repeat(const struct io_watch *watch);
 
 struct io_engine_ops {
 	const char *name;
+	enum sandbox_thread filter; /* what its thread needs when there is an engine */
 	int (*watch)(struct io_engine *engine, struct io_watch *watch); /* 0 or a positive errno */
 	void (*unwatch)(struct io_engine *engine, struct io_watch *watch);
 	void (*submit)(struct io_engine *engine, struct io_op *op);

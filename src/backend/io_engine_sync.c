@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* System calls beside those of io_engine.c: epoll_create1, epoll_ctl, epoll_pwait2. */
 #include "backend/io_engine.h"
 
 #include <errno.h>
@@ -17,6 +16,7 @@ struct sync_engine {
 	struct io_watch *left; /* unwatched, to be told */
 };
 
+/* syscalls(io_sync): epoll_ctl */
 static int watch(struct io_engine *engine, struct io_watch *watch)
 {
 	struct sync_engine *sync = (struct sync_engine *)engine;
@@ -51,6 +51,7 @@ static bool tell_left(struct sync_engine *sync)
 	return any;
 }
 
+/* syscalls(io_sync): epoll_pwait2 */
 static void turn(struct io_engine *engine, int64_t timeout_ns, unsigned int n_wanted)
 {
 	(void)n_wanted;
@@ -78,7 +79,7 @@ static void free_engine(struct io_engine *engine)
 	free(sync);
 }
 
-static const struct io_engine_ops OPS = { "sync", watch, unwatch, io_op_execute, turn, free_engine };
+static const struct io_engine_ops OPS = { "sync", SANDBOX_IO_SYNC, watch, unwatch, io_op_execute, turn, free_engine };
 
 struct io_engine *io_engine_sync_new(void)
 {

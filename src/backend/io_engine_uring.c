@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * One ring for all files and all events of a domain. Events come by multishot poll: a write to an eventfd is one
- * completion, without a read of it. System calls: io_uring_setup, io_uring_enter (and mmap at the start).
+ * completion, without a read of it.
+ *
+ * What the kernel does for a ring passes by seccomp. So the ring itself is restricted to the operations that are here, when it
+ * is made, before the guest runs.
  */
 #include "backend/io_engine.h"
 
@@ -9,7 +12,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <liburing.h>
 
@@ -26,17 +30,15 @@ struct uring_engine {
 	struct io_uring ring;
 };
 
-/* A place in the submission queue, which is emptied when it is full. */
+/* A place in the submission queue, which is emptied when it is full. syscalls(io): io_uring_enter poll */
 static struct io_uring_sqe *next_sqe(struct uring_engine *uring)
 {
 	struct io_uring_sqe *sqe;
 
 	while (!(sqe = io_uring_get_sqe(&uring->ring))) {
-		const struct timespec pause = { .tv_nsec = 100 * 1000 };
-
 		/* The kernel is out of memory, or the completion queue overflowed: both pass. */
 		if (io_uring_submit(&uring->ring) < 0)
-			(void)nanosleep(&pause, NULL);
+			(void)poll(NULL, 0, 1);
 	}
 	return sqe;
 }
@@ -83,7 +85,7 @@ static void prepare_transfer(struct io_uring_sqe *sqe, const struct io_op *op)
 
 static void submit(struct io_engine *engine, struct io_op *op)
 {
-	if (op->at_once) {
+	if (op->at_once && (op->kind == IO_READ || op->kind == IO_WRITE)) {
 		io_op_execute(engine, op);
 		return;
 	}
@@ -169,7 +171,26 @@ static void free_engine(struct io_engine *engine)
 	free(uring);
 }
 
-static const struct io_engine_ops OPS = { "uring", watch, unwatch, submit, turn, free_engine };
+static const struct io_engine_ops OPS = { "uring", SANDBOX_IO, watch, unwatch, submit, turn, free_engine };
+
+/* 0 or a negative errno. Not every liburing has the functions for it. */
+static int restrict_ring(const struct io_uring *ring)
+{
+	static const uint8_t operations[] = {
+		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+		IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+	};
+	struct io_uring_restriction rules[sizeof(operations) + 1] = {
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_RING_FDS },
+	};
+
+	for (size_t i = 0; i < sizeof(operations); i++)
+		rules[i + 1] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = operations[i] };
+	if (syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, rules, sizeof(rules) / sizeof(rules[0])) != 0 ||
+	    syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) != 0)
+		return -errno;
+	return 0;
+}
 
 struct io_engine *io_engine_uring_new(void)
 {
@@ -183,9 +204,14 @@ struct io_engine *io_engine_uring_new(void)
 		return NULL;
 	io_engine_init(&uring->base, &OPS);
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && rc == -EINVAL; i++) {
-		struct io_uring_params params = { .flags = flags[i] | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
+		struct io_uring_params params = { .flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED, .cq_entries = CQ_ENTRIES };
 
 		rc = io_uring_queue_init_params(SQ_ENTRIES, &uring->ring, &params);
+	}
+	if (rc == 0) {
+		rc = restrict_ring(&uring->ring);
+		if (rc < 0)
+			io_uring_queue_exit(&uring->ring);
 	}
 	if (rc < 0) {
 		free(uring);

@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,16 +13,19 @@
 
 #include "backend/io_engine.h"
 #include "vmm/error.h"
+#include "vmm/worker.h"
 
 #define STACK_BYTES (256u << 10)
+
+static const struct worker_kind KIND = { .name = "dom1-io", .filter = SANDBOX_LATER, .stack_bytes = STACK_BYTES };
 
 struct task_list {
 	struct io_task *first, **end;
 };
 
 struct io_thread {
-	pthread_t thread;
-	bool started;
+	struct worker *worker;
+	const struct sandbox *sandbox;
 	bool use_uring;
 	struct io_engine *engine; /* made by the thread itself: io_uring wants one submitter */
 	struct io_watch wake;
@@ -73,6 +74,7 @@ static void run_all(struct io_task *task)
 	}
 }
 
+/* syscalls(main, io, io_sync): write */
 static void signal_fd(int fd)
 {
 	const uint64_t one = 1;
@@ -142,13 +144,14 @@ static void make_turn(struct io_thread *io)
 		run_deferred(io);
 }
 
-static void *thread_main(void *opaque)
+/* syscalls(io, io_sync): futex clock_gettime brk */
+static void thread_main(void *opaque)
 {
 	struct io_thread *io = opaque;
-	int rc;
+	int rc = make_engine(io);
 
-	prctl(PR_SET_NAME, "dom1-io");
-	rc = make_engine(io);
+	/* What is needed for an engine is needed once. */
+	sandbox_enter_thread(io->sandbox, io->engine ? io->engine->ops->filter : SANDBOX_IO, KIND.name);
 	pthread_mutex_lock(&io->lock);
 	io->start_error = rc;
 	io->ready = true;
@@ -156,11 +159,9 @@ static void *thread_main(void *opaque)
 	pthread_mutex_unlock(&io->lock);
 	while (rc == 0 && !is_stopping(io))
 		make_turn(io);
-	if (io->engine)
-		io->engine->ops->free(io->engine);
-	return NULL;
 }
 
+/* syscalls(main): read */
 static void run_replies(struct io_thread *io)
 {
 	uint64_t count;
@@ -180,35 +181,13 @@ static gboolean on_reply(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
-static int start(struct io_thread *io)
-{
-	sigset_t all, old;
-	pthread_attr_t attributes;
-
-	/* Signals are the other threads'. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	int rc = pthread_create(&io->thread, &attributes, thread_main, io);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0)
-		return rc;
-	io->started = true;
-	pthread_mutex_lock(&io->lock);
-	while (!io->ready)
-		pthread_cond_wait(&io->changed, &io->lock);
-	pthread_mutex_unlock(&io->lock);
-	return io->start_error;
-}
-
-struct io_thread *io_thread_new(bool use_uring, GError **error)
+/* syscalls(main): eventfd2 */
+struct io_thread *io_thread_new(bool use_uring, const struct sandbox *sandbox, GError **error)
 {
 	struct io_thread *io = g_new0(struct io_thread, 1);
-	int rc;
 
 	io->use_uring = use_uring;
+	io->sandbox = sandbox;
 	pthread_mutex_init(&io->lock, NULL);
 	pthread_cond_init(&io->changed, NULL);
 	list_init(&io->posted);
@@ -216,27 +195,41 @@ struct io_thread *io_thread_new(bool use_uring, GError **error)
 	list_init(&io->deferred);
 	io->wake = (struct io_watch){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = on_wake, .gone = on_wake_gone };
 	io->reply_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = io->wake.fd < 0 || io->reply_fd < 0 ? errno : start(io);
-	if (rc != 0) {
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot start the I/O thread: %s", g_strerror(rc));
-		io_thread_free(io);
-		return NULL;
+	if (io->wake.fd < 0 || io->reply_fd < 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot start the I/O thread: %s", g_strerror(errno));
+	else if ((io->worker = worker_new(&KIND, sandbox, error))) {
+		worker_start(io->worker, thread_main, io);
+		io->reply_source = g_unix_fd_add(io->reply_fd, G_IO_IN, on_reply, io);
+		return io;
 	}
-	io->reply_source = g_unix_fd_add(io->reply_fd, G_IO_IN, on_reply, io);
-	return io;
+	io_thread_free(io);
+	return NULL;
+}
+
+bool io_thread_await(struct io_thread *io, GError **error)
+{
+	pthread_mutex_lock(&io->lock);
+	while (!io->ready)
+		pthread_cond_wait(&io->changed, &io->lock);
+	pthread_mutex_unlock(&io->lock);
+	if (io->start_error != 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot start the I/O thread: %s", g_strerror(io->start_error));
+	return io->start_error == 0;
 }
 
 void io_thread_free(struct io_thread *io)
 {
 	if (!io)
 		return;
-	if (io->started) {
+	if (io->worker) {
 		pthread_mutex_lock(&io->lock);
 		io->stopping = true;
 		pthread_mutex_unlock(&io->lock);
 		signal_fd(io->wake.fd);
-		pthread_join(io->thread, NULL);
+		worker_free(io->worker);
 	}
+	if (io->engine)
+		io->engine->ops->free(io->engine);
 	if (io->reply_source)
 		g_source_remove(io->reply_source);
 	if (io->wake.fd >= 0)
@@ -274,6 +267,7 @@ void io_thread_reply(struct io_thread *io, struct io_task *task)
 	signal_fd(io->reply_fd);
 }
 
+/* syscalls(main): poll */
 void io_thread_wait_reply(struct io_thread *io)
 {
 	struct pollfd reply = { .fd = io->reply_fd, .events = POLLIN };

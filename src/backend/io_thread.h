@@ -16,6 +16,7 @@
 
 struct io_engine;
 struct io_thread;
+struct sandbox;
 
 /* Embedded in what it is about, so that no message needs memory. In one list at a time. */
 struct io_task {
@@ -24,8 +25,10 @@ struct io_task {
 	bool queued; /* of deferred ones only */
 };
 
-/* use_uring: unless this host forbids it. NULL and DOM1_STATUS_HOST. */
-struct io_thread *io_thread_new(bool use_uring, GError **error);
+/* use_uring: unless this host forbids it. sandbox: of its thread; NULL: none. Borrowed. NULL and DOM1_STATUS_HOST. */
+struct io_thread *io_thread_new(bool use_uring, const struct sandbox *sandbox, GError **error);
+/* Until it is ready for all that follows. FALSE and DOM1_STATUS_HOST. */
+bool io_thread_await(struct io_thread *io, GError **error);
 void io_thread_free(struct io_thread *io); /* nothing is left to do in it */
 
 /* "uring" or "sync" */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* System calls: fcntl(F_DUPFD), poll, shutdown, close, and those of libnbd: recv, send. */
 #include "backend/nbd_client.h"
 
 #include <errno.h>
@@ -31,6 +30,7 @@ struct nbd_client {
 };
 
 /* What can be moved without waiting is moved; what that completes is told of in the engine's next turn. */
+/* syscalls(io, io_sync): poll recvfrom sendto close */
 static void move(struct nbd_client *client)
 {
 	const struct nbd_library *nbd = &client->nbd;
@@ -183,6 +183,7 @@ static const struct io_remote_ops OPS = { attach, detach, submit, give_up };
 
 /* Coming and going */
 
+/* syscalls(main): poll recvfrom sendto close fcntl(F_GETFL) fcntl(F_SETFL) fcntl(F_GETFD) fcntl(F_SETFD) */
 static bool shake_hands(struct nbd_client *client, int fd, const char *export_name)
 {
 	const struct nbd_library *nbd = &client->nbd;
@@ -217,6 +218,7 @@ static bool learn(struct nbd_client *client, struct nbd_facts *facts)
 	return len_bytes >= 0 && smallest <= 512;
 }
 
+/* syscalls(main): fcntl(F_DUPFD_CLOEXEC) */
 struct nbd_client *nbd_client_new(int fd, const char *export_name, struct nbd_facts *facts, char **why)
 {
 	struct nbd_client *client = g_new0(struct nbd_client, 1);
@@ -257,6 +259,7 @@ void nbd_client_free(struct nbd_client *client)
 	g_free(client);
 }
 
+/* syscalls(main, io, io_sync): shutdown */
 void nbd_client_hang_up(struct nbd_client *client)
 {
 	(void)shutdown(client->reading.fd, SHUT_RDWR);

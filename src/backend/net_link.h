@@ -12,7 +12,6 @@
  * A stream in the middle of a frame outlives the guest's connection, and its reboot.
  *
  * Thread: connect() and forget() the main thread's, while no other uses the link; the rest the I/O thread's.
- * System calls: readv, writev, sendmsg, recvmsg, accept4, dup, ioctl (TUNSETOFFLOAD, TUNSETQUEUE).
  */
 #pragma once
 

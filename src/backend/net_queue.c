@@ -9,6 +9,7 @@
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
+/* syscalls(main, io, io_sync): write */
 static void signal_fd(int fd)
 {
 	const uint64_t one = 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/param.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "backend/net_frame.h"
@@ -20,6 +21,7 @@ static void begin_frame(struct net_link *link)
 	link->skipping = false;
 }
 
+/* syscalls(io, io_sync): close fcntl(F_DUPFD_CLOEXEC) */
 void net_stream_set_peer(struct net_link *link, int fd)
 {
 	if (link->fd >= 0)
@@ -37,6 +39,7 @@ void net_stream_forget(struct net_link *link)
 	link->skipping = link->skipping || link->have_bytes > 0;
 }
 
+/* syscalls(io, io_sync): accept4 */
 bool net_stream_accept(struct net_link *link)
 {
 	int fd = accept4(link->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -51,13 +54,13 @@ static bool would_block(void)
 	return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
 }
 
+/* At offset -1 these two are writev() and readv(). SIGPIPE is ignored here. */
 static ssize_t send_all(int fd, const struct iovec *iov, unsigned int n_iov)
 {
-	const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n_iov };
 	ssize_t sent;
 
 	do
-		sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = pwritev2(fd, iov, (int)n_iov, -1, RWF_NOWAIT);
 	while (sent < 0 && errno == EINTR);
 	return sent;
 }
@@ -110,11 +113,10 @@ bool net_stream_flush(struct net_link *link)
 
 static ssize_t receive(int fd, struct iovec *iov, unsigned int n_iov)
 {
-	struct msghdr message = { .msg_iov = iov, .msg_iovlen = n_iov };
 	ssize_t got;
 
 	do
-		got = recvmsg(fd, &message, MSG_DONTWAIT);
+		got = preadv2(fd, iov, (int)n_iov, -1, RWF_NOWAIT);
 	while (got < 0 && errno == EINTR);
 	return got;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <linux/if_tun.h>
@@ -11,6 +12,7 @@
 #include "xen/abi.h"
 #include <xen/io/netif.h>
 
+/* syscalls(main): ioctl(TUNSETQUEUE) ioctl(TUNSETOFFLOAD) */
 bool net_tap_connect(struct net_link *link, unsigned int n_queues, const struct net_features *features)
 {
 	/* Segments with ECN's CWR stay the kernel's: the protocol cannot say that only the first may carry it. */
@@ -80,7 +82,7 @@ enum net_sent net_tap_send(int fd, struct iovec *iov, unsigned int n_iov, const 
 	net_tap_encode(offload, &header);
 	iov[0] = (struct iovec){ &header, sizeof(header) };
 	do
-		sent = writev(fd, iov, (int)n_iov);
+		sent = pwritev2(fd, iov, (int)n_iov, -1, 0); /* as writev() */
 	while (sent < 0 && errno == EINTR);
 	/* EIO: the interface is down. EAGAIN, ENOMEM: the kernel has enough. As on any wire. */
 	return sent >= 0 ? NET_SENT : errno == EINVAL || errno == EFAULT ? NET_REFUSED : NET_DROPPED;
@@ -94,7 +96,7 @@ enum net_received net_tap_receive(int fd, struct iovec *iov, unsigned int n_iov,
 
 	iov[0] = (struct iovec){ &header, sizeof(header) };
 	do
-		got = readv(fd, iov, (int)n_iov);
+		got = preadv2(fd, iov, (int)n_iov, -1, 0); /* as readv() */
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		/* EFAULT: the frame was larger than all there is room for, and is gone. EBADFD: the interface is. */

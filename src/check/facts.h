@@ -66,6 +66,10 @@ struct landlock_facts {
 	int errnum;
 };
 
+struct seccomp_facts {
+	int errnum; /* 0: filters that tell of a violation can be installed */
+};
+
 enum shim_source { SHIM_INSTALLED, SHIM_ENVIRONMENT, SHIM_OPTION };
 
 /* What is inside; --shim may name any file. */
@@ -99,6 +103,7 @@ struct host_facts {
 	struct io_uring_facts io_uring;
 	struct namespace_facts namespaces;
 	struct landlock_facts landlock;
+	struct seccomp_facts seccomp;
 	struct shim_facts *shims; /* n_shims; the selected one first, then the newest */
 	size_t n_shims;
 	struct kernel_facts kernel;

@@ -70,6 +70,18 @@ static void add_landlock(struct findings *findings, const struct landlock_facts 
 		     g_strdup_printf("none: %s; the sandbox is weaker", g_strerror(facts->errnum)), g_strdup(remedy));
 }
 
+static void add_seccomp(struct findings *findings, const struct seccomp_facts *facts)
+{
+	static const char key[] = "seccomp", title[] = "seccomp";
+
+	if (facts->errnum == 0)
+		findings_add(findings, key, title, FINDING_OK, g_strdup("a thread can be kept to the system calls that it needs"), NULL);
+	else
+		findings_add(findings, key, title, FINDING_WARNING,
+			     g_strdup_printf("none: %s; the sandbox is weaker", g_strerror(facts->errnum)),
+			     g_strdup(facts->errnum == EPERM ? REMEDY_SECCOMP : "boot a kernel with CONFIG_SECCOMP_FILTER"));
+}
+
 /* What guest RAM on it is safe from: --memory-backing=guest_memfd. */
 static void add_direct_map(struct findings *findings, uint64_t flags)
 {
@@ -205,6 +217,7 @@ void findings_add_optional(struct findings *findings, const struct host_facts *f
 {
 	add_namespaces(findings, &facts->namespaces);
 	add_landlock(findings, &facts->landlock);
+	add_seccomp(findings, &facts->seccomp);
 	add_guest_memfd(findings, &facts->kvm);
 	add_userfaultfd(findings, &facts->userfaultfd);
 	add_full_userfaultfd(findings, &facts->userfaultfd);

@@ -111,6 +111,10 @@ static void add_user_space(json_t *answer, const struct host_facts *facts)
 	json_add_number(landlock, "abi", facts->landlock.abi);
 	json_add_number(landlock, "create_errno", facts->landlock.errnum);
 
+	json_t *seccomp = json_add_object(answer, "seccomp");
+	json_add_boolean(seccomp, "allowed", facts->seccomp.errnum == 0);
+	json_add_number(seccomp, "errno", facts->seccomp.errnum);
+
 	json_t *userfaultfd = json_add_object(answer, "userfaultfd");
 	json_add_boolean(userfaultfd, "allowed", facts->userfaultfd.user_mode_errno == 0);
 	json_add_boolean(userfaultfd, "poison", facts->userfaultfd.has_poison);

@@ -8,6 +8,7 @@ const struct host_probes HOST_PROBES = {
 	.io_uring = probe_io_uring,
 	.namespaces = probe_namespaces,
 	.landlock = probe_landlock,
+	.seccomp = probe_seccomp,
 	.shims = probe_shims,
 	.kernel = probe_kernel,
 };
@@ -24,6 +25,7 @@ void host_facts_gather(struct host_facts *facts, const struct host_probes *probe
 		probes->kernel(&facts->kernel);
 	probes->namespaces(&facts->namespaces);
 	probes->landlock(&facts->landlock);
+	probes->seccomp(&facts->seccomp);
 	probes->userfaultfd(&facts->userfaultfd);
 	probes->io_uring(&facts->io_uring);
 }

@@ -16,6 +16,7 @@ struct host_probes {
 	void (*io_uring)(struct io_uring_facts *facts);
 	void (*namespaces)(struct namespace_facts *facts);
 	void (*landlock)(struct landlock_facts *facts);
+	void (*seccomp)(struct seccomp_facts *facts);
 	/* named: --shim, or NULL. */
 	void (*shims)(struct host_facts *facts, const char *named);
 	/* Fills in all but the path. */
@@ -42,6 +43,8 @@ void probe_io_uring(struct io_uring_facts *facts);
 void probe_namespaces(struct namespace_facts *facts);
 /* System calls: landlock_create_ruleset. */
 void probe_landlock(struct landlock_facts *facts);
+/* System calls: seccomp. */
+void probe_seccomp(struct seccomp_facts *facts);
 
 /* System calls: those of shim_find() and mapped_file_open(). */
 void probe_shims(struct host_facts *facts, const char *named);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
@@ -152,4 +153,12 @@ void probe_landlock(struct landlock_facts *facts)
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	*facts = (struct landlock_facts){ .abi = abi > 0 ? (int)abi : 0, .errnum = abi < 0 ? errno : 0 };
+}
+
+void probe_seccomp(struct seccomp_facts *facts)
+{
+	const uint32_t action = SECCOMP_RET_TRAP;
+
+	/* A question as well. */
+	*facts = (struct seccomp_facts){ .errnum = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 ? 0 : errno };
 }

@@ -292,7 +292,7 @@ static gboolean parse_limits(struct vm_config *config, const struct words *words
 static gboolean parse_sandbox(const char *text, enum sandbox_mode *mode, GError **error)
 {
 	static const char *const modes[] = {
-		[SANDBOX_ON] = "on", [SANDBOX_OFF] = "off", [SANDBOX_STRICT] = "strict",
+		[SANDBOX_ON] = "on", [SANDBOX_OFF] = "off", [SANDBOX_LOG] = "log", [SANDBOX_STRICT] = "strict",
 	};
 
 	for (unsigned int i = 0; i < G_N_ELEMENTS(modes); i++)
@@ -300,7 +300,7 @@ static gboolean parse_sandbox(const char *text, enum sandbox_mode *mode, GError 
 			*mode = i;
 			return TRUE;
 		}
-	return usage_error(error, "--sandbox=%s: must be on, off or strict", text);
+	return usage_error(error, "--sandbox=%s: must be on, off, log or strict", text);
 }
 
 /* The shim lets its guest use RAM alone, and this is none. */
@@ -416,7 +416,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "symbols", 0, 0, G_OPTION_ARG_FILENAME, &config->symbols_path, "System.map or vmlinux of the guest: names the addresses of a crash", "FILE" },
 		{ "trace", 0, 0, G_OPTION_ARG_FILENAME, &words.trace, "of hypercall, evtchn, grant, xenbus, xenstore, lend: lines of JSON on standard error", "LIST" },
 		{ "trace-log", 0, 0, G_OPTION_ARG_FILENAME, &config->trace_log_path, "write the trace to FILE instead", "FILE" },
-		{ "sandbox", 0, 0, G_OPTION_ARG_FILENAME, &words.sandbox, "on (default): what this host allows; strict: all of it or no domain; off", "MODE" },
+		{ "sandbox", 0, 0, G_OPTION_ARG_FILENAME, &words.sandbox, "on (default): what this host allows; strict: all of it or no domain; log: tell the kernel's log; off", "MODE" },
 		{ "xen-version", 0, 0, G_OPTION_ARG_FILENAME, &words.xen_version, "the version told to the guest (default 4.17); for tests", "X.Y" },
 		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "this text", NULL },
 		{ "dry-run", 0, 0, G_OPTION_ARG_NONE, &config->dry_run, "print what the domain would get, and start nothing", NULL },

@@ -27,7 +27,7 @@ static gboolean on_retry(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-/* System calls: accept4 */
+/* syscalls(main): accept4 */
 static gboolean on_connection(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct listener *listener = opaque;

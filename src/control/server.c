@@ -8,8 +8,6 @@
  *
  * Descriptors: the kernel never returns bytes from beyond the message that carried descriptors in one call. So the last
  * byte received with them belongs to their message: they are kept until the line with that byte was carried out.
- *
- * System calls: recvmsg, sendto, close; accept4 in listener.c.
  */
 #include "control/server.h"
 
@@ -98,6 +96,7 @@ static void leave(struct control_server *server)
 
 /* Sending */
 
+/* syscalls(main): sendto */
 static void flush(struct client *client)
 {
 	while (client->sent_bytes < client->out->len) {
@@ -238,6 +237,7 @@ static void receive_fds(struct client *client, struct msghdr *message)
 	}
 }
 
+/* syscalls(main): recvmsg close */
 static void receive(struct client *client)
 {
 	uint8_t bytes[READ_BYTES];

@@ -6,8 +6,6 @@
  *
  * The store calls on_pending() from inside its own work, for instance while another client's write is carried out. It
  * only arms the second source: sending is done from the main loop, where a client may be removed.
- *
- * System calls: recvfrom, sendto, close; accept4 in listener.c.
  */
 #include "control/xenstore_socket.h"
 
@@ -74,6 +72,7 @@ static void on_pending(void *opaque)
 
 enum progress { PROGRESS_DONE, PROGRESS_WAITS, PROGRESS_GONE };
 
+/* syscalls(main): sendto */
 static enum progress send_pending(struct client *client)
 {
 	size_t len_bytes;
@@ -125,6 +124,7 @@ static enum progress feed_store(struct client *client)
 	return progress;
 }
 
+/* syscalls(main): recvfrom close */
 static enum progress serve(struct client *client)
 {
 	enum progress progress = feed_store(client);

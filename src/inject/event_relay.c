@@ -94,6 +94,7 @@ static void lane_fini(struct lane *lane)
 	inject_point_free(lane->point);
 }
 
+/* syscalls(main): eventfd2 */
 int event_relay_new(const struct inject_plan *plan, uint32_t port, bool is_reserved, int from_guest_fd, int to_guest_fd,
 		    struct event_relay **relay)
 {

@@ -13,7 +13,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -27,6 +26,7 @@
 #include "vmm/kvm.h"
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 
 /* Of one step. The quick half of a revoke takes less than a microsecond a page, emulated hardware twenty. */
 #define STEP_PAGES 4096u
@@ -39,6 +39,7 @@
 /* What an event is about: a lender by its place, or one of these. */
 enum { EVENT_WAKE = LENDING_MAX_LENDERS, EVENT_LISTEN };
 
+/* syscalls(vcpu, main, memory): write */
 void lending_wake(const struct lending *lending)
 {
 	const uint64_t one = 1;
@@ -112,6 +113,7 @@ static void on_stop(void *opaque, unsigned int window, size_t page)
 }
 
 /* The promise to lenders is kept by the only means left: with us go all mappings. */
+/* syscalls(memory): getpid gettid tgkill rt_sigprocmask */
 static void on_stuck(void *opaque, unsigned int window, int error)
 {
 	struct lending *lending = opaque;
@@ -128,6 +130,7 @@ static const struct space_events EVENTS = {
 
 /* Lenders */
 
+/* syscalls(memory): epoll_ctl */
 static void watch(const struct lending *lending, int operation, int fd, uint32_t events, uint32_t what)
 {
 	struct epoll_event event = { .events = events, .data.u32 = what };
@@ -136,6 +139,7 @@ static void watch(const struct lending *lending, int operation, int fd, uint32_t
 }
 
 /* Nobody's turn comes while one waits that cannot be taken. */
+/* syscalls(memory): close accept4 fcntl(F_DUPFD_CLOEXEC) */
 static void refuse_lender(struct lending *lending)
 {
 	if ((errno != EMFILE && errno != ENFILE) || lending->spare_fd < 0)
@@ -147,7 +151,7 @@ static void refuse_lender(struct lending *lending)
 	lending->spare_fd = fcntl(lending->wake_fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* System calls: accept4 */
+/* syscalls(memory): accept4 */
 static void take_lender(struct lending *lending)
 {
 	int fd = accept4(lending->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -196,7 +200,7 @@ static int take_descriptor(struct lent_files *files, struct msghdr *message, boo
 	return taken;
 }
 
-/* System calls: recvmsg. FALSE: nothing has come. */
+/* FALSE: nothing has come. syscalls(memory): recvmsg */
 static bool receive_piece(struct lender *lender)
 {
 	struct session *session = &lender->session;
@@ -234,7 +238,7 @@ static void receive(struct lender *lender)
 			return;
 }
 
-/* System calls: sendto */
+/* syscalls(memory, main): sendto */
 static void send_out(struct lender *lender)
 {
 	struct session *session = &lender->session;
@@ -279,6 +283,7 @@ static void settle_lender(struct lending *lending, uint32_t number)
 
 /* vCPUs */
 
+/* syscalls(memory): read */
 static void take_reports(struct lending *lending)
 {
 	uint64_t count;
@@ -295,10 +300,13 @@ static void take_reports(struct lending *lending)
 	}
 }
 
-/* Between sockets of one machine so short a message is sent as one, or not at all. System calls: sendto */
+/*
+ * Between sockets of one machine so short a message is sent as one, or not at all. The socket does not block, and nobody
+ * hears SIGPIPE: that is all that send() could say, and a vCPU has no such system call. syscalls(vcpu): write
+ */
 static void send_event(struct lending *lending, struct lender *lender, const void *bytes, size_t len_bytes)
 {
-	bool sent = send(lender->fd, bytes, len_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len_bytes;
+	bool sent = write(lender->fd, bytes, len_bytes) == (ssize_t)len_bytes;
 
 	if (!sent) {
 		pthread_mutex_lock(&lending->state_lock);
@@ -415,7 +423,8 @@ static void obey(struct lending *lending)
 
 /*
  * It has little to do at a time, and others wait for it: a thread that asks for short turns gets them soon, where there are
- * fewer CPUs than threads. Older kernels give everybody the same. System calls: sched_setattr
+ * fewer CPUs than threads. Older kernels give everybody the same.
+ * syscalls(memory): sched_setattr getpriority gettid
  */
 static void ask_for_short_turns(void)
 {
@@ -429,13 +438,13 @@ static void ask_for_short_turns(void)
 	(void)syscall(SYS_sched_setattr, 0, &attributes, 0u);
 }
 
-static void *memory_thread(void *opaque)
+/* syscalls(memory): epoll_wait futex brk clock_gettime */
+static void memory_thread(void *opaque)
 {
 	struct lending *lending = opaque;
 	struct epoll_event events[LENDING_MAX_LENDERS + 2];
 	int wait_ms = -1;
 
-	prctl(PR_SET_NAME, "dom1-memory");
 	ask_for_short_turns();
 	while (atomic_load(&lending->order) != LENDING_END) {
 		int n = epoll_wait(lending->epoll_fd, events, G_N_ELEMENTS(events), wait_ms);
@@ -452,12 +461,11 @@ static void *memory_thread(void *opaque)
 		/* Not earlier, where the rest is quick: a vCPU that comes with its next fault is to find the lock free. */
 		wake_answered(lending);
 	}
-	return NULL;
 }
 
 /* Start and end */
 
-/* A memslot is taken away by one of its number without bytes. System calls: ioctl */
+/* A memslot is taken away by one of its number without bytes. syscalls(main, vcpu): ioctl(KVM_SET_USER_MEMORY_REGION) */
 static int set_slot(const struct lending *lending, unsigned int window, uint64_t gpa, uint64_t len_bytes)
 {
 	const struct guest_memory_slot slot = { gpa, len_bytes, (void *)lending->hvas[window] };
@@ -507,28 +515,57 @@ static bool add_window(struct lending *lending, const struct lending_window *win
 	return false;
 }
 
-static bool open_files(struct lending *lending, GError **error)
+struct opening {
+	struct lending *lending;
+	GError **error;
+	bool done;
+};
+
+/* By the thread itself, for it has the system calls. syscalls(memory): epoll_create1 eventfd2 fcntl(F_DUPFD_CLOEXEC) */
+static void open_files(void *opaque)
 {
+	struct opening *opening = opaque;
+	struct lending *lending = opening->lending;
+
+	lending->mapper = mapper_host_new(opening->error);
+	if (!lending->mapper)
+		return;
 	lending->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	lending->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	lending->spare_fd = fcntl(lending->wake_fd, F_DUPFD_CLOEXEC, 0);
 	if (lending->epoll_fd < 0 || lending->wake_fd < 0 || lending->spare_fd < 0) {
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "memory thread: %s", g_strerror(errno));
-		return false;
+		g_set_error(opening->error, DOM1_ERROR, DOM1_STATUS_HOST, "memory thread: %s", g_strerror(errno));
+		return;
 	}
 	watch(lending, EPOLL_CTL_ADD, lending->wake_fd, EPOLLIN, EVENT_WAKE);
 	watch(lending, EPOLL_CTL_ADD, lending->listen_fd, EPOLLIN, EVENT_LISTEN);
-	return true;
+	opening->done = true;
 }
 
-static bool start(struct lending *lending, GError **error)
-{
-	int rc = pthread_create(&lending->thread, NULL, memory_thread, lending);
+static const struct worker_kind KIND = { .name = "dom1-memory", .filter = SANDBOX_MEMORY };
 
-	if (rc != 0)
-		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "memory thread: %s", g_strerror(rc));
-	lending->started = rc == 0;
-	return lending->started;
+struct worker *lending_worker(const struct sandbox *sandbox, GError **error)
+{
+	return worker_new(&KIND, sandbox, error);
+}
+
+static bool prepare(struct lending *lending, GError **error)
+{
+	struct opening opening = { lending, error, false };
+
+	if (lending->vm->workers)
+		lending->worker = lending->vm->workers->memory;
+	else
+		lending->worker = lending->own = lending_worker(NULL, error);
+	if (lending->worker)
+		worker_run(lending->worker, open_files, &opening);
+	return opening.done;
+}
+
+static void start(struct lending *lending)
+{
+	worker_start(lending->worker, memory_thread, lending);
+	lending->started = true;
 }
 
 /* Who holds it has the right of who waits: a revoke is not to wait for a vCPU's turn. */
@@ -554,8 +591,7 @@ struct lending *lending_new(struct vm *vm, const struct lending_config *config, 
 	pthread_cond_init(&lending->order_done, NULL);
 	for (unsigned int i = 0; i < LENDING_MAX_LENDERS; i++)
 		lending->lenders[i] = (struct lender){ .fd = -1, .session.job = SESSION_DEAD };
-	lending->mapper = mapper_host_new(error);
-	bool ok = lending->mapper != NULL;
+	bool ok = prepare(lending, error);
 	const bool is_traced = trace_wants(&vm->trace, TRACE_LEND);
 	lending->tracer = (struct mapper_trace){ &MAPPER_HOST, lending->mapper, &vm->trace };
 	space_init(&lending->space, vm->n_vcpus, config->max_mappings, is_traced ? &MAPPER_TRACE : &MAPPER_HOST,
@@ -565,8 +601,10 @@ struct lending *lending_new(struct vm *vm, const struct lending_config *config, 
 		lending->space.can_fault &= machine_check_set_up(vm->vcpus[i].fd);
 	for (size_t i = 0; ok && i < config->n_windows; i++)
 		ok = add_window(lending, &config->windows[i], error);
-	if (ok && open_files(lending, error) && start(lending, error))
+	if (ok) {
+		start(lending);
 		return lending;
+	}
 	lending_free(lending);
 	return NULL;
 }
@@ -593,8 +631,9 @@ void lending_free(struct lending *lending)
 		return;
 	if (lending->started) {
 		give_order(lending, LENDING_END);
-		pthread_join(lending->thread, NULL);
+		worker_wait(lending->worker);
 	}
+	worker_free(lending->own);
 	/* No vCPU runs: with the ranges goes the last way to what was lent. */
 	mapper_host_free(lending->mapper);
 	space_fini(&lending->space);

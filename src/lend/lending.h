@@ -16,6 +16,8 @@
 #include "lend/space.h"
 
 struct lending;
+struct sandbox;
+struct worker;
 struct vcpu;
 struct vm;
 
@@ -39,6 +41,9 @@ struct lending_config {
 	int listen_fd;    /* non-blocking; borrowed */
 	size_t max_mappings;
 };
+
+/* The memory thread, for vm->workers. DOM1_STATUS_HOST. */
+struct worker *lending_worker(const struct sandbox *sandbox, GError **error);
 
 /* Main thread, before the first vCPU runs; KVM gets its memslots here. DOM1_STATUS_HOST. */
 struct lending *lending_new(struct vm *vm, const struct lending_config *config, GError **error);

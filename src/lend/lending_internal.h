@@ -49,7 +49,7 @@ struct lending {
 	struct lent_files files;
 	int epoll_fd, listen_fd, wake_fd;
 	int spare_fd; /* given up to refuse a lender when there are no more descriptors */
-	pthread_t thread;
+	struct worker *worker, *own; /* own: NULL, it is the machine's */
 	bool started;
 	pthread_mutex_t order_lock;
 	pthread_cond_t order_done;

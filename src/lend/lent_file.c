@@ -31,7 +31,7 @@ static bool find_file_system(int fd, struct lent_file_system *where)
 	return true;
 }
 
-/* System calls: fcntl, statx */
+/* syscalls(memory): fcntl(F_GET_SEALS) statx */
 bool lent_file_is_known(const struct lent_files *files, int fd)
 {
 	struct lent_file_system where;
@@ -77,7 +77,7 @@ static void drop(struct lent_files *files, struct lent_question *question)
 	free(question);
 }
 
-/* System calls: fstatfs, fstat, close, write */
+/* syscalls(memory): fstatfs fstat newfstatat close write exit madvise */
 static void *ask(void *opaque)
 {
 	struct lent_question *question = opaque;
@@ -99,6 +99,7 @@ static void *ask(void *opaque)
 	return NULL;
 }
 
+/* syscalls(memory): clone(THREAD_FLAGS) clone3=ENOSYS set_robust_list rseq rt_sigprocmask mmap(~PROT_EXEC) mprotect(~PROT_EXEC) munmap */
 static bool start(struct lent_question *question)
 {
 	pthread_attr_t attributes;
@@ -124,6 +125,7 @@ static struct lent_question **free_place(struct lent_files *files)
 	return NULL;
 }
 
+/* syscalls(memory): fcntl(F_DUPFD_CLOEXEC) */
 struct lent_question *lent_file_ask(struct lent_files *files, int fd, int wake_fd)
 {
 	struct lent_question **place = free_place(files), *question = place ? malloc(sizeof(*question)) : NULL;

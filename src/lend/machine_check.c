@@ -45,7 +45,7 @@ static bool is_intel(void)
 	return __get_cpuid(0, &eax, &name[0], &name[2], &name[1]) && memcmp(name, "GenuineIntel", sizeof(name)) == 0;
 }
 
-/* System calls: ioctl */
+/* syscalls(main): ioctl(KVM_X86_SETUP_MCE) */
 bool machine_check_set_up(int vcpu_fd)
 {
 	uint64_t capabilities = CAP_BANKS | CAP_CONTROL | CAP_RECOVERY;
@@ -53,6 +53,7 @@ bool machine_check_set_up(int vcpu_fd)
 	return ioctl(vcpu_fd, KVM_X86_SETUP_MCE, &capabilities) == 0;
 }
 
+/* syscalls(vcpu): ioctl(KVM_GET_SREGS) ioctl(KVM_GET_MSRS) ioctl(KVM_GET_VCPU_EVENTS) */
 static bool get_state(int vcpu_fd, struct machine_check_state *state)
 {
 	static const uint32_t indexes[] = { MSR_STATUS, MSR_CONTROL, MSR_BANK_CONTROL };
@@ -76,7 +77,7 @@ static bool get_state(int vcpu_fd, struct machine_check_state *state)
 	return true;
 }
 
-/* System calls: ioctl */
+/* syscalls(vcpu): ioctl(KVM_X86_SET_MCE) */
 bool machine_check_inject(int vcpu_fd, uint64_t gpa)
 {
 	struct machine_check_state state;
@@ -90,7 +91,7 @@ bool machine_check_inject(int vcpu_fd, uint64_t gpa)
 	return get_state(vcpu_fd, &state) && machine_check_possible(&state) && ioctl(vcpu_fd, KVM_X86_SET_MCE, &check) == 0;
 }
 
-/* System calls: ioctl */
+/* syscalls(vcpu): ioctl(KVM_GET_VCPU_EVENTS) */
 bool machine_check_in_delivery(int vcpu_fd)
 {
 	struct kvm_vcpu_events events;

@@ -34,7 +34,7 @@ struct mapper_host {
 	uint64_t kernel_ns;
 };
 
-/* System calls: userfaultfd, ioctl, pipe2 */
+/* syscalls(memory): userfaultfd ioctl(UFFDIO_API) pipe2 */
 struct mapper_host *mapper_host_new(GError **error)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_POISON };
@@ -70,6 +70,7 @@ void mapper_host_free(struct mapper_host *mapper)
 	g_free(mapper);
 }
 
+/* syscalls(main): mmap(~PROT_EXEC) */
 bool mapper_host_add_window(struct mapper_host *mapper, size_t n_pages, uintptr_t *hva, GError **error)
 {
 	struct range *range = &mapper->windows[mapper->n_windows];
@@ -114,7 +115,7 @@ static uint8_t *place(const struct mapper_host *mapper, unsigned int window, siz
 	return range->hva + page * LEND_PAGE_BYTES;
 }
 
-/* The kernel keeps each file while it waits for it, and not our address space. System calls: msync */
+/* The kernel keeps each file while it waits for it, and not our address space. syscalls(flush): msync */
 int mapper_host_sync(const struct mapper_host *mapper, unsigned int window)
 {
 	size_t n_pages = mapper->windows[window].n_pages;
@@ -142,7 +143,7 @@ uint64_t mapper_host_kernel_ns(const struct mapper_host *mapper)
 	return mapper->kernel_ns;
 }
 
-/* System calls: mprotect */
+/* syscalls(memory): mprotect(~PROT_EXEC) */
 static int host_close(void *opaque, unsigned int window, size_t page, size_t n_pages)
 {
 	struct mapper_host *mapper = opaque;
@@ -156,7 +157,7 @@ static int host_close(void *opaque, unsigned int window, size_t page, size_t n_p
 	return error;
 }
 
-/* System calls: mmap */
+/* syscalls(memory): mmap(~PROT_EXEC) */
 static int host_drop(void *opaque, unsigned int window, size_t page, size_t n_pages)
 {
 	struct mapper_host *mapper = opaque;
@@ -200,7 +201,7 @@ static int try_to_arm(int uffd, uint8_t *at, size_t len_bytes)
 	return error;
 }
 
-/* System calls: ioctl, mprotect, mmap */
+/* syscalls(memory): ioctl(UFFDIO_REGISTER) ioctl(UFFDIO_POISON) mprotect(~PROT_EXEC) */
 static int host_arm(void *opaque, unsigned int window, size_t page, size_t n_pages)
 {
 	const struct mapper_host *mapper = opaque;
@@ -219,7 +220,6 @@ static int host_arm(void *opaque, unsigned int window, size_t page, size_t n_pag
 	return error;
 }
 
-/* System calls: mmap */
 static int host_show(void *opaque, unsigned int window, size_t page, size_t n_pages, int fd, uint64_t fd_offset_bytes,
 		     bool writable)
 {
@@ -232,7 +232,7 @@ static int host_zero(void *opaque, unsigned int window, size_t page, size_t n_pa
 	return map(place(opaque, window, page, n_pages), n_pages, PROT_READ | PROT_WRITE, ANONYMOUS, -1, 0);
 }
 
-/* Into an empty pipe and out again: so many bytes fit. System calls: write, read */
+/* Into an empty pipe and out again: so many bytes fit. syscalls(memory): write read */
 static int host_copy(void *opaque, unsigned int window, size_t page, size_t offset_bytes, void *bytes, size_t len_bytes,
 		     bool to_guest)
 {

@@ -13,6 +13,7 @@
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 #include "xen/domain.h"
 #include "xen/domid.h"
 #include "xen/ring.h"
@@ -61,11 +62,8 @@ static void tell(struct peer *peer)
 	evtchn_backend_notify(peer->port);
 }
 
-/* The library's thread. */
-static void on_fault(void *opaque, const struct lend_fault *fault)
+static void on_fault(struct peer *peer, const struct lend_fault *fault)
 {
-	struct peer *peer = opaque;
-
 	pthread_mutex_lock(&peer->lock);
 	bool taken = peer->n_pending < MAX_PENDING && fault->window < SPACE_MAX_WINDOWS;
 	if (taken) {
@@ -86,27 +84,61 @@ static void on_fault(void *opaque, const struct lend_fault *fault)
 
 /* Start and end */
 
+static void listen_for_faults(void *opaque)
+{
+	struct peer *peer = opaque;
+	struct lend_fault fault;
+
+	while (lend_next_fault(peer->lend, &fault, -1) == 0)
+		on_fault(peer, &fault);
+}
+
+bool peer_make_workers(struct vm_workers *workers, const struct sandbox *sandbox, GError **error)
+{
+	static const struct worker_kind faults = { .name = "dom1-lender", .filter = SANDBOX_LENDER };
+	static const struct worker_kind calls = { .name = "dom1-lend-calls", .filter = SANDBOX_LENDER };
+
+	return (workers->lender = worker_new(&faults, sandbox, error)) && (workers->lender_calls = worker_new(&calls, sandbox, error));
+}
+
+struct greeting {
+	int fd;
+	struct lend *lend;
+	int result;
+};
+
+/* syscalls(lender): sendmsg recvfrom poll fcntl(F_GETFL) futex brk clock_gettime */
+static void greet(void *opaque)
+{
+	struct greeting *greeting = opaque;
+
+	greeting->result = lend_from_fd(greeting->fd, &greeting->lend);
+}
+
+/* syscalls(main): close */
 struct peer *peer_new(struct vm *vm, int fd, GError **error)
 {
 	struct peer *peer = g_new0(struct peer, 1);
 
 	peer->vm = vm;
 	pthread_mutex_init(&peer->lock, NULL);
-	int result = lend_from_fd(fd, &peer->lend);
-	if (result != 0)
-		close(fd);
-	else
-		result = lend_start_handler(peer->lend, on_fault, peer);
-	if (result == 0)
+	struct greeting greeting = { .fd = fd };
+	worker_run(vm->workers->lender_calls, greet, &greeting);
+	peer->lend = greeting.lend;
+	if (greeting.result == 0) {
+		worker_start(vm->workers->lender, listen_for_faults, peer);
 		return peer;
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "--lend-to: the borrower does not answer: %s", g_strerror(-result));
+	}
+	close(fd);
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "--lend-to: the borrower does not answer: %s", g_strerror(-greeting.result));
 	peer_free(peer);
 	return NULL;
 }
 
+/* syscalls(main): shutdown */
 void peer_cut(const struct peer *peer)
 {
-	if (peer)
+	if (peer && peer->lend)
 		(void)shutdown(lend_fd(peer->lend), SHUT_RDWR);
 }
 
@@ -129,7 +161,9 @@ void peer_free(struct peer *peer)
 {
 	if (!peer)
 		return;
-	/* With it the thread that knows the ring. */
+	peer_cut(peer);
+	/* It knows the ring. */
+	worker_wait(peer->vm->workers->lender);
 	lend_close(peer->lend);
 	if (peer->port)
 		unbind(peer);
@@ -280,6 +314,7 @@ static int64_t destroy(struct peer *peer, const struct dom1_lend_op *op)
 }
 
 /* An unbound port of the guest's that waits for domain 0, which is us. */
+/* syscalls(lender): eventfd2 close ioctl(KVM_SET_GSI_ROUTING) ioctl(KVM_IRQFD) ioctl(KVM_XEN_HVM_SET_ATTR) */
 static const struct evtchn_backend *new_port(struct xen_domain *xen, uint32_t *port)
 {
 	const struct evtchn_backend *backend = NULL;
@@ -340,7 +375,7 @@ static int64_t query(struct peer *peer, struct dom1_lend_op *op)
 	return 0;
 }
 
-int64_t peer_run(struct peer *peer, struct dom1_lend_op *op)
+static int64_t run(struct peer *peer, struct dom1_lend_op *op)
 {
 	/* Since it was full last time the guest may have made room. */
 	pthread_mutex_lock(&peer->lock);
@@ -369,4 +404,26 @@ int64_t peer_run(struct peer *peer, struct dom1_lend_op *op)
 	default:
 		return -XEN_EOPNOTSUPP;
 	}
+}
+
+struct request {
+	struct peer *peer;
+	struct dom1_lend_op *op;
+	int64_t result;
+};
+
+/* syscalls(lender): write */
+static void do_request(void *opaque)
+{
+	struct request *request = opaque;
+
+	request->result = run(request->peer, request->op);
+}
+
+int64_t peer_run(struct peer *peer, struct dom1_lend_op *op)
+{
+	struct request request = { .peer = peer, .op = op };
+
+	worker_run(peer->vm->workers->lender_calls, do_request, &request);
+	return request.result;
 }

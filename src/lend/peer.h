@@ -10,20 +10,26 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
 
 struct peer;
+struct sandbox;
 struct vm;
+struct vm_workers;
 struct dom1_lend_op;
 
-/* Main thread, when the VM has its memory; waits for the borrower's dom1. fd is taken over. DOM1_STATUS_HOST. */
+/* Its threads. FALSE and DOM1_STATUS_HOST: there may be one nevertheless. */
+bool peer_make_workers(struct vm_workers *workers, const struct sandbox *sandbox, GError **error);
+
+/* Main thread, when the VM has its memory and its workers; waits for the borrower's dom1. fd is taken over. DOM1_STATUS_HOST. */
 struct peer *peer_new(struct vm *vm, int fd, GError **error);
 /* Any thread: who waits for the borrower goes on without an answer, and nothing is lent any more. NULL is fine. */
 void peer_cut(const struct peer *peer);
 /* Main thread, when no vCPU runs and there still are event channels. NULL is fine. */
 void peer_free(struct peer *peer);
 
-/* The vCPU's thread. 0, or a negative Xen errno; results are in the structure. */
+/* The vCPU's thread, for which another one does it. 0, or a negative Xen errno; results are in the structure. */
 int64_t peer_run(struct peer *peer, struct dom1_lend_op *op);

@@ -22,6 +22,7 @@
 #include "vmm/error.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 
 #define KERNEL_SIGSET_BYTES 8u
 
@@ -49,28 +50,26 @@ static bool report_and_wait(struct vcpu *vcpu, const struct space_report *report
 	return true;
 }
 
+/* syscalls(vcpu): ioctl(KVM_SET_SIGNAL_MASK) */
 void lending_vcpu_starts(struct vcpu *vcpu)
 {
 	union {
 		struct kvm_signal_mask mask;
 		uint8_t bytes[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_BYTES];
 	} in_guest = { .mask.len = KERNEL_SIGSET_BYTES };
-	sigset_t bus, current;
+	uint64_t blocked;
 
 	if (!vcpu->vm->lending)
 		return;
-	sigemptyset(&bus);
-	sigaddset(&bus, SIGBUS);
-	pthread_sigmask(SIG_BLOCK, &bus, &current);
-	sigdelset(&current, SIGBUS);
-	/* The kernel's set is the beginning of the library's. */
-	memcpy(in_guest.mask.sigset, &current, KERNEL_SIGSET_BYTES);
+	/* In the thread itself it is blocked. */
+	blocked = worker_blocked_signals(vcpu->worker) & ~(UINT64_C(1) << (SIGBUS - 1));
+	memcpy(in_guest.mask.sigset, &blocked, KERNEL_SIGSET_BYTES);
 	if (ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &in_guest) != 0)
 		vm_end(vcpu->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "KVM_SET_SIGNAL_MASK of vCPU %u: %s", vcpu->number,
 		       g_strerror(errno));
 }
 
-/* System calls: rt_sigtimedwait. TRUE: a page of a window. */
+/* TRUE: a page of a window. syscalls(vcpu): rt_sigtimedwait */
 static bool take_signal(struct vcpu *vcpu, struct space_report *report)
 {
 	const struct timespec now = { 0 };

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/sandbox_internal.h"
 #include "vmm/error.h"
 #include "vmm/record.h"
 
@@ -28,6 +29,7 @@ const char *const SANDBOX_LAYER_NAMES[] = {
 	[SANDBOX_LANDLOCK] = "landlock",
 	[SANDBOX_NO_CAPABILITIES] = "no_capabilities",
 	[SANDBOX_LIMITS] = "limits",
+	[SANDBOX_SECCOMP] = "seccomp",
 };
 
 static void note(const struct sandbox *sandbox, enum sandbox_layer layer, bool holds)
@@ -134,11 +136,13 @@ bool sandbox_lock_down(const struct sandbox *sandbox, const struct sandbox_folde
 	if (sandbox->mode == SANDBOX_OFF)
 		return true;
 	note(sandbox, SANDBOX_EMPTY_ROOT, empty_root());
-	/* Landlock wants this. It cannot fail. */
+	/* Landlock wants this, and so does seccomp. It cannot fail. */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	note(sandbox, SANDBOX_LANDLOCK, restrict_files(folders));
 	note(sandbox, SANDBOX_NO_CAPABILITIES, drop_capabilities());
 	/* No core: the guest's memory would be in it. */
 	note(sandbox, SANDBOX_LIMITS, lower_limit(RLIMIT_CORE, 0) && lower_limit(RLIMIT_NOFILE, FILES_MAX));
+	/* The filters themselves come when there are threads. */
+	note(sandbox, SANDBOX_SECCOMP, sandbox_watch_violations(sandbox));
 	return check_strict(sandbox, error);
 }

@@ -5,9 +5,13 @@
  *   launcher   everything is open
  *   between    sandbox_enter_namespaces(): user, network, IPC, UTS, mount and PID namespaces
  *   machine    sandbox_lock_down(): an empty root, Landlock, no capabilities, no new privileges, limits
+ *   threads    sandbox_enter_thread(): a seccomp filter for each kind, with the system calls that stand beside the functions
+ *              that make them; the main thread's last, which has none that makes a thread
  *
  * What is missing on a host makes the sandbox weaker, and is told: in the report, by dom1 check. With --sandbox=strict it
- * ends the start.
+ * ends the start. A thread that makes another system call ends the domain, with its name and the call's.
+ *
+ * The filters are made when dom1 is built: make-filters.c, of what collect-rules.py finds in comments.
  */
 #pragma once
 
@@ -21,6 +25,7 @@ struct record;
 enum sandbox_mode {
 	SANDBOX_ON,     /* what the host allows */
 	SANDBOX_OFF,
+	SANDBOX_LOG,    /* as on, but system calls outside the filters happen, and are in the kernel's log */
 	SANDBOX_STRICT, /* all of it, or no domain */
 };
 
@@ -33,10 +38,25 @@ enum sandbox_layer {
 	SANDBOX_LANDLOCK,
 	SANDBOX_NO_CAPABILITIES,
 	SANDBOX_LIMITS,
+	SANDBOX_SECCOMP,
 	SANDBOX_N_LAYERS,
 };
 
 extern const char *const SANDBOX_LAYER_NAMES[SANDBOX_N_LAYERS];
+
+enum sandbox_thread {
+	SANDBOX_MAIN,
+	SANDBOX_VCPU,
+	SANDBOX_IO,
+	SANDBOX_IO_SYNC, /* without io_uring */
+	SANDBOX_MAPPER,
+	SANDBOX_LOADER,
+	SANDBOX_MEMORY, /* of lend windows */
+	SANDBOX_LENDER, /* of a guest that lends */
+	SANDBOX_FLUSH,  /* of virtio-pmem */
+	SANDBOX_N_THREADS,
+	SANDBOX_LATER = SANDBOX_N_THREADS, /* only a name for now */
+};
 
 /* What the machine is and has: made before the fork, filled on the way. */
 struct sandbox {
@@ -58,3 +78,13 @@ struct sandbox_folders {
 
 /* The machine, while it has one thread. FALSE and DOM1_STATUS_HOST: with SANDBOX_STRICT, something is missing. */
 bool sandbox_lock_down(const struct sandbox *sandbox, const struct sandbox_folders *folders, GError **error);
+
+/*
+ * The calling thread, at its start, and main when it has made all others. sandbox: NULL in tests, then it only gets its name.
+ * name: in ps, and in what is said of a violation; up to 15 bytes. Where the filter cannot be installed although this kernel
+ * has filters, the process ends.
+ */
+void sandbox_enter_thread(const struct sandbox *sandbox, enum sandbox_thread thread, const char *name);
+
+/* The system calls that a thread may make, by name with blanks between them. */
+const char *sandbox_calls(enum sandbox_thread thread);

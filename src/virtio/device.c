@@ -42,7 +42,7 @@ struct virtio_device {
 	uint64_t generation;
 };
 
-/* Interrupts, with the lock held. System calls: ioctl */
+/* Interrupts, with the lock held. syscalls(main, vcpu, flush): ioctl(KVM_SIGNAL_MSI) */
 
 static void send(struct virtio_device *device, const struct msix_message *message)
 {

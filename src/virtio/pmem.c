@@ -2,11 +2,9 @@
 #include "virtio/pmem.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <linux/virtio_ids.h>
@@ -18,6 +16,7 @@
 #include "virtio/device.h"
 #include "vmm/error.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 
 #define QUEUE_SIZE 64u
 /* virtio 1.2, 5.19.3 and 5.19.6; younger than the headers of some hosts. */
@@ -32,11 +31,11 @@ struct pmem {
 	uint64_t len_bytes;
 	struct virtio_device *device;
 	int wake_fd;
-	pthread_t thread;
-	bool started;
+	struct worker *worker, *own; /* own: NULL, it is the machine's */
 	_Atomic bool ending;
 };
 
+/* syscalls(main, vcpu): write */
 static void wake(const struct pmem *pmem)
 {
 	const uint64_t one = 1;
@@ -87,19 +86,25 @@ static void serve(struct pmem *pmem)
 	}
 }
 
-static void *flush_thread(void *opaque)
+/* syscalls(flush): read futex brk clock_gettime */
+static void flush_thread(void *opaque)
 {
 	struct pmem *pmem = opaque;
 	uint64_t count;
 
-	prctl(PR_SET_NAME, "dom1-flush");
 	while (!atomic_load(&pmem->ending)) {
 		ssize_t got = read(pmem->wake_fd, &count, sizeof(count));
 
 		(void)got;
 		serve(pmem);
 	}
-	return NULL;
+}
+
+struct worker *pmem_worker(const struct sandbox *sandbox, GError **error)
+{
+	static const struct worker_kind kind = { .name = "dom1-flush", .filter = SANDBOX_FLUSH };
+
+	return worker_new(&kind, sandbox, error);
 }
 
 struct pmem *pmem_new(struct vm *vm, struct pci_host *host, const struct pmem_config *config, GError **error)
@@ -125,11 +130,16 @@ struct pmem *pmem_new(struct vm *vm, struct pci_host *host, const struct pmem_co
 	pmem->len_bytes = config->memory_bytes;
 	pmem->device = virtio_device_new(vm, host, &device);
 	pmem->wake_fd = eventfd(0, EFD_CLOEXEC);
-	int rc = pmem->wake_fd < 0 ? errno : pthread_create(&pmem->thread, NULL, flush_thread, pmem);
-	pmem->started = rc == 0;
-	if (rc == 0)
+	if (pmem->wake_fd < 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "lend window %u: eventfd: %s", config->window, g_strerror(errno));
+	else if (vm->workers)
+		pmem->worker = vm->workers->flush[config->window];
+	else
+		pmem->worker = pmem->own = pmem_worker(NULL, error);
+	if (pmem->worker) {
+		worker_start(pmem->worker, flush_thread, pmem);
 		return pmem;
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "flush thread of lend window %u: %s", config->window, g_strerror(rc));
+	}
 	pmem_free(pmem);
 	return NULL;
 }
@@ -138,11 +148,12 @@ void pmem_free(struct pmem *pmem)
 {
 	if (!pmem)
 		return;
-	if (pmem->started) {
+	if (pmem->worker) {
 		atomic_store(&pmem->ending, true);
 		wake(pmem);
-		pthread_join(pmem->thread, NULL);
+		worker_wait(pmem->worker);
 	}
+	worker_free(pmem->own);
 	if (pmem->wake_fd >= 0)
 		close(pmem->wake_fd);
 	virtio_device_free(pmem->device);

@@ -16,13 +16,18 @@
 struct lending;
 struct pci_host;
 struct pmem;
+struct sandbox;
 struct vm;
+struct worker;
 
 struct pmem_config {
 	unsigned int pci_device;
 	unsigned int window; /* of vm->lending */
 	uint64_t registers_gpa, memory_gpa, memory_bytes;
 };
+
+/* The thread of one, for vm->workers. DOM1_STATUS_HOST. */
+struct worker *pmem_worker(const struct sandbox *sandbox, GError **error);
 
 /* Main thread, before the first vCPU runs. DOM1_STATUS_HOST. */
 struct pmem *pmem_new(struct vm *vm, struct pci_host *host, const struct pmem_config *config, GError **error);

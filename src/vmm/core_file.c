@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* syscalls(main): ftruncate */
 void core_file_start(struct core_file *file, uint64_t len_bytes)
 {
 	if (ftruncate(file->fd, 0) != 0 || ftruncate(file->fd, (off_t)len_bytes) != 0)
 		file->error = errno;
 }
 
+/* syscalls(main): pwrite64 */
 void core_file_write(struct core_file *file, const void *bytes, size_t len_bytes, uint64_t offset_bytes)
 {
 	const uint8_t *from = bytes;

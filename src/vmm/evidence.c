@@ -85,6 +85,7 @@ static void copy_guest_stack(struct evidence_vcpu *vcpu, struct vcpu *source)
 		vcpu->n_stack_words++;
 }
 
+/* syscalls(main): ioctl(KVM_GET_REGS) ioctl(KVM_GET_SREGS) ioctl(KVM_GET_MP_STATE) */
 static void collect_vcpu(struct evidence_vcpu *vcpu, struct vcpu *source)
 {
 	struct kvm_mp_state mp_state = { 0 };

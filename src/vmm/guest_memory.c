@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/error.h"
+#include "vmm/worker.h"
 
 /* Of the 65530 mappings that a process may have by default, at most these times two. */
 #define MAX_HOLE_RUNS 1024u
@@ -20,6 +21,7 @@ struct guest_memory {
 	size_t reservation_bytes;
 	uint8_t *base; /* host address of guest-physical 0, aligned to a huge page */
 	struct memory_backing backing;
+	struct worker *mapper; /* NULL: each thread maps for itself */
 
 	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
 	_Atomic bool is_deferred;
@@ -40,7 +42,7 @@ static void advise(const struct guest_memory *memory, void *hva, size_t len_byte
 	(void)madvise(hva, len_bytes, MADV_DONTDUMP);
 }
 
-/* What is RAM at gpa, to be seen at hva. 0 or errno. */
+/* What is RAM at gpa, to be seen at hva. 0 or errno. syscalls(mapper, loader): mmap(~PROT_EXEC) madvise */
 static int map_at(const struct guest_memory *memory, void *hva, uint64_t gpa, uint64_t len_bytes, int rights)
 {
 	bool has_file = memory->backing.fd >= 0;
@@ -62,9 +64,20 @@ static int map_ram(const struct guest_memory *memory, uint64_t gpa, uint64_t end
 }
 
 /* Pages of the file become zeros again, and take no memory; whatever is mapped in their place stays. */
+/* syscalls(mapper, loader): fallocate */
 static bool punch_hole(const struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
 {
 	return fallocate(memory->backing.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)gpa, (off_t)len_bytes) == 0;
+}
+
+void guest_memory_map_by(struct guest_memory *memory, struct worker *mapper)
+{
+	memory->mapper = mapper;
+}
+
+struct worker *guest_memory_mapper(const struct guest_memory *memory)
+{
+	return memory->mapper;
 }
 
 uint64_t guest_memory_file_bytes(const struct layout *layout)
@@ -108,6 +121,7 @@ fail:
 	return NULL;
 }
 
+/* syscalls(main): munmap close */
 void guest_memory_free(struct guest_memory *memory)
 {
 	if (!memory)
@@ -203,6 +217,7 @@ bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_
 	return true;
 }
 
+/* syscalls(loader): munmap */
 void *guest_memory_map_deferred(const struct guest_memory *memory)
 {
 	size_t len_bytes = memory->deferred_end_gpa - memory->deferred_gpa;
@@ -226,6 +241,7 @@ void *guest_memory_map_deferred(const struct guest_memory *memory)
 	return NULL;
 }
 
+/* syscalls(loader, main): mremap mprotect(~PROT_EXEC) */
 bool guest_memory_supply(struct guest_memory *memory, void *pages)
 {
 	uint8_t *hva = memory->base + memory->deferred_gpa;
@@ -296,18 +312,46 @@ static bool gfn_is_window(const struct guest_memory *memory, uint64_t gfn)
 	       (gfn >= layout->special_end_gpa / LAYOUT_PAGE_BYTES && gfn < layout->low_window_end_gpa / LAYOUT_PAGE_BYTES);
 }
 
+/* What the mapper is asked for; on the stack of who waits for it. */
+struct change {
+	struct guest_memory *memory;
+	uint64_t gpa, len_bytes;
+	int fd;
+	uint64_t offset_bytes;
+	int sharing;
+	int error;
+};
+
+/* 0 or errno. */
+static int run_change(struct change *change, void (*fn)(void *opaque))
+{
+	worker_run(change->memory->mapper, fn, change);
+	return change->error;
+}
+
+static void do_overlay(void *opaque)
+{
+	struct change *change = opaque;
+	const struct guest_memory *memory = change->memory;
+	uint64_t gfn = change->gpa / LAYOUT_PAGE_BYTES;
+	void *hva = memory->base + change->gpa;
+
+	change->error = mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, change->sharing | MAP_FIXED, change->fd,
+			     (off_t)change->offset_bytes) == MAP_FAILED ? errno : 0;
+	/* It would take memory that nobody sees. */
+	if (change->error == 0 && memory->backing.fd >= 0 && gfn_is_ram(memory, gfn))
+		(void)punch_hole(memory, change->gpa, LAYOUT_PAGE_BYTES);
+}
+
 static int overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes, int sharing)
 {
+	struct change change = { .memory = memory, .gpa = gfn * LAYOUT_PAGE_BYTES, .fd = memfd, .offset_bytes = offset_bytes,
+				 .sharing = sharing };
+
 	if (!gfn_is_ram(memory, gfn) && !gfn_is_window(memory, gfn))
 		return EINVAL;
-	await_range(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
-	void *hva = memory->base + gfn * LAYOUT_PAGE_BYTES;
-	if (mmap(hva, LAYOUT_PAGE_BYTES, PROT_READ | PROT_WRITE, sharing | MAP_FIXED, memfd, (off_t)offset_bytes) == MAP_FAILED)
-		return errno;
-	/* It would take memory that nobody sees. */
-	if (memory->backing.fd >= 0 && gfn_is_ram(memory, gfn))
-		(void)punch_hole(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
-	return 0;
+	await_range(memory, change.gpa, LAYOUT_PAGE_BYTES);
+	return run_change(&change, do_overlay);
 }
 
 int guest_memory_overlay(struct guest_memory *memory, uint64_t gfn, int memfd, uint64_t offset_bytes)
@@ -368,42 +412,59 @@ static void keep_holes(struct guest_memory *memory, uint64_t gpa, uint64_t len_b
 }
 
 /* Advised as its neighbours are: else each page that was taken and given back would be a mapping of its own. */
-static int remap_ram_page(struct guest_memory *memory, uint64_t gpa)
+static void do_remap_ram(void *opaque)
 {
-	await_range(memory, gpa, LAYOUT_PAGE_BYTES);
+	struct change *change = opaque;
+	struct guest_memory *memory = change->memory;
+	const uint64_t gpa = change->gpa;
+
 	pthread_mutex_lock(&memory->holes_lock);
 	bool is_fresh = memory->backing.fd < 0 || punch_hole(memory, gpa, LAYOUT_PAGE_BYTES);
-	int error = is_fresh ? map_ram(memory, gpa, gpa + LAYOUT_PAGE_BYTES) : errno;
-
-	if (error == 0 && (memory->n_hole_runs > MAX_HOLE_RUNS || has_holes(memory, gpa / GUEST_MEMORY_HUGE_BYTES)))
+	change->error = is_fresh ? map_ram(memory, gpa, gpa + LAYOUT_PAGE_BYTES) : errno;
+	if (change->error == 0 && (memory->n_hole_runs > MAX_HOLE_RUNS || has_holes(memory, gpa / GUEST_MEMORY_HUGE_BYTES)))
 		advise_small(memory, gpa, gpa + LAYOUT_PAGE_BYTES);
 	pthread_mutex_unlock(&memory->holes_lock);
-	return error;
+}
+
+static void do_clear_window(void *opaque)
+{
+	struct change *change = opaque;
+
+	change->error = mmap(change->memory->base + change->gpa, LAYOUT_PAGE_BYTES, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED ? errno : 0;
 }
 
 int guest_memory_overlay_remove(struct guest_memory *memory, uint64_t gfn)
 {
-	if (gfn_is_ram(memory, gfn))
-		return remap_ram_page(memory, gfn * LAYOUT_PAGE_BYTES);
-	if (!gfn_is_window(memory, gfn))
-		return EINVAL;
-	if (mmap(memory->base + gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-	    MAP_FAILED)
-		return errno;
-	return 0;
+	struct change change = { .memory = memory, .gpa = gfn * LAYOUT_PAGE_BYTES };
+
+	if (gfn_is_ram(memory, gfn)) {
+		await_range(memory, change.gpa, LAYOUT_PAGE_BYTES);
+		return run_change(&change, do_remap_ram);
+	}
+	return gfn_is_window(memory, gfn) ? run_change(&change, do_clear_window) : EINVAL;
+}
+
+static void do_discard(void *opaque)
+{
+	struct change *change = opaque;
+	struct guest_memory *memory = change->memory;
+	const uint64_t len_bytes = (change->len_bytes + LAYOUT_PAGE_BYTES - 1) & ~(uint64_t)(LAYOUT_PAGE_BYTES - 1);
+
+	keep_holes(memory, change->gpa, change->len_bytes);
+	bool done = memory->backing.fd >= 0 ? punch_hole(memory, change->gpa, len_bytes) :
+					      madvise(memory->base + change->gpa, len_bytes, MADV_DONTNEED) == 0;
+	change->error = done ? 0 : errno;
 }
 
 bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
 {
 	const struct layout *layout = &memory->layout;
+	struct change change = { .memory = memory, .gpa = gpa, .len_bytes = len_bytes };
 
 	if (len_bytes == 0 || gpa % LAYOUT_PAGE_BYTES != 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
 	await_range(memory, gpa, len_bytes);
-	keep_holes(memory, gpa, len_bytes);
-	if (memory->backing.fd >= 0)
-		/* Whole pages, as madvise() has it. */
-		return punch_hole(memory, gpa, (len_bytes + LAYOUT_PAGE_BYTES - 1) & ~(LAYOUT_PAGE_BYTES - 1));
-	return madvise(memory->base + gpa, len_bytes, MADV_DONTNEED) == 0;
+	return run_change(&change, do_discard) == 0;
 }

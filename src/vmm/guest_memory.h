@@ -23,6 +23,7 @@
 #include "vmm/memory_backing.h"
 
 struct guest_memory;
+struct worker;
 
 /* A range that KVM gets as a memslot. */
 struct guest_memory_slot {
@@ -38,6 +39,10 @@ struct guest_memory *guest_memory_new(const struct layout *layout, GError **erro
 struct guest_memory *guest_memory_new_on(const struct layout *layout, const struct memory_backing *backing, GError **error);
 uint64_t guest_memory_file_bytes(const struct layout *layout);
 void guest_memory_free(struct guest_memory *memory);
+
+/* What is shown where is changed by this thread from now on, whoever asks for it and waits. Borrowed. */
+void guest_memory_map_by(struct guest_memory *memory, struct worker *mapper);
+struct worker *guest_memory_mapper(const struct guest_memory *memory); /* NULL: nobody special */
 
 const struct layout *guest_memory_layout(const struct guest_memory *memory);
 size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory_slot slots[GUEST_MEMORY_MAX_SLOTS]);

@@ -8,6 +8,7 @@
 
 #include "vmm/vcpu_state.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 
 #define TURN_S       1
 #define LOOKS_NEEDED 2
@@ -32,6 +33,7 @@ enum halt_next halt_looks_turn(struct halt_looks *looks, uint64_t used_ns, bool 
 	return looks->is_asked ? HALT_ASK : HALT_WAIT;
 }
 
+/* syscalls(main): clock_gettime */
 static uint64_t used_ns(const struct vm *vm)
 {
 	uint64_t sum_ns = 0;
@@ -40,7 +42,7 @@ static uint64_t used_ns(const struct vm *vm)
 		struct timespec used;
 		clockid_t clock;
 
-		if (vm->vcpus[i].thread_started && pthread_getcpuclockid(vm->vcpus[i].thread, &clock) == 0 &&
+		if (vm->vcpus[i].started && pthread_getcpuclockid(worker_thread(vm->vcpus[i].worker), &clock) == 0 &&
 		    clock_gettime(clock, &used) == 0)
 			sum_ns += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 	}

@@ -121,6 +121,7 @@ int kvm_open(uint32_t *xen_flags, GError **error)
 	return kvm_fd;
 }
 
+/* syscalls(main): ioctl(KVM_GET_SUPPORTED_CPUID) */
 struct kvm_cpuid2 *kvm_supported_cpuid(int kvm_fd, GError **error)
 {
 	struct kvm_cpuid2 *cpuid = g_malloc0(sizeof(*cpuid) + MAX_CPUID_ENTRIES * sizeof(cpuid->entries[0]));
@@ -133,16 +134,19 @@ struct kvm_cpuid2 *kvm_supported_cpuid(int kvm_fd, GError **error)
 	return NULL;
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_XEN_HVM_SET_ATTR) */
 int kvm_set_xen_attr(int vm_fd, const struct kvm_xen_hvm_attr *attr)
 {
 	return ioctl(vm_fd, KVM_XEN_HVM_SET_ATTR, attr) == 0 ? 0 : errno;
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_XEN_VCPU_SET_ATTR) */
 int kvm_set_xen_vcpu_attr(int vcpu_fd, const struct kvm_xen_vcpu_attr *attr)
 {
 	return ioctl(vcpu_fd, KVM_XEN_VCPU_SET_ATTR, attr) == 0 ? 0 : errno;
 }
 
+/* syscalls(main): ioctl(KVM_SET_TSS_ADDR) ioctl(KVM_SET_IDENTITY_MAP_ADDR) ioctl(KVM_ENABLE_CAP) */
 static const char *set_up_irqchip(int vm_fd)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 0 } };
@@ -158,6 +162,7 @@ static const char *set_up_irqchip(int vm_fd)
 	return NULL;
 }
 
+/* syscalls(main): ioctl(KVM_XEN_HVM_CONFIG) ioctl(KVM_XEN_HVM_SET_ATTR) */
 static const char *set_up_xen(int vm_fd, uint32_t xen_version)
 {
 	struct kvm_xen_hvm_config config = {
@@ -177,6 +182,7 @@ static const char *set_up_xen(int vm_fd, uint32_t xen_version)
 	return NULL;
 }
 
+/* syscalls(main): ioctl(KVM_SET_USER_MEMORY_REGION) */
 int kvm_set_memory_slot(int vm_fd, unsigned int number, const struct guest_memory_slot *slot)
 {
 	struct kvm_userspace_memory_region region = {
@@ -200,6 +206,7 @@ static const char *set_up_memory(int vm_fd, const struct guest_memory *memory)
 	return NULL;
 }
 
+/* syscalls(main): ioctl(KVM_CREATE_VM) close */
 int kvm_create_vm(int kvm_fd, const struct guest_memory *memory, uint32_t xen_version, GError **error)
 {
 	int vm_fd;

@@ -34,6 +34,7 @@
 #include "xen/domain.h"
 #include <xen/sched.h>
 
+/* syscalls(main, vcpu, mapper, loader, memory): write */
 static void stop(struct vm *vm)
 {
 	const uint64_t one = 1;
@@ -89,6 +90,7 @@ void machine_record_stop(const struct machine_setup *setup, enum outcome outcome
 }
 
 /* The launcher wants the domain to end, or is dead. */
+/* syscalls(main): read */
 static gboolean on_launcher(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct machine *machine = opaque;
@@ -139,22 +141,39 @@ static bool load_segment(const struct guest_memory *memory, const struct boot_se
 	return true;
 }
 
+struct making {
+	struct machine *machine;
+	GError **error;
+};
+
+/* The mapper's. */
+static void make_memory(void *opaque)
+{
+	struct making *making = opaque;
+	struct machine *machine = making->machine;
+	const struct machine_setup *setup = machine->setup;
+	struct memory_backing backing;
+
+	/* A file of each start's own: a restart finds zeros. */
+	if (!memory_backing_open(&backing, setup->config->memory_backing, setup->kvm_fd, guest_memory_file_bytes(&setup->layout),
+				 making->error))
+		return;
+	atomic_store(&machine->vm.record->direct_map_removed, backing.direct_map_removed);
+	machine->vm.memory = guest_memory_new_on(&setup->layout, &backing, making->error);
+}
+
+/* syscalls(main): mmap(~PROT_EXEC) */
 static bool load_memory(struct machine *machine, GError **error)
 {
 	const struct boot_plan *plan = machine->setup->plan;
-	const struct layout *layout = &machine->setup->layout;
-	struct memory_backing backing;
+	struct making making = { machine, error };
 	GError *loader_error = NULL;
 
-	/* A file of each start's own: a restart finds zeros. */
-	if (!memory_backing_open(&backing, machine->setup->config->memory_backing, machine->setup->kvm_fd,
-				 guest_memory_file_bytes(layout), error))
-		return false;
-	atomic_store(&machine->vm.record->direct_map_removed, backing.direct_map_removed);
-	struct guest_memory *memory = guest_memory_new_on(layout, &backing, error);
-	machine->vm.memory = memory;
+	worker_run(machine->workers.mapper, make_memory, &making);
+	struct guest_memory *memory = machine->vm.memory;
 	if (!memory)
 		return false;
+	guest_memory_map_by(memory, machine->workers.mapper);
 	machine->loader = memory_loader_new(&machine->vm, plan, &loader_error);
 	if (loader_error) {
 		g_propagate_error(error, loader_error);
@@ -164,12 +183,14 @@ static bool load_memory(struct machine *machine, GError **error)
 		if (!plan->segments[i].may_come_late && !load_segment(memory, &plan->segments[i], error))
 			return false;
 	uint8_t *tables = guest_memory_span(memory, LAYOUT_ACPI_GPA, LAYOUT_ACPI_MAX_BYTES);
+	const struct layout *layout = &machine->setup->layout;
 	const struct acpi_bridge bridge = { layout->bridge_gpa, layout->bridge_bytes };
 	g_assert(tables && acpi_build(tables, LAYOUT_ACPI_MAX_BYTES, LAYOUT_ACPI_GPA, machine->vm.n_vcpus,
 				      layout->bridge_bytes > 0 ? &bridge : NULL) > 0);
 	return true;
 }
 
+/* syscalls(main): ioctl(KVM_GET_VCPU_MMAP_SIZE) */
 static bool create_vcpus(struct machine *machine, GError **error)
 {
 	struct vm *vm = &machine->vm;
@@ -187,20 +208,13 @@ static bool create_vcpus(struct machine *machine, GError **error)
 			      error);
 }
 
-bool machine_start_io(struct machine *machine, GError **error)
-{
-	if (!machine->io)
-		machine->io = io_thread_new(true, error);
-	return machine->io != NULL;
-}
-
 bool machine_start_devices(struct machine *machine, GError **error)
 {
 	if (!machine_start_channels(machine, error))
 		return false;
 	if (machine->disks->len == 0 && machine->setup->n_nics == 0)
 		return true;
-	return machine_start_io(machine, error) && machine_start_disks(machine, error) && machine_start_nets(machine, error);
+	return io_thread_await(machine->io, error) && machine_start_disks(machine, error) && machine_start_nets(machine, error);
 }
 
 void machine_stop_devices(struct machine *machine)
@@ -208,7 +222,6 @@ void machine_stop_devices(struct machine *machine)
 	machine_stop_nets(machine);
 	machine_stop_disks(machine);
 	machine_stop_channels(machine);
-	g_clear_pointer(&machine->io, io_thread_free);
 }
 
 void machine_start_console(struct machine *machine)
@@ -238,6 +251,7 @@ static void power_off_halted(struct vm *vm)
 	sched_shut_down(&vm->vcpus[0], SHUTDOWN_poweroff);
 }
 
+/* syscalls(main): eventfd2 */
 static bool start_vm(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
@@ -252,6 +266,7 @@ static bool start_vm(struct machine *machine, GError **error)
 		.vm_fd = -1,
 		.record = setup->record,
 		.trace = { setup->config->trace_kinds, setup->trace_fd, setup->record },
+		.workers = &machine->workers,
 		.n_vcpus = setup->config->max_vcpus,
 		.has_shim = setup->config->type == GUEST_PV,
 		.xen_version = setup->config->xen_version,
@@ -284,21 +299,20 @@ static bool start_vm(struct machine *machine, GError **error)
 		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	machine_start_faults(machine);
-	return machine_start_vcpus(vm, error);
+	machine_start_vcpus(vm);
+	return true;
 }
 
-bool machine_start_vcpus(struct vm *vm, GError **error)
+void machine_start_vcpus(struct vm *vm)
 {
 	bool was_paused = vm->paused;
 
 	/* Paused until all are there: one that runs already could ask for one whose thread cannot be told yet. */
 	vm->paused = true;
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
-		if (!vcpu_start(&vm->vcpus[i], error))
-			return false;
+		vcpu_start(&vm->vcpus[i], vm->workers->vcpus[i]);
 	if (!was_paused)
 		vcpu_pause_all(vm, false);
-	return true;
 }
 
 void machine_stop_vcpus(struct vm *vm)
@@ -402,6 +416,7 @@ static bool wants_restart(const struct machine *machine)
 }
 
 /* The launcher is gone, and with it whoever would have cleaned up. */
+/* syscalls(main): ioctl(TCSETS) unlinkat */
 static void clean_up_for_launcher(const struct machine_setup *setup)
 {
 	if (setup->tty_fd >= 0)
@@ -464,7 +479,7 @@ static bool lock_down(struct machine *machine, GError **error)
 	machine->smaps = setup->sample_memory ? fopen("/proc/self/smaps", "re") : NULL;
 	machine->uuid = setup->config->uuid ? g_strdup(setup->config->uuid) : g_uuid_string_random();
 	(void)g_strerror(EIO);
-	return sandbox_lock_down(&setup->sandbox, &folders, error);
+	return sandbox_lock_down(&setup->sandbox, &folders, error) && machine_make_threads(machine, error);
 }
 
 static bool prepare(struct machine *machine, GError **error)
@@ -475,6 +490,10 @@ static bool prepare(struct machine *machine, GError **error)
 	return machine->supported_cpuid != NULL;
 }
 
+/*
+ * What the loop and the libraries do besides. A library that looks for a file, of which there are none, gets an error.
+ * syscalls(main): poll futex brk restart_syscall rt_sigreturn munmap openat=EACCES
+ */
 int machine_main(const struct machine_setup *setup)
 {
 	struct machine machine = { .setup = setup, .vm.stop_fd = -1 };

@@ -52,6 +52,7 @@ static bool set_paused(struct machine *machine, bool paused, GError **error)
 	return true;
 }
 
+/* syscalls(main): write ioctl(TCGETS) */
 void machine_say(const struct machine *machine, const char *format, ...)
 {
 	va_list arguments;
@@ -93,6 +94,7 @@ static bool destroy_domain(void *opaque, GError **error)
 	return true;
 }
 
+/* syscalls(vcpu): ioctl(KVM_NMI) */
 static int64_t inject_nmi(struct vcpu *target, void *argument)
 {
 	(void)argument;

@@ -216,7 +216,7 @@ bool machine_attach_disk(void *opaque, const char *text, int *fds, unsigned int 
 	disk->file = &disk->own;
 	disk->own = (struct block_file){ .fd = -1, .helper_pidfd = -1, .overlay_fd = -1 };
 	ok = check_new_disk(machine, words, error) && block_file_adopt(&disk->own, words, fds, n_fds, error) &&
-	     machine_start_io(machine, error);
+	     io_thread_await(machine->io, error);
 	if (ok) {
 		/* It may be the first that needs the thread. */
 		set_up_env(machine);

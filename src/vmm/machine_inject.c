@@ -43,6 +43,7 @@ static void move_balloon(struct timed_fault *fault)
 }
 
 /* The TSC is what guests compute the time between two updates of their clock from: it goes with that. */
+/* syscalls(vcpu): ioctl(KVM_GET_DEVICE_ATTR) ioctl(KVM_SET_DEVICE_ATTR) */
 static int64_t jump_tsc(struct vcpu *vcpu, void *argument)
 {
 	const uint64_t *jump_ms = argument;
@@ -58,6 +59,7 @@ static int64_t jump_tsc(struct vcpu *vcpu, void *argument)
 }
 
 /* As after a host that slept: every clock of the guest is further on. All vCPUs rest meanwhile. */
+/* syscalls(main): ioctl(KVM_GET_CLOCK) ioctl(KVM_SET_CLOCK) */
 static void jump_time(struct timed_fault *fault)
 {
 	struct machine *machine = fault->machine;

@@ -21,6 +21,8 @@ struct machine {
 	struct control_server *control; /* lives through restarts */
 	GPtrArray *disks; /* of struct machine_disk; lives through restarts, too */
 	char *uuid;
+	struct io_thread *io; /* of devices; lives through restarts, too */
+	struct vm_workers workers;
 	FILE *smaps; /* of this process, opened while there was /proc; NULL: memory is not sampled */
 	guint stop_source;
 	bool launcher_gone;
@@ -38,7 +40,6 @@ struct machine {
 	struct xenstore_ring *store_ring;
 	struct xenstore_socket *xenstore_socket;
 	struct console *console;
-	struct io_thread *io; /* NULL: there is no device that needs it */
 	struct block_env block_env;
 	struct net_env net_env;
 	struct net_device **nets; /* as many as setup->n_nics */
@@ -70,7 +71,7 @@ static inline const struct trace *machine_xenbus_trace(const struct machine *mac
 	return trace_wants(&machine->vm.trace, TRACE_XENBUS) ? &machine->vm.trace : NULL;
 }
 
-bool machine_start_vcpus(struct vm *vm, GError **error);
+void machine_start_vcpus(struct vm *vm);
 void machine_stop_vcpus(struct vm *vm);
 
 /* From now on vm_end() and vm_soft_reset() end the main loop. */
@@ -85,8 +86,8 @@ bool machine_start_devices(struct machine *machine, GError **error);
 void machine_stop_devices(struct machine *machine);
 /* Once, before the first start: the disks that the launcher has opened. */
 void machine_take_disks(struct machine *machine);
-/* The thread that serves devices, when there are some; later ones find it running. DOM1_STATUS_HOST. */
-bool machine_start_io(struct machine *machine, GError **error);
+/* Once, when the machine is locked in but for this: all of its threads, each with its filter. DOM1_STATUS_HOST. */
+bool machine_make_threads(struct machine *machine, GError **error);
 bool machine_start_disks(struct machine *machine, GError **error);
 void machine_stop_disks(struct machine *machine);
 bool machine_start_nets(struct machine *machine, GError **error);

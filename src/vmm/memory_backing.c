@@ -27,6 +27,7 @@ const char *const MEMORY_BACKING_NAMES[N_MEMORY_BACKINGS] = {
 	[MEMORY_GUEST_MEMFD] = "guest_memfd",
 };
 
+/* syscalls(mapper): ioctl(KVM_CHECK_EXTENSION) */
 static uint64_t offered_flags(int kvm_fd)
 {
 	int flags = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS);
@@ -52,6 +53,7 @@ static bool fail(enum memory_backing_kind kind, const char *what, uint64_t len_b
 }
 
 /* Whoever is given the file cannot make it shorter, which would end us when we use what is gone. */
+/* syscalls(mapper): memfd_create ftruncate fcntl(F_ADD_SEALS) */
 static int open_memfd(uint64_t len_bytes)
 {
 	int fd = memfd_create("dom1-guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -70,6 +72,7 @@ static int open_memfd(uint64_t len_bytes)
  * Whether the kernel gets at pages of it by their mapping, as KVM and other processes' kernels do. What is not in the
  * direct map may be out of reach for them: then that is of no use here, where memslots are mappings.
  */
+/* syscalls(mapper): process_vm_readv getpid mmap(~PROT_EXEC) munmap */
 static bool is_reachable(int fd)
 {
 	uint8_t byte;
@@ -84,6 +87,7 @@ static bool is_reachable(int fd)
 	return reachable;
 }
 
+/* syscalls(mapper): ioctl(KVM_CREATE_GUEST_MEMFD) close */
 static int create(int vm_fd, uint64_t len_bytes, uint64_t flags)
 {
 	struct kvm_create_guest_memfd memory = { .size = len_bytes, .flags = flags };
@@ -96,6 +100,7 @@ static int create(int vm_fd, uint64_t len_bytes, uint64_t flags)
 	return -1;
 }
 
+/* syscalls(mapper): ioctl(KVM_CREATE_VM) */
 static bool open_guest_memfd(struct memory_backing *backing, int kvm_fd, uint64_t len_bytes, GError **error)
 {
 	uint64_t wished = FLAGS_WISHED & offered_flags(kvm_fd);

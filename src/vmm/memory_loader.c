@@ -2,7 +2,6 @@
 #include "vmm/memory_loader.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "vmm/guest_memory.h"
 #include "vmm/read_whole.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 
 #define HUGE GUEST_MEMORY_HUGE_BYTES
 
@@ -20,7 +20,7 @@ struct memory_loader {
 	const struct boot_plan *plan;
 	uint64_t gpa, end_gpa; /* what comes late; empty: nothing does */
 	bool on_demand;
-	pthread_t thread;
+	struct worker *worker, *own; /* own: NULL, it is borrowed */
 };
 
 /* Those parts of the segments that lie in [gpa, end_gpa), to pages, or to guest memory where that is NULL. */
@@ -47,8 +47,11 @@ static bool read_part(const struct memory_loader *loader, uint64_t gpa, uint64_t
 	return true;
 }
 
-/* The thread's. Pages are filled in one place and moved to another: no guest sees half of them. */
-static void *load(void *opaque)
+/*
+ * The thread's. Pages are filled in one place and moved to another: no guest sees half of them.
+ * syscalls(loader): pread64 munmap write futex brk clock_gettime
+ */
+static void load(void *opaque)
 {
 	const struct memory_loader *loader = opaque;
 	struct guest_memory *memory = loader->vm->memory;
@@ -59,19 +62,28 @@ static void *load(void *opaque)
 	void *pages = guest_memory_map_deferred(memory);
 
 	if (pages && read_part(loader, loader->gpa, loader->end_gpa, pages) && guest_memory_supply(memory, pages))
-		return NULL;
+		return;
 	/* First the end, then zeros for those who wait: no vCPU runs on with them. */
 	vm_end(loader->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s", read_whole_reason());
 	(void)guest_memory_supply(memory, NULL);
 	if (pages)
 		munmap(pages, len_bytes);
+}
+
+static const struct worker_kind KIND = { .name = "dom1-loader", .filter = SANDBOX_LOADER };
+
+struct worker *memory_loader_worker(const struct boot_plan *plan, const struct sandbox *sandbox, GError **error)
+{
+	for (size_t i = 0; i < plan->n_segments; i++)
+		if (plan->segments[i].may_come_late)
+			return worker_new(&KIND, sandbox, error);
 	return NULL;
 }
 
 /* Sets the error. */
-static bool fail(const char *what, GError **error)
+static bool fail(GError **error)
 {
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s%s", what, read_whole_reason());
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot load the guest's kernel: %s", read_whole_reason());
 	return false;
 }
 
@@ -114,9 +126,10 @@ static bool begin(struct memory_loader *loader, GError **error)
 	if (end_gpa > ceiling_gpa || loader->gpa >= loader->end_gpa ||
 	    !guest_memory_defer(memory, loader->gpa, loader->end_gpa - loader->gpa))
 		loader->gpa = loader->end_gpa = end_gpa;
-	return (read_part(loader, gpa, loader->gpa, NULL) && read_part(loader, loader->end_gpa, end_gpa, NULL)) || fail("", error);
+	return (read_part(loader, gpa, loader->gpa, NULL) && read_part(loader, loader->end_gpa, end_gpa, NULL)) || fail(error);
 }
 
+/* syscalls(main): sched_getaffinity */
 struct memory_loader *memory_loader_new(struct vm *vm, const struct boot_plan *plan, GError **error)
 {
 	struct memory_loader *loader = g_new0(struct memory_loader, 1);
@@ -127,10 +140,15 @@ struct memory_loader *memory_loader_new(struct vm *vm, const struct boot_plan *p
 	bool begun = begin(loader, error);
 
 	if (begun && loader->gpa < loader->end_gpa) {
-		errno = pthread_create(&loader->thread, NULL, load, loader);
-		if (errno == 0)
+		if (vm->workers)
+			loader->worker = vm->workers->loader;
+		else
+			loader->worker = loader->own = worker_new(&KIND, NULL, error);
+		if (loader->worker) {
+			worker_start(loader->worker, load, loader);
 			return loader;
-		begun = fail("pthread_create: ", error);
+		}
+		begun = false;
 	}
 	/* Nobody will come with the rest. */
 	if (!begun && guest_memory_is_deferred(vm->memory))
@@ -144,6 +162,7 @@ void memory_loader_free(struct memory_loader *loader)
 	if (!loader)
 		return;
 	guest_memory_await(loader->vm->memory);
-	pthread_join(loader->thread, NULL);
+	worker_wait(loader->worker);
+	worker_free(loader->own);
 	g_free(loader);
 }

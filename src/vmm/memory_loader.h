@@ -18,7 +18,12 @@
 
 struct boot_plan;
 struct memory_loader;
+struct sandbox;
+struct worker;
 struct vm;
+
+/* The thread that a machine needs for such a plan, to be given to vm->workers; NULL without an error: none. */
+struct worker *memory_loader_worker(const struct boot_plan *plan, const struct sandbox *sandbox, GError **error);
 
 /*
  * Starts to load those segments of plan that may come late, adjacent ones in RAM below 4 GiB; where the plan has nothing

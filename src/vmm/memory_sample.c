@@ -9,6 +9,7 @@
 #include "vmm/guest_memory.h"
 #include "vmm/record.h"
 
+/* syscalls(main): lseek read fstat newfstatat */
 static uint64_t private_kib(const struct guest_memory *memory, FILE *smaps)
 {
 	uintptr_t guest_start, guest_end;

@@ -6,6 +6,7 @@
 
 #include <glib.h>
 
+/* syscalls(main, loader): pread64 */
 bool read_whole(int fd, void *to, size_t len_bytes, uint64_t offset_bytes)
 {
 	size_t done = 0;

@@ -54,6 +54,7 @@ struct record *record_new(uint64_t exec_ns)
 	return record;
 }
 
+/* syscalls(all): clock_gettime */
 uint64_t record_now_ns(const struct record *record)
 {
 	struct timespec now;
@@ -67,6 +68,7 @@ bool record_phase_seen(struct record *record, enum phase phase)
 	return atomic_load_explicit(&record->phases_seen, memory_order_relaxed) & UINT32_C(1) << phase;
 }
 
+/* syscalls(all): write */
 void record_phase(struct record *record, enum phase phase, const char *text)
 {
 	if (phase != PHASE_DEVICE_CONNECTED && phase != PHASE_MARK &&

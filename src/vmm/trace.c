@@ -93,6 +93,7 @@ static json_t *begin_line(const struct trace *trace, const char *kind)
 }
 
 /* Its strings are printable ASCII, ours or made so: nothing is left to be escaped for a terminal. */
+/* syscalls(main, vcpu, io, io_sync, memory, flush): write */
 static void end_line(const struct trace *trace, json_t *json)
 {
 	g_autofree char *text = json_dumps(json, JSON_COMPACT);

@@ -18,6 +18,7 @@
 #include "vmm/kvm.h"
 #include "vmm/power.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 #include "xen/domid.h"
 #include "xen/hypercall.h"
 
@@ -37,6 +38,7 @@ struct vcpu_call {
 	bool done;
 };
 
+/* syscalls(vcpu): rt_sigreturn */
 static void ignore_kick(int signal_number)
 {
 	(void)signal_number;
@@ -75,6 +77,10 @@ static bool set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *supported)
 	return ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) == 0;
 }
 
+/*
+ * syscalls(main): ioctl(KVM_CREATE_VCPU) mmap(~PROT_EXEC) ioctl(KVM_GET_TSC_KHZ) ioctl(KVM_SET_CPUID2)
+ *                 ioctl(KVM_XEN_VCPU_SET_ATTR) ioctl(KVM_SET_MP_STATE)
+ */
 bool vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int number, const struct kvm_cpuid2 *supported, GError **error)
 {
 	struct kvm_xen_vcpu_attr id = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, .u.vcpu_id = number };
@@ -105,6 +111,7 @@ bool vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int number, const stru
 	return true;
 }
 
+/* syscalls(main): munmap close */
 void vcpu_fini(struct vcpu *vcpu)
 {
 	if (vcpu->run)
@@ -115,6 +122,7 @@ void vcpu_fini(struct vcpu *vcpu)
 	vcpu->fd = -1;
 }
 
+/* syscalls(main): ioctl(KVM_GET_SREGS) ioctl(KVM_SET_SREGS) ioctl(KVM_SET_REGS) */
 bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx, GError **error)
 {
 	const struct kvm_segment code = {
@@ -141,11 +149,12 @@ bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx,
 	return true;
 }
 
+/* syscalls(main, vcpu): tgkill */
 void vcpu_kick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (vcpu->thread_started)
-		pthread_kill(vcpu->thread, KICK_SIGNAL);
+	if (vcpu->started)
+		worker_kick(vcpu->worker);
 }
 
 /* With calls_lock held. From here to rest_end() the calling vCPU's thread touches nothing of the guest's. */
@@ -422,6 +431,7 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
+/* syscalls(vcpu): ioctl(KVM_RUN) */
 static void run_guest(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
@@ -458,15 +468,12 @@ static void run_guest(struct vcpu *vcpu)
 	}
 }
 
-static void *vcpu_thread(void *opaque)
+/* syscalls(vcpu): futex brk clock_gettime */
+static void vcpu_thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
 	struct vm *vm = vcpu->vm;
-	sigset_t kick;
 
-	sigemptyset(&kick);
-	sigaddset(&kick, KICK_SIGNAL);
-	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	pthread_mutex_lock(&vm->calls_lock);
 	rest_end(vm);
 	pthread_mutex_unlock(&vm->calls_lock);
@@ -478,30 +485,27 @@ static void *vcpu_thread(void *opaque)
 	pthread_mutex_lock(&vm->calls_lock);
 	rest_begin(vm);
 	pthread_mutex_unlock(&vm->calls_lock);
-	return NULL;
 }
 
-bool vcpu_start(struct vcpu *vcpu, GError **error)
+struct worker_kind vcpu_worker_kind(const char *name, bool waits_for_traps)
 {
-	pthread_attr_t attributes;
+	return (struct worker_kind){
+		.name = name, .filter = SANDBOX_VCPU, .kick_signal = KICK_SIGNAL, .waits_for_traps = waits_for_traps,
+		.stack_bytes = STACK_BYTES,
+	};
+}
 
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	int rc = pthread_create(&vcpu->thread, &attributes, vcpu_thread, vcpu);
-	pthread_attr_destroy(&attributes);
-
-	if (rc != 0) {
-		errno = rc;
-		return fail(error, vcpu->number, "pthread_create");
-	}
-	vcpu->thread_started = true;
-	return true;
+void vcpu_start(struct vcpu *vcpu, struct worker *worker)
+{
+	vcpu->worker = worker;
+	vcpu->started = true;
+	worker_start(worker, vcpu_thread, vcpu);
 }
 
 void vcpu_join(struct vcpu *vcpu)
 {
-	if (!vcpu->thread_started)
+	if (!vcpu->started)
 		return;
-	pthread_join(vcpu->thread, NULL);
-	vcpu->thread_started = false;
+	worker_wait(vcpu->worker);
+	vcpu->started = false;
 }

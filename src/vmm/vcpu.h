@@ -11,7 +11,6 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +22,8 @@
 
 struct vm;
 struct vcpu_call;
+struct worker;
+struct worker_kind;
 
 struct vcpu {
 	struct vm *vm;
@@ -30,8 +31,8 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	size_t run_bytes;
-	pthread_t thread;
-	bool thread_started;
+	struct worker *worker; /* its thread, once it has been started. Borrowed */
+	bool started;
 	struct vcpu_call *calls; /* under vm->calls_lock, oldest first */
 	_Atomic uint32_t down_look; /* the last of the domain's looks in which it was down: halt_watch.h */
 	uint32_t seen_look;
@@ -53,7 +54,10 @@ void vcpu_fini(struct vcpu *vcpu);
 /* 32-bit flat protected mode, paging and interrupts off: the state both multiboot and PVH ask for. */
 bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx, GError **error);
 
-bool vcpu_start(struct vcpu *vcpu, GError **error);
+/* Of threads that vCPUs can have. waits_for_traps: there are lend windows. name: of this one. */
+struct worker_kind vcpu_worker_kind(const char *name, bool waits_for_traps);
+/* Before the first KVM_RUN of any: their thread may be kicked then. */
+void vcpu_start(struct vcpu *vcpu, struct worker *worker);
 void vcpu_kick(struct vcpu *vcpu); /* any thread */
 void vcpu_join(struct vcpu *vcpu); /* the main thread's, after vm_stop() */
 

@@ -5,6 +5,7 @@
 
 #include "vmm/vcpu.h"
 
+/* syscalls(vcpu): ioctl(KVM_GET_MP_STATE) */
 bool vcpu_is_parked(const struct vcpu *vcpu)
 {
 	struct kvm_mp_state mp_state = { 0 };

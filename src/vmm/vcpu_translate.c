@@ -11,6 +11,7 @@
 #define XSAVE_PKRU  9
 
 /* KVM's layout of the area is the host CPU's. What cannot be read denies everything. */
+/* syscalls(vcpu): ioctl(KVM_GET_XSAVE) */
 static uint32_t read_pkru(void *opaque)
 {
 	const struct vcpu *vcpu = opaque;

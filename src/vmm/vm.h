@@ -12,6 +12,7 @@
 #include "vmm/record.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
+#include "vmm/worker.h"
 
 struct guest_memory;
 struct lending;
@@ -20,9 +21,21 @@ struct pci_host;
 struct xen_domain;
 
 #define VM_MAX_VCPUS RECORD_MAX_VCPUS
+#define VM_MAX_WINDOWS 8u /* SPACE_MAX_WINDOWS */
+
+/* The machine's threads but main and I/O. They outlive the VM; those that the domain does not need are NULL. */
+struct vm_workers {
+	struct worker *vcpus[VM_MAX_VCPUS];
+	struct worker *mapper; /* changes what is where in guest memory, for whoever asks */
+	struct worker *loader;
+	struct worker *memory; /* lend windows */
+	struct worker *flush[VM_MAX_WINDOWS]; /* virtio-pmem: of these lend windows */
+	struct worker *lender, *lender_calls; /* a guest that lends: what comes from the borrower, and what goes there */
+};
 
 struct vm {
 	int vm_fd;
+	const struct vm_workers *workers; /* NULL in tests: who needs one makes it */
 	struct guest_memory *memory;
 	struct record *record;
 	struct trace trace;

@@ -51,6 +51,7 @@ static void parse_uuid(uint8_t uuid[16], const char *text)
 	}
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_XEN_HVM_GET_ATTR) */
 bool xen_domain_is_64bit(const struct xen_domain *xen)
 {
 	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_LONG_MODE };
@@ -77,7 +78,7 @@ static bool init_tables(struct xen_domain *xen, const struct xen_domain_config *
 			      config->max_grant_frames, grant_version) ||
 	    !reservation_init(&xen->reservation, guest_memory_layout(xen->vm->memory)))
 		rc = ENOMEM;
-	else if (!grant_maps_init(&xen->maps))
+	else if (!grant_maps_init(&xen->maps, guest_memory_mapper(xen->vm->memory)))
 		rc = errno;
 	else if (!timers_init(xen))
 		rc = errno;

@@ -53,6 +53,7 @@ void evtchn_kvm_inject(struct evtchn_kvm *kvm, const struct inject_plan *plan)
 	kvm->inject = plan;
 }
 
+/* syscalls(main): close */
 static void backend_slot_free(struct backend_slot *slot)
 {
 	if (!slot)
@@ -106,6 +107,7 @@ void evtchn_kvm_serve(struct evtchn_kvm *kvm, uint32_t port, bool (*serve)(void 
 	kvm->backends[i]->public.opaque = opaque;
 }
 
+/* syscalls(main, vcpu): write */
 static void signal_eventfd(int fd)
 {
 	const uint64_t one = 1;
@@ -142,6 +144,7 @@ void evtchn_kvm_release(struct evtchn_kvm *kvm, const struct evtchn_backend *bac
 	}
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_SET_GSI_ROUTING) */
 static int set_routes(const struct evtchn_kvm *kvm)
 {
 	struct kvm_irq_routing *routing = calloc(1, sizeof(*routing) + BACKENDS_MAX * sizeof(routing->entries[0]));
@@ -166,6 +169,7 @@ static int set_routes(const struct evtchn_kvm *kvm)
 	return rc;
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_IRQFD) */
 static int set_irqfd(const struct evtchn_kvm *kvm, unsigned int index, uint32_t flags)
 {
 	struct kvm_irqfd irqfd = {
@@ -177,6 +181,7 @@ static int set_irqfd(const struct evtchn_kvm *kvm, unsigned int index, uint32_t 
 	return ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) == 0 ? 0 : errno;
 }
 
+/* syscalls(main): eventfd2 */
 static int open_slot(const struct evtchn_kvm *kvm, struct backend_slot *slot)
 {
 	struct evtchn_backend *public = &slot->public;
@@ -317,6 +322,7 @@ int evtchn_kvm_sync(struct evtchn_kvm *kvm, uint32_t port)
 	return rc;
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_XEN_HVM_EVTCHN_SEND) */
 void evtchn_kvm_deliver(const struct evtchn_kvm *kvm, uint32_t port)
 {
 	struct kvm_irq_routing_xen_evtchn event = {

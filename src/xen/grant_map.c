@@ -8,15 +8,18 @@
 #include <unistd.h>
 
 #include "vmm/guest_memory.h"
+#include "vmm/worker.h"
 
 static uint64_t offset_of(int page)
 {
 	return (uint64_t)page * LAYOUT_PAGE_BYTES;
 }
 
-bool grant_maps_init(struct grant_maps *maps)
+/* syscalls(main): memfd_create ftruncate */
+bool grant_maps_init(struct grant_maps *maps, struct worker *mapper)
 {
 	*maps = (struct grant_maps){
+		.mapper = mapper,
 		.memfd = memfd_create("dom1-granted-pages", MFD_CLOEXEC),
 		.pages = calloc(GRANT_MAP_PAGES, sizeof(struct grant_map_page)),
 		.handles = calloc(GRANT_MAP_HANDLES, sizeof(struct grant_map_handle)),
@@ -34,12 +37,53 @@ void grant_maps_fini(struct grant_maps *maps)
 	*maps = (struct grant_maps){ .memfd = -1 };
 }
 
+/* What the mapper does with a page of the file; on the stack of who waits for it. */
+struct page_errand {
+	const struct grant_maps *maps;
+	int page;
+	void *hva; /* of the copy elsewhere */
+	bool done;
+};
+
+static void do_discard(void *opaque)
+{
+	struct page_errand *errand = opaque;
+
+	errand->done = fallocate(errand->maps->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset_of(errand->page),
+				 LAYOUT_PAGE_BYTES) == 0;
+}
+
+static void do_read(void *opaque)
+{
+	struct page_errand *errand = opaque;
+
+	errand->done = pread(errand->maps->memfd, errand->hva, LAYOUT_PAGE_BYTES, (off_t)offset_of(errand->page)) ==
+		       (ssize_t)LAYOUT_PAGE_BYTES;
+}
+
+static void do_write(void *opaque)
+{
+	struct page_errand *errand = opaque;
+
+	errand->done = pwrite(errand->maps->memfd, errand->hva, LAYOUT_PAGE_BYTES, (off_t)offset_of(errand->page)) ==
+		       (ssize_t)LAYOUT_PAGE_BYTES;
+}
+
+/* syscalls(mapper): fallocate pread64 pwrite64 */
+static bool run(const struct grant_maps *maps, void (*fn)(void *opaque), int page, void *hva)
+{
+	struct page_errand errand = { .maps = maps, .page = page, .hva = hva };
+
+	worker_run(maps->mapper, fn, &errand);
+	return errand.done;
+}
+
 /* What is in it is nobody's: its memory goes back to the host. */
 static void free_page(struct grant_maps *maps, int page)
 {
 	maps->pages[page] = (struct grant_map_page){ 0 };
 	maps->n_pages--;
-	(void)fallocate(maps->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset_of(page), LAYOUT_PAGE_BYTES);
+	(void)run(maps, do_discard, page, NULL);
 }
 
 int grant_maps_find_page(const struct grant_maps *maps, uint32_t ref, uint64_t gfn)
@@ -61,7 +105,7 @@ static bool move_back(struct grant_maps *maps, struct guest_memory *memory, int 
 
 	if (!hva || guest_memory_overlay_remove(memory, maps->pages[page].gfn) != 0)
 		return false;
-	if (pread(maps->memfd, hva, LAYOUT_PAGE_BYTES, (off_t)offset_of(page)) != (ssize_t)LAYOUT_PAGE_BYTES) {
+	if (!run(maps, do_read, page, hva)) {
 		/* It is still in the file: show it from there. */
 		(void)guest_memory_overlay(memory, maps->pages[page].gfn, maps->memfd, offset_of(page));
 		return false;
@@ -87,15 +131,14 @@ static int find_room(struct grant_maps *maps, struct guest_memory *memory, grant
 int grant_maps_move_page(struct grant_maps *maps, struct guest_memory *memory, uint64_t gfn,
 			 grant_map_may_move *may_move, const void *opaque)
 {
-	const void *hva = guest_memory_span(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
+	void *hva = guest_memory_span(memory, gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES);
 	int page = hva ? find_room(maps, memory, may_move, opaque) : GRANT_MAP_NONE;
 
 	if (page == GRANT_MAP_NONE)
 		return GRANT_MAP_NONE;
 	maps->pages[page] = (struct grant_map_page){ .gfn = gfn, .used = true };
 	maps->n_pages++;
-	if (pwrite(maps->memfd, hva, LAYOUT_PAGE_BYTES, (off_t)offset_of(page)) == (ssize_t)LAYOUT_PAGE_BYTES &&
-	    guest_memory_overlay(memory, gfn, maps->memfd, offset_of(page)) == 0)
+	if (run(maps, do_write, page, hva) && guest_memory_overlay(memory, gfn, maps->memfd, offset_of(page)) == 0)
 		return page;
 	free_page(maps, page);
 	return GRANT_MAP_NONE;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct guest_memory;
+struct worker;
 
 /* At a time: pages that have moved, and mappings. Xen's bound is max_maptrack_frames. */
 #define GRANT_MAP_PAGES   1024u
@@ -37,14 +38,15 @@ struct grant_map_handle {
 };
 
 struct grant_maps {
+	struct worker *mapper; /* does what takes system calls; NULL: whoever wants it */
 	int memfd;
 	unsigned int n_pages, n_handles; /* in use */
 	struct grant_map_page *pages;
 	struct grant_map_handle *handles;
 };
 
-/* FALSE, with errno, when the host has no memory for it. Takes none of the guest's size before something is mapped. */
-bool grant_maps_init(struct grant_maps *maps);
+/* FALSE, with errno, when the host has no memory for it. Takes none of the guest's size before something is mapped. mapper: borrowed, or NULL. */
+bool grant_maps_init(struct grant_maps *maps, struct worker *mapper);
 void grant_maps_fini(struct grant_maps *maps);
 
 /* The page that the grant ref shows, which is gfn unless ref is mapped already. GRANT_MAP_NONE: it has not moved yet. */

@@ -13,6 +13,7 @@
 #include "lend/peer.h"
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 #include "xen/domain.h"
 #include "xen/guest_access.h"
 #include "xen/physmap_op.h"
@@ -21,6 +22,7 @@
 #define COMMAND_BITS 6
 /* Extents of one call: a guest cannot keep a vCPU thread in here for long; it asks again for the rest. */
 #define EXTENTS_MAX      4096u
+#define BATCH_EXTENTS    64u /* of them, with the lock held */
 #define EXTENT_ORDER_MAX 9u /* 2 MiB: CONFIG_DOMU_MAX_ORDER */
 
 struct e820_entry {
@@ -56,23 +58,49 @@ static int64_t memory_map(struct xen_domain *xen, struct vcpu *vcpu, const struc
 	return 0;
 }
 
+/* Extents that are changed together, with their gfns read before: on the stack of who waits for it. */
+struct batch {
+	struct xen_domain *xen;
+	uint64_t gfns[BATCH_EXTENTS];
+	unsigned int n, n_done;
+	unsigned int order;
+};
+
+/* By the mapper, with the domain's lock, which the vCPU holds for it: another vCPU may take a page back at once. */
+static void give_up_batch(void *opaque)
+{
+	struct batch *batch = opaque;
+
+	while (batch->n_done < batch->n && physmap_give_up(batch->xen, batch->gfns[batch->n_done], batch->order))
+		batch->n_done++;
+}
+
+static void take_back_batch(struct batch *batch)
+{
+	struct xen_domain *xen = batch->xen;
+
+	while (batch->n_done < batch->n &&
+	       !grant_maps_show(&xen->maps, batch->gfns[batch->n_done], UINT64_C(1) << batch->order) &&
+	       reservation_take_back(&xen->reservation, batch->gfns[batch->n_done], batch->order))
+		batch->n_done++;
+}
+
 /*
  * A page that the guest gives up goes back to the host; when the guest gets it back it is fresh and zero. So taking
- * back is nothing but counting.
+ * back is nothing but counting. FALSE: not all.
  */
-static bool change_extent(struct xen_domain *xen, uint64_t gfn, unsigned int order, bool give_back)
+static bool change_batch(struct batch *batch, bool give_back)
 {
-	bool done;
+	struct xen_domain *xen = batch->xen;
 
+	batch->n_done = 0;
 	pthread_mutex_lock(&xen->lock);
-	/* Under the lock with all that follows: another vCPU may take the page back at once. */
 	if (give_back)
-		done = physmap_give_up(xen, gfn, order);
+		worker_run(guest_memory_mapper(xen->vm->memory), give_up_batch, batch);
 	else
-		done = !grant_maps_show(&xen->maps, gfn, UINT64_C(1) << order) &&
-		       reservation_take_back(&xen->reservation, gfn, order);
+		take_back_batch(batch);
 	pthread_mutex_unlock(&xen->lock);
-	return done;
+	return batch->n_done == batch->n;
 }
 
 /* These three answer with the number of extents done, whatever is wrong with the request. */
@@ -87,12 +115,18 @@ static int64_t change_reservation(struct xen_domain *xen, struct vcpu *vcpu, con
 		return (int64_t)done;
 
 	uint64_t limit = MIN(request.nr_extents, done + EXTENTS_MAX);
-	for (; done < limit; done++) {
-		uint64_t gfn;
+	struct batch batch = { .xen = xen, .order = request.extent_order };
+	bool go_on = true;
 
-		if (!read_guest_word(vcpu, call, (uint64_t)(uintptr_t)request.extent_start.p, done, &gfn) ||
-		    !change_extent(xen, gfn, request.extent_order, give_back))
-			break;
+	while (go_on && done < limit) {
+		uint64_t end = MIN(limit, done + BATCH_EXTENTS);
+
+		for (batch.n = 0; done + batch.n < end; batch.n++)
+			if (!read_guest_word(vcpu, call, (uint64_t)(uintptr_t)request.extent_start.p, done + batch.n, &batch.gfns[batch.n]))
+				break;
+		go_on = done + batch.n == end;
+		go_on = change_batch(&batch, give_back) && go_on;
+		done += batch.n_done;
 	}
 	return (int64_t)done;
 }

@@ -24,6 +24,7 @@ static size_t pages_bytes(const struct pages *pages)
 	return n_pages(pages) * LAYOUT_PAGE_BYTES;
 }
 
+/* syscalls(main): memfd_create ftruncate mmap(~PROT_EXEC) */
 gboolean pages_init(struct pages *pages, unsigned int n_grant_frames, GError **error)
 {
 	g_assert(n_grant_frames <= PAGES_MAX_GRANT_FRAMES);
@@ -45,6 +46,7 @@ gboolean pages_init(struct pages *pages, unsigned int n_grant_frames, GError **e
 	return FALSE;
 }
 
+/* syscalls(main): munmap close */
 void pages_fini(struct pages *pages)
 {
 	if (pages->hva)

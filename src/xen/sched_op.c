@@ -84,6 +84,7 @@ static int64_t shutdown_code(struct xen_domain *xen, struct vcpu *vcpu, const st
 	return 0;
 }
 
+/* syscalls(vcpu): sched_yield */
 static int64_t yield(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	(void)xen, (void)vcpu, (void)call;
@@ -92,6 +93,7 @@ static int64_t yield(struct xen_domain *xen, struct vcpu *vcpu, const struct hyp
 }
 
 /* As HLT: until an interrupt comes. With interrupts off it would never wake up, and returns at once. */
+/* syscalls(vcpu): ioctl(KVM_SET_MP_STATE) */
 static int64_t block(struct xen_domain *xen, struct vcpu *vcpu, const struct hypercall *call)
 {
 	const struct vcpu_info *info = vcpu->vcpu_info;

@@ -18,6 +18,7 @@ void shim_log_init(struct shim_log *log, int fd)
 	pthread_mutex_init(&log->lock, NULL);
 }
 
+/* syscalls(vcpu, main): write */
 static void write_all(int fd, const char *text, size_t len_bytes)
 {
 	while (len_bytes > 0) {

@@ -9,7 +9,9 @@
 
 #include <glib-unix.h>
 
+#include "vmm/guest_memory.h"
 #include "vmm/vm.h"
+#include "vmm/worker.h"
 #include "xen/domain.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -37,8 +39,10 @@ static void take_earlier(uint64_t *earliest_ns, const uint64_t *times_ns, size_t
 			*earliest_ns = times_ns[i];
 }
 
-static void arm(const struct timers *timers)
+/* By the main thread, or by the mapper for a vCPU's. syscalls(main, mapper): timerfd_settime */
+static void arm(void *opaque)
 {
+	const struct timers *timers = opaque;
 	uint64_t earliest_ns = 0;
 
 	take_earlier(&earliest_ns, timers->singleshot_ns, EVTCHN_MAX_VCPUS);
@@ -58,6 +62,7 @@ static void raise_timer(struct xen_domain *xen, unsigned int vcpu)
 		evtchn_kvm_deliver(xen->events_kvm, port);
 }
 
+/* syscalls(main): read */
 static gboolean on_expiry(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct xen_domain *xen = opaque;
@@ -98,6 +103,13 @@ static gboolean on_expiry(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+/* For a vCPU, which holds the domain's lock meanwhile. */
+static void arm_elsewhere(struct xen_domain *xen)
+{
+	worker_run(guest_memory_mapper(xen->vm->memory), arm, &xen->timers);
+}
+
+/* syscalls(main): timerfd_create */
 bool timers_init(struct xen_domain *xen)
 {
 	struct timers *timers = &xen->timers;
@@ -124,14 +136,14 @@ void timers_fini(struct xen_domain *xen)
 void timers_set_singleshot(struct xen_domain *xen, unsigned int vcpu, uint64_t delay_ns)
 {
 	xen->timers.singleshot_ns[vcpu] = delay_ns == UINT64_MAX ? 0 : after(delay_ns);
-	arm(&xen->timers);
+	arm_elsewhere(xen);
 }
 
 void timers_set_period(struct xen_domain *xen, unsigned int vcpu, uint64_t period_ns)
 {
 	xen->timers.period_ns[vcpu] = period_ns;
 	xen->timers.periodic_ns[vcpu] = period_ns == 0 ? 0 : after(period_ns);
-	arm(&xen->timers);
+	arm_elsewhere(xen);
 }
 
 void timers_stop_all(struct xen_domain *xen)
@@ -166,6 +178,6 @@ int timers_watchdog(struct xen_domain *xen, uint32_t id, uint32_t timeout_s)
 	} else {
 		watchdogs[id - 1] = timeout_s == 0 ? 0 : after(delay_ns);
 	}
-	arm(&xen->timers);
+	arm_elsewhere(xen);
 	return rc;
 }

@@ -38,6 +38,7 @@ void hypercall_vcpu_starts(struct vcpu *vcpu)
 		       g_strerror(rc));
 }
 
+/* syscalls(main, vcpu): ioctl(KVM_SIGNAL_MSI) */
 void vcpu_info_raise_if_pending(struct vcpu *vcpu)
 {
 	const struct vcpu_info *info = vcpu->vcpu_info;

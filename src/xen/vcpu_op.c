@@ -154,6 +154,7 @@ static int64_t register_runstate_phys_area(struct xen_domain *xen, struct vcpu *
 				  set_runstate_area);
 }
 
+/* syscalls(vcpu): ioctl(KVM_XEN_VCPU_GET_ATTR) */
 static int64_t read_runstate(struct vcpu *target, void *argument)
 {
 	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA };
@@ -187,6 +188,7 @@ static int64_t get_runstate(struct xen_domain *xen, struct vcpu *vcpu, const str
 	return write_guest_struct(vcpu, call, ABI_vcpu_runstate_info, call->arguments[2], &runstate) ? 0 : -XEN_EFAULT;
 }
 
+/* syscalls(vcpu): ioctl(KVM_GET_SREGS) ioctl(KVM_SET_SREGS) ioctl(KVM_SET_REGS) */
 static int64_t do_initialise(struct vcpu *target, void *argument)
 {
 	struct kvm_regs regs;
@@ -212,6 +214,7 @@ static int64_t initialise(struct xen_domain *xen, struct vcpu *vcpu, const struc
 	return vcpu_call(target, vcpu, do_initialise, &context, -XEN_EAGAIN);
 }
 
+/* syscalls(vcpu): ioctl(KVM_SET_MP_STATE) */
 static int64_t set_mp_state(struct vcpu *target, uint32_t state)
 {
 	struct kvm_mp_state mp_state = { .mp_state = state };
@@ -265,6 +268,7 @@ static int64_t down(struct xen_domain *xen, struct vcpu *vcpu, const struct hype
 	return vcpu_call(target, vcpu, do_down, NULL, -XEN_EAGAIN);
 }
 
+/* syscalls(vcpu): ioctl(KVM_NMI) */
 static int64_t do_send_nmi(struct vcpu *target, void *argument)
 {
 	(void)argument;

@@ -19,6 +19,7 @@
 #define SOON_NS       UINT64_C(100000000)
 #define PERIOD_MAX_NS ((UINT64_C(1) << 63) - 1)
 
+/* syscalls(vcpu): ioctl(KVM_GET_CLOCK) */
 uint64_t vcpu_timer_system_time_ns(const struct vcpu *vcpu)
 {
 	struct kvm_clock_data clock = { 0 };

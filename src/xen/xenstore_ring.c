@@ -206,6 +206,7 @@ bool xenstore_ring_serve(void *opaque)
 	return is_done && is_settled;
 }
 
+/* syscalls(main): read */
 static gboolean on_port(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct xenstore_ring *ring = opaque;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What the machine process is locked in by, as the host's kernel shows it: with all layers, without any, and where one is
 # missing that was asked for.
-# variants: on off strict
-# long: off strict
+# variants: on off strict violation log
+# long: off strict violation log
 # limit: 240
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -49,14 +49,39 @@ locked_in() {
   [[ $(of CapEff) =~ ^0+$ && $(of CapPrm) =~ ^0+$ && $(of CapBnd) =~ ^0+$ ]] || fail "it has capabilities: $(of CapEff) $(of CapBnd)"
   [[ $(of NoNewPrivs) == 1 ]] || fail "it may gain privileges"
   grep -q '^Max core file size *0 *0 ' "/proc/$machine/limits" || fail "it may leave a core"
+  filtered
 }
+
+# filtered: each thread has a filter, one more than what dom1 itself runs under.
+filtered() {
+  local dir names=
+  for dir in "/proc/$machine/task"/*; do
+    [[ $(sed -n 's/^Seccomp:[[:space:]]*//p' "$dir/status") == 2 ]] || fail "a thread has no filter: $(<"$dir/comm")"
+    # KVM has one of its own in each process that has a VM.
+    [[ $(<"$dir/comm") == kvm-* ]] || names+="$(<"$dir/comm")"$'\n'
+  done
+  # All of them are there from the start.
+  [[ $(sort <<<"${names%$'\n'}" | tr '\n' ' ') == "dom1-io dom1-loader dom1-machine dom1-mapper dom1-vcpu0 " ]] ||
+    fail "other threads: $names"
+}
+
+# thread NAME: its number.
+thread() {
+  local dir
+  for dir in "/proc/$machine/task"/*; do
+    [[ $(<"$dir/comm") != "$1" ]] || printf '%s\n' "${dir##*/}"
+  done
+}
+
+# The number of getppid(), which nobody needs.
+getppid=110
 
 case $1 in
   on)
     begin
     locked_in
     end
-    grep -qF '"sandbox":["user_namespace","network_namespace","ipc_namespace","pid_namespace","empty_root","landlock","no_capabilities","limits"]' \
+    grep -qF '"sandbox":["user_namespace","network_namespace","ipc_namespace","pid_namespace","empty_root","landlock","no_capabilities","limits","seccomp"]' \
       "$run/flat" || fail "the report does not have all layers"
     ;;
   off)
@@ -66,6 +91,24 @@ case $1 in
     ! own user || fail "it has a user namespace of its own"
     end
     grep -qF '"sandbox":[]' "$run/flat" || fail "the report has layers"
+    ;;
+  violation)
+    # Somebody has taken over a thread. Each kind has filters of its own.
+    for name in dom1-vcpu0 dom1-io dom1-mapper dom1-machine; do
+      begin
+      "$tools/make-syscall" "$(thread "$name")" "$getppid"
+      finish
+      expect_status 125
+      expect_words "$run/stderr" "dom1: .*the thread $name made the system call getppid .110., which its sandbox does not allow.*"
+      grep -qF '"outcome" : "host-error"' "$run/report.json" || fail "the report does not tell it"
+    done
+    ;;
+  log)
+    begin --sandbox=log
+    locked_in
+    "$tools/make-syscall" "$(thread dom1-io)" "$getppid"
+    end
+    dmesg | grep -q "type=1326.*comm=\"dom1-io\".*syscall=$getppid " || fail "the kernel's log has nothing of the call"
     ;;
   strict)
     begin --sandbox=strict

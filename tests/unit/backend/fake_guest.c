@@ -58,8 +58,9 @@ void fake_guest_init(struct fake_guest *guest, bool use_uring, const char *class
 	g_assert_true(grant_table_init(&guest->grants, guest->grant_frames, NULL, FAKE_FRAMES, 1));
 	g_assert_true(grant_table_grow(&guest->grants, FAKE_FRAMES));
 	pthread_mutex_init(&guest->lock, NULL);
-	guest->io = io_thread_new(use_uring, &error);
+	guest->io = io_thread_new(use_uring, NULL, &error);
 	g_assert_no_error(error);
+	g_assert_true(io_thread_await(guest->io, NULL));
 	for (unsigned int i = 1; i < FAKE_PORTS; i++)
 		guest->ports[i].waits = true;
 	guest->access = (struct ring_access){ guest->memory, &guest->grants, &guest->lock, &PORTS, guest };

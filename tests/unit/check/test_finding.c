@@ -190,7 +190,7 @@ static void test_order(void)
 	static const char *const keys[] = {
 		"kernel_version",   "kvm_device",  "kvm_vm",      "kvm_xen", "kvm_xen_shared_info_hva",
 		"kvm_xen_runstate", "shim",        "shim_other",  "kernel",  "user_namespaces",
-		"landlock",         "guest_memfd", "userfaultfd", "io_uring"
+		"landlock",         "seccomp",     "guest_memfd", "userfaultfd", "io_uring"
 	};
 	struct shim_facts shims[2];
 	struct host_facts facts = host_good(shims);
@@ -342,6 +342,18 @@ static void test_namespaces(void)
 	expect(&facts, 0, "user_namespaces", FINDING_WARNING, "Invalid", "CONFIG_USER_NS");
 }
 
+static void test_seccomp(void)
+{
+	struct shim_facts shims[2];
+	struct host_facts facts = host_good(shims);
+
+	expect(&facts, 0, "seccomp", FINDING_OK, "system calls", NULL);
+	facts.seccomp.errnum = EINVAL;
+	expect(&facts, 0, "seccomp", FINDING_WARNING, "none", "CONFIG_SECCOMP_FILTER");
+	facts.seccomp.errnum = EPERM;
+	expect(&facts, 0, "seccomp", FINDING_WARNING, "weaker", "profile");
+}
+
 static void test_landlock(void)
 {
 	struct shim_facts shims[2];
@@ -456,6 +468,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/check/finding/kernel-unread", test_kernel_unread);
 	g_test_add_func("/check/finding/namespaces", test_namespaces);
 	g_test_add_func("/check/finding/landlock", test_landlock);
+	g_test_add_func("/check/finding/seccomp", test_seccomp);
 	g_test_add_func("/check/finding/guest-memfd", test_guest_memfd);
 	g_test_add_func("/check/finding/userfaultfd", test_userfaultfd);
 	g_test_add_func("/check/finding/io-uring", test_io_uring);

@@ -50,6 +50,7 @@ static void test_text(void)
 		"                                 multiboot and pvh)\n"
 		"ok       user namespaces         can be made: the machine gets its own\n"
 		"ok       Landlock                ABI 6\n"
+		"ok       seccomp                 a thread can be kept to the system calls that it needs\n"
 		"unknown  guest_memfd             cannot be asked without /dev/kvm\n"
 		"ok       userfaultfd             allowed for user mode, with POISON: memory can be lent\n"
 		"info       for the kernel        not allowed (vm.unprivileged_userfaultfd is 0); not needed\n"
@@ -180,7 +181,7 @@ static void test_json_keys(void)
 		"user_namespaces.user_errno user_namespaces.machine_errno user_namespaces.max_user_namespaces "
 		"user_namespaces.unprivileged_userns_clone user_namespaces.apparmor_restrict_unprivileged_userns "
 		"landlock "
-		"landlock.abi landlock.create_errno userfaultfd userfaultfd.allowed userfaultfd.poison "
+		"landlock.abi landlock.create_errno seccomp seccomp.allowed seccomp.errno userfaultfd userfaultfd.allowed userfaultfd.poison "
 		"userfaultfd.user_mode_errno userfaultfd.full_errno userfaultfd.device_errno "
 		"userfaultfd.unprivileged_userfaultfd io_uring io_uring.allowed io_uring.setup_errno "
 		"io_uring.io_uring_disabled io_uring.io_uring_group ";

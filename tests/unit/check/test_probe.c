@@ -280,6 +280,12 @@ static void fake_landlock(struct landlock_facts *facts)
 	facts->abi = 5;
 }
 
+static void fake_seccomp(struct seccomp_facts *facts)
+{
+	fake_calls++;
+	facts->errnum = 4;
+}
+
 static void fake_shims(struct host_facts *facts, const char *named)
 {
 	(void)facts;
@@ -296,18 +302,19 @@ static void fake_kernel(struct kernel_facts *facts)
 static void test_injected(void)
 {
 	const struct host_probes probes = { fake_system,     fake_kvm,      fake_userfaultfd, fake_io_uring,
-					    fake_namespaces, fake_landlock, fake_shims,       fake_kernel };
+					    fake_namespaces, fake_landlock, fake_seccomp,     fake_shims,
+					    fake_kernel };
 	struct host_facts facts;
 
 	fake_calls = 0;
 	host_facts_gather(&facts, &probes, "shim", "kernel");
-	g_assert_cmpint(fake_calls, ==, 8);
+	g_assert_cmpint(fake_calls, ==, 9);
 	g_assert_true(facts.system.is_virtual && facts.userfaultfd.has_poison && facts.namespaces.user_errno == 1);
-	g_assert_true(facts.kvm.xen_flags == 7 && facts.io_uring.disabled == 2 && facts.landlock.abi == 5);
+	g_assert_true(facts.kvm.xen_flags == 7 && facts.io_uring.disabled == 2 && facts.landlock.abi == 5 && facts.seccomp.errnum == 4);
 	host_facts_clear(&facts);
 	/* Without a name there is no kernel to ask. */
 	host_facts_gather(&facts, &probes, "shim", NULL);
-	g_assert_cmpint(fake_calls, ==, 15);
+	g_assert_cmpint(fake_calls, ==, 17);
 	host_facts_clear(&facts);
 }
 

@@ -40,6 +40,7 @@ static struct {
 	uint8_t *ram;
 	char *folder, *path;
 	struct peer *peer;
+	struct vm_workers workers;
 	struct dom1_lend_ring *ring;
 	_Atomic unsigned int events;
 } T;
@@ -148,6 +149,8 @@ static void start_lender(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	g_strlcpy(address.sun_path, T.path, sizeof(address.sun_path));
 	g_assert_cmpint(connect(fd, (const struct sockaddr *)&address, sizeof(address)), ==, 0);
+	g_assert_true(peer_make_workers(&T.workers, NULL, NULL));
+	T.vm.workers = &T.workers;
 	T.peer = peer_new(&T.vm, fd, &error);
 	g_assert_no_error(error);
 	T.ring = (struct dom1_lend_ring *)(void *)(T.ram + RING_GFN * LEND_PAGE_BYTES);
@@ -157,6 +160,8 @@ static void start_lender(void)
 static void stop_all(void)
 {
 	peer_free(T.peer);
+	worker_free(T.workers.lender);
+	worker_free(T.workers.lender_calls);
 	lending_free(T.lending);
 	reservation_fini(&T.xen.reservation);
 	munmap(T.ram, RAM_BYTES);

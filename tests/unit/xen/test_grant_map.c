@@ -28,7 +28,7 @@ static void set_up(struct fixture *f)
 	g_assert_true(layout_init(&layout, 64 * MIB, 64 * MIB, &error));
 	f->memory = guest_memory_new(&layout, &error);
 	g_assert_no_error(error);
-	g_assert_true(grant_maps_init(&f->maps));
+	g_assert_true(grant_maps_init(&f->maps, NULL));
 }
 
 static void tear_down(struct fixture *f)
