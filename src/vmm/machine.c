@@ -491,8 +491,9 @@ static bool prepare(struct machine *machine, GError **error)
 }
 
 /*
- * What the loop and the libraries do besides. A library that looks for a file, of which there are none, gets an error.
- * syscalls(main): poll futex brk restart_syscall rt_sigreturn munmap openat=EACCES
+ * What the loop and the libraries do besides; newer ones of GLib wait by ppoll(). A library that looks for a file, of which
+ * there are none, gets an error.
+ * syscalls(main): poll ppoll futex brk restart_syscall rt_sigreturn munmap openat=EACCES
  */
 int machine_main(const struct machine_setup *setup)
 {
