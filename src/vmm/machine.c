@@ -479,6 +479,7 @@ static bool lock_down(struct machine *machine, GError **error)
 	machine->smaps = setup->sample_memory ? fopen("/proc/self/smaps", "re") : NULL;
 	machine->uuid = setup->config->uuid ? g_strdup(setup->config->uuid) : g_uuid_string_random();
 	(void)g_strerror(EIO);
+	machine->says_to_terminal = isatty(STDERR_FILENO);
 	return sandbox_lock_down(&setup->sandbox, &folders, error) && machine_make_threads(machine, error);
 }
 

@@ -52,6 +52,7 @@ static bool set_paused(struct machine *machine, bool paused, GError **error)
 	return true;
 }
 
+/* Of the terminal ask GLib's own messages, of main's. */
 /* syscalls(main): write ioctl(TCGETS) */
 void machine_say(const struct machine *machine, const char *format, ...)
 {
@@ -62,7 +63,7 @@ void machine_say(const struct machine *machine, const char *format, ...)
 	va_end(arguments);
 	g_autofree char *text = one_line(words);
 	/* The terminal is raw while the domain runs. */
-	fprintf(stderr, "dom1: %s: %s%s\n", machine->setup->config->name, text, isatty(STDERR_FILENO) ? "\r" : "");
+	fprintf(stderr, "dom1: %s: %s%s\n", machine->setup->config->name, text, machine->says_to_terminal ? "\r" : "");
 }
 
 void machine_pause_for(struct machine *machine, const char *why)

@@ -22,6 +22,7 @@ struct machine {
 	GPtrArray *disks; /* of struct machine_disk; lives through restarts, too */
 	char *uuid;
 	struct io_thread *io; /* of devices; lives through restarts, too */
+	bool says_to_terminal; /* standard error is one: asked once, by who may */
 	struct vm_workers workers;
 	FILE *smaps; /* of this process, opened while there was /proc; NULL: memory is not sampled */
 	guint stop_source;
