@@ -338,7 +338,9 @@ static void test_reader_notices_every_byte(void)
 
 			buffer[i] ^= change;
 			const char *reason = read_image(buffer, used, 0xe0000, &changed);
-			g_assert_true((reason != NULL) == whole.covered[i]);
+			/* Another length may have the right sum by chance; then it is other bytes that were read. */
+			gboolean is_noticed = reason || memcmp(changed.covered, whole.covered, used) != 0;
+			g_assert_true(is_noticed == whole.covered[i]);
 			g_free(changed.covered);
 			buffer[i] ^= change;
 		}
