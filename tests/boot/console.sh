@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Where the console goes: files and the log are complete, pty and socket work in both directions.
 # variants: stdio null file pty socket
+# long: null file socket
 # limit: 120
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The ways to end that are not the guest's power-off: each has its status and leaves nothing behind.
 # variants: crash timeout terminate interrupt hang-up kill-machine kill-launcher
-# long: interrupt hang-up
+# long: interrupt hang-up kill-machine
 # limit: 120
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A Debian kernel reaches init, runs a script there and powers off with status 0.
 # variants: old-1-multiboot old-2-multiboot old-1-pvh old-2-pvh new-1-multiboot new-2-multiboot new-1-pvh new-2-pvh
-# long: old-2-pvh new-1-pvh
+# long: old-2-pvh new-1-pvh old-1-pvh
 # quick: old-2-multiboot
 # limit: 300
 # shellcheck source=tests/boot/lib/test.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Memory: above 4 GiB by both entries, the smallest that boots Linux, and what RAM is made of.
 # variants: high-multiboot high-pvh small memfd-pvh-1 memfd-pv-1 memfd-pv-2 guest_memfd-pvh-1 guest_memfd-pv-1 guest_memfd-pv-2 anonymous-pv-2
-# long: high-multiboot memfd-pvh-1 memfd-pv-1 memfd-pv-2 guest_memfd-pvh-1 guest_memfd-pv-1 guest_memfd-pv-2 anonymous-pv-2
+# long: high-multiboot memfd-pvh-1 memfd-pv-1 memfd-pv-2 guest_memfd-pvh-1 guest_memfd-pv-1 guest_memfd-pv-2 anonymous-pv-2 high-pvh
 # limit: 200
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

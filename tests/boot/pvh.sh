@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A Debian kernel boots by its PVH entry, without a shim, and powers off with status 0.
 # variants: old-1 new-2
+# long: old-1
 # limit: 240
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Many vCPUs are brought up and can be counted. Only that: the lab has one CPU.
 # variants: 4 8 32
-# long: 8 32
+# long: 8 32 4
 # limit: 300
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"

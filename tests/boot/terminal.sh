@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a terminal: raw meanwhile, what is typed arrives, and its settings are restored however the run ends.
 # variants: poweroff escape kill-machine terminate-launcher kill-launcher
-# long: escape kill-machine
+# long: escape kill-machine terminate-launcher
 # limit: 300
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
