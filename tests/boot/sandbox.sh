@@ -30,7 +30,8 @@ end() {
 
 # own KIND: the machine has a namespace of this kind that is not ours.
 own() {
-  [[ $(readlink "/proc/$machine/ns/$1") != $(readlink "/proc/self/ns/$1") ]]
+  # Quoted: it has brackets, and would be a pattern.
+  [[ $(readlink "/proc/$machine/ns/$1") != "$(readlink "/proc/self/ns/$1")" ]]
 }
 
 # of FIELD: what the kernel says of the machine.
