@@ -23,6 +23,7 @@
 #include "backend/console_ring.h"
 #include "vmm/event_source.h"
 #include "vmm/record.h"
+#include "vmm/write_whole.h"
 
 #define IMPATIENT_MS  1000
 /* A guest that writes without end gets this many rings full at a time; then others have their turn. */
@@ -59,37 +60,14 @@ static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque
 static gboolean on_input(gint fd, GIOCondition condition, gpointer opaque);
 static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque);
 
-static void remove_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
-
-/* syscalls(main, vcpu): write */
-static void log_all(struct console *console, const uint8_t *bytes, size_t len_bytes)
-{
-	while (len_bytes > 0) {
-		ssize_t written = write(console->files.log_fd, bytes, len_bytes);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		/* A full disk costs the log, not the guest. */
-		if (written <= 0)
-			return;
-		bytes += written;
-		len_bytes -= (size_t)written;
-	}
-}
-
 /* The reader went away. A client makes room for the next one; for other outputs nobody reads from now on. */
 /* syscalls(main): close */
 static void lose_output(struct console *console)
 {
-	remove_source(&console->out_source);
+	event_source_remove(NULL, &console->out_source);
 	console->pending_start = console->pending_end = 0;
 	if (console->client) {
-		remove_source(&console->in_source);
+		event_source_remove(NULL, &console->in_source);
 		close(console->files.out_fd);
 		console->files.in_fd = console->files.out_fd = -1;
 		console->client = false;
@@ -144,6 +122,7 @@ static void record_output(struct record *record, const uint8_t *bytes, size_t le
 	evidence_tail_add(&record->evidence.console, bytes, (uint32_t)len_bytes);
 }
 
+/* syscalls(main, vcpu): write */
 static enum output move_output(struct console *console)
 {
 	for (unsigned int rounds = 0; rounds < ROUNDS_MAX; rounds++) {
@@ -162,7 +141,8 @@ static enum output move_output(struct console *console)
 			record_output(console->record, console->pending, taken_bytes);
 		show_attached(console, console->pending, taken_bytes);
 		if (console->files.log_fd >= 0)
-			log_all(console, console->pending, taken_bytes);
+			/* A full disk costs the log, not the guest. */
+			(void)write_whole(console->files.log_fd, console->pending, taken_bytes);
 	}
 	return OUTPUT_MORE;
 }
@@ -357,7 +337,7 @@ static void watch_attach(struct console *console)
 
 static void detach(struct console *console)
 {
-	remove_source(&console->attached_source);
+	event_source_remove(NULL, &console->attached_source);
 	close(console->attached_fd);
 	console->attached_fd = -1;
 }
@@ -408,7 +388,7 @@ void console_drain(struct console *console, bool patient, int interrupt_fd)
 
 		if (rc == 0 || (rc > 0 && fds[1].revents))
 			return;
-		remove_source(&console->out_source);
+		event_source_remove(NULL, &console->out_source);
 		console_pump(console);
 	}
 }
@@ -417,12 +397,12 @@ void console_free(struct console *console)
 {
 	if (!console)
 		return;
-	remove_source(&console->port_source);
-	remove_source(&console->in_source);
-	remove_source(&console->out_source);
-	remove_source(&console->listen_source);
-	remove_source(&console->attach_source);
-	remove_source(&console->attached_source);
+	event_source_remove(NULL, &console->port_source);
+	event_source_remove(NULL, &console->in_source);
+	event_source_remove(NULL, &console->out_source);
+	event_source_remove(NULL, &console->listen_source);
+	event_source_remove(NULL, &console->attach_source);
+	event_source_remove(NULL, &console->attached_source);
 	if (console->attached_fd >= 0)
 		close(console->attached_fd);
 	if (console->client)

@@ -20,6 +20,7 @@
 
 #include "control/commands.h"
 #include "control/listener.h"
+#include "vmm/event_source.h"
 
 #define READ_BYTES 16384
 /* The kernel's own limit of descriptors in one message (SCM_MAX_FD). */
@@ -54,13 +55,6 @@ struct control_server {
 
 static gboolean on_writable(gint fd, GIOCondition condition, gpointer opaque);
 
-static void remove_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 static void close_fds(struct client *client)
 {
 	for (unsigned int i = 0; i < client->n_fds; i++)
@@ -73,8 +67,8 @@ static void client_free(void *opaque)
 {
 	struct client *client = opaque;
 
-	remove_source(&client->in_source);
-	remove_source(&client->out_source);
+	event_source_remove(NULL, &client->in_source);
+	event_source_remove(NULL, &client->out_source);
 	close_fds(client);
 	g_byte_array_unref(client->in);
 	g_byte_array_unref(client->out);
@@ -172,7 +166,7 @@ static void carry_out(struct client *client, const char *line, size_t len_bytes)
 static void end_input(struct client *client)
 {
 	client->ending = true;
-	remove_source(&client->in_source);
+	event_source_remove(NULL, &client->in_source);
 	close_fds(client);
 	flush(client);
 }

@@ -19,6 +19,7 @@
 #include <glib-unix.h>
 
 #include "control/listener.h"
+#include "vmm/event_source.h"
 #include "xen/domid.h"
 #include "xen/xenstore/xenstore.h"
 
@@ -41,23 +42,16 @@ struct xenstore_socket {
 
 static gboolean on_ready(gint fd, GIOCondition condition, gpointer opaque);
 
-static void remove_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 static void wait_for_room(struct client *client)
 {
-	remove_source(&client->in_source);
+	event_source_remove(NULL, &client->in_source);
 	if (!client->out_source)
 		client->out_source = g_unix_fd_add(client->fd, G_IO_OUT, on_ready, client);
 }
 
 static void wait_for_requests(struct client *client)
 {
-	remove_source(&client->out_source);
+	event_source_remove(NULL, &client->out_source);
 	if (!client->in_source)
 		client->in_source = g_unix_fd_add(client->fd, G_IO_IN | G_IO_HUP, on_ready, client);
 }
@@ -95,8 +89,8 @@ static void client_free(void *opaque)
 {
 	struct client *client = opaque;
 
-	remove_source(&client->in_source);
-	remove_source(&client->out_source);
+	event_source_remove(NULL, &client->in_source);
+	event_source_remove(NULL, &client->out_source);
 	xenstore_lock(client->socket->store);
 	/* A last event, above all that the domain is gone: as much as the client takes at once. */
 	(void)send_pending(client);

@@ -12,6 +12,7 @@
 #include <glib-unix.h>
 
 #include "exec/frames.h"
+#include "vmm/event_source.h"
 
 #define CONNECT_STEP_MS 5
 
@@ -27,13 +28,6 @@ struct exec_link {
 	bool has_status;
 	uint8_t status;
 };
-
-static void stop_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
 
 /* To whoever reads our output; nobody may do so any more. */
 static void write_all(int fd, const uint8_t *bytes, size_t len_bytes)
@@ -202,10 +196,10 @@ void exec_link_free(struct exec_link *link)
 {
 	if (!link)
 		return;
-	stop_source(&link->connect_source);
-	stop_source(&link->channel_source);
-	stop_source(&link->writable_source);
-	stop_source(&link->input_source);
+	event_source_remove(NULL, &link->connect_source);
+	event_source_remove(NULL, &link->channel_source);
+	event_source_remove(NULL, &link->writable_source);
+	event_source_remove(NULL, &link->input_source);
 	if (link->fd >= 0)
 		close(link->fd);
 	g_byte_array_unref(link->input);

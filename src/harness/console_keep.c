@@ -6,25 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/write_whole.h"
+
 void console_keep_init(struct console_keep *keep, int fd, uint64_t limit_bytes)
 {
 	*keep = (struct console_keep){ .fd = fd, .limit_bytes = limit_bytes };
 }
 
-static void write_all(struct console_keep *keep, const char *bytes, size_t len_bytes)
+static void put(struct console_keep *keep, const char *bytes, size_t len_bytes)
 {
-	while (len_bytes > 0 && keep->write_errno == 0) {
-		ssize_t written = write(keep->fd, bytes, len_bytes);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0) {
-			keep->write_errno = written < 0 ? errno : ENOSPC;
-			return;
-		}
-		bytes += written;
-		len_bytes -= (size_t)written;
-	}
+	if (keep->write_errno == 0)
+		keep->write_errno = write_whole(keep->fd, bytes, len_bytes);
 }
 
 static void add_to_tail(struct console_keep *keep, const char *bytes, size_t len_bytes)
@@ -46,7 +38,7 @@ void console_keep_add(struct console_keep *keep, const void *bytes, size_t len_b
 	size_t to_file_bytes = (size_t)MIN((uint64_t)len_bytes, room_bytes);
 
 	if (keep->fd >= 0) {
-		write_all(keep, bytes, to_file_bytes);
+		put(keep, bytes, to_file_bytes);
 		keep->file_bytes += to_file_bytes;
 	}
 	add_to_tail(keep, bytes, len_bytes);
@@ -73,9 +65,9 @@ int console_keep_close(struct console_keep *keep)
 	if (rest_bytes > tail->len) {
 		g_autofree char *gap = g_strdup_printf("\n[dom1: %" PRIu64 " bytes left out]\n", rest_bytes - tail->len);
 
-		write_all(keep, gap, strlen(gap));
+		put(keep, gap, strlen(gap));
 	}
-	write_all(keep, tail->str, tail->len);
+	put(keep, tail->str, tail->len);
 	g_string_free(tail, TRUE);
 	if (close(keep->fd) != 0 && keep->write_errno == 0)
 		keep->write_errno = errno;

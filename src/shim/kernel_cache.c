@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "vmm/read_whole.h"
+#include "vmm/write_whole.h"
 
 #define ENTRY_SUFFIX     ".elf"
 #define TEMPORARY_PREFIX "new-"
@@ -190,23 +191,6 @@ char *kernel_cache_key(const struct stat *st, const uint8_t *packed, size_t pack
 	return g_strconcat(digest, ENTRY_SUFFIX, NULL);
 }
 
-static gboolean write_all(int fd, const void *from, size_t len_bytes)
-{
-	const uint8_t *bytes = from;
-
-	while (len_bytes != 0) {
-		ssize_t n = write(fd, bytes, len_bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return FALSE;
-		bytes += n;
-		len_bytes -= (size_t)n;
-	}
-	return TRUE;
-}
-
 /* Maps the entry if its length and checksum are right. */
 static const uint8_t *map_checked(int fd, size_t *len_bytes)
 {
@@ -332,8 +316,8 @@ void kernel_cache_store(struct kernel_cache *cache, const char *key, const uint8
 	fd = openat(cache->dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return;
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || !write_all(fd, bytes, len_bytes) ||
-	    !write_all(fd, &trailer, sizeof(trailer)) || renameat(cache->dir_fd, temporary, cache->dir_fd, key) != 0)
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || write_whole(fd, bytes, len_bytes) != 0 ||
+	    write_whole(fd, &trailer, sizeof(trailer)) != 0 || renameat(cache->dir_fd, temporary, cache->dir_fd, key) != 0)
 		(void)unlinkat(cache->dir_fd, temporary, 0);
 	close(fd);
 	tidy(cache, key);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/write_whole.h"
+
 /* syscalls(main): ftruncate */
 void core_file_start(struct core_file *file, uint64_t len_bytes)
 {
@@ -16,21 +18,8 @@ void core_file_start(struct core_file *file, uint64_t len_bytes)
 /* syscalls(main): pwrite64 */
 void core_file_write(struct core_file *file, const void *bytes, size_t len_bytes, uint64_t offset_bytes)
 {
-	const uint8_t *from = bytes;
-
-	while (len_bytes > 0 && file->error == 0) {
-		ssize_t written = pwrite(file->fd, from, len_bytes, (off_t)offset_bytes);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0) {
-			file->error = written < 0 ? errno : ENOSPC;
-			return;
-		}
-		from += written;
-		len_bytes -= (size_t)written;
-		offset_bytes += (uint64_t)written;
-	}
+	if (file->error == 0)
+		file->error = write_whole_at(file->fd, bytes, len_bytes, offset_bytes);
 }
 
 static bool is_zero(const uint8_t *page)

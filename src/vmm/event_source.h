@@ -15,5 +15,5 @@ guint event_source_add(int fd, GIOCondition condition, GUnixFDSourceFunc functio
 guint event_source_add_to(GMainContext *context, int fd, GIOCondition condition, GUnixFDSourceFunc function, void *opaque);
 guint event_source_add_timeout(GMainContext *context, guint ms, GSourceFunc function, void *opaque);
 guint event_source_add_idle(GMainContext *context, GSourceFunc function, void *opaque);
-/* And the id is 0 then. 0: nothing to do. */
+/* And the id is 0 then. 0: nothing to do. context: NULL is the program's default one. */
 void event_source_remove(GMainContext *context, guint *id);

@@ -3,7 +3,6 @@
  * start_vm() is the boot sequence, stop_vm() undoes it in reverse. A restart is one more turn of the loop in
  * machine_main(), with fresh memory and a fresh VM.
  */
-#include "lend/peer.h"
 #include "vmm/machine.h"
 #include "vmm/machine_state.h"
 
@@ -19,9 +18,11 @@
 
 #include <glib-unix.h>
 
+#include "lend/peer.h"
 #include "vmm/acpi.h"
 #include "vmm/core.h"
 #include "vmm/error.h"
+#include "vmm/event_source.h"
 #include "vmm/guest_memory.h"
 #include "vmm/halt_watch.h"
 #include "vmm/kvm.h"
@@ -359,9 +360,7 @@ static void stop_vm(struct machine *machine)
 
 	g_clear_pointer(&machine->halt_watch, halt_watch_free);
 	machine_stop_faults(machine);
-	if (machine->last_words.source)
-		g_source_remove(machine->last_words.source);
-	machine->last_words.source = 0;
+	event_source_remove(NULL, &machine->last_words.source);
 	machine_stop_vcpus(vm);
 	if (ended_badly(vm->record)) {
 		evidence_collect(&vm->record->evidence, vm, machine->store);

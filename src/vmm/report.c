@@ -13,6 +13,7 @@
 #include "vmm/json_members.h"
 #include "vmm/launcher.h"
 #include "vmm/machine.h"
+#include "vmm/write_whole.h"
 
 #define REPORT_VERSION 1
 
@@ -156,18 +157,9 @@ gboolean report_write(int fd, const char *path, const struct machine_setup *setu
 		      const struct symbols *symbols, GError **error)
 {
 	g_autofree char *text = json_text_pretty(build(setup, end, symbols));
-	size_t len_bytes = strlen(text);
+	int rc = write_whole(fd, text, strlen(text));
 
-	for (size_t done = 0; done < len_bytes;) {
-		ssize_t written = write(fd, text + done, len_bytes - done);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0) {
-			g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: cannot write the report: %s", path, g_strerror(errno));
-			return FALSE;
-		}
-		done += (size_t)written;
-	}
-	return TRUE;
+	if (rc != 0)
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: cannot write the report: %s", path, g_strerror(rc));
+	return rc == 0;
 }

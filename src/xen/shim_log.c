@@ -11,27 +11,12 @@
 #include <glib.h>
 
 #include "vmm/vm.h"
+#include "vmm/write_whole.h"
 
 void shim_log_init(struct shim_log *log, int fd)
 {
 	*log = (struct shim_log){ .fd = fd };
 	pthread_mutex_init(&log->lock, NULL);
-}
-
-/* syscalls(vcpu, main): write */
-static void write_all(int fd, const char *text, size_t len_bytes)
-{
-	while (len_bytes > 0) {
-		ssize_t written = write(fd, text, len_bytes);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		/* A full disk costs the log, not the guest. */
-		if (written <= 0)
-			return;
-		text += written;
-		len_bytes -= (size_t)written;
-	}
 }
 
 /* What a PV guest writes to the hypervisor's console is in the shim's log too: "(d1) text", by guest_printk(). */
@@ -64,12 +49,14 @@ static void read_line(struct shim_log *log, struct vm *vm)
 	}
 }
 
+/* syscalls(vcpu, main): write */
 void shim_log_write(struct shim_log *log, struct vm *vm, const char *text, size_t len_bytes)
 {
 	pthread_mutex_lock(&log->lock);
 	evidence_tail_add(&vm->record->evidence.shim, text, (uint32_t)len_bytes);
 	if (log->fd >= 0)
-		write_all(log->fd, text, len_bytes);
+		/* A full disk costs the log, not the guest. */
+		(void)write_whole(log->fd, text, len_bytes);
 	for (size_t i = 0; i < len_bytes; i++) {
 		if (text[i] == '\n') {
 			log->line[log->line_bytes] = '\0';
