@@ -23,8 +23,6 @@
 #include "xen/hypercall.h"
 
 #define KICK_SIGNAL SIGUSR1
-/* Less than a huge page, which the kernel would clear for the few pages that are used. */
-#define STACK_BYTES (512u << 10)
 
 #define CR0_PE     (1u << 0)
 #define CR0_ET     (1u << 4)
@@ -378,11 +376,8 @@ static void handle_xen_exit(struct vcpu *vcpu)
  */
 static bool may_try_again(struct vcpu *vcpu)
 {
-	if (vcpu->run->internal.suberror != KVM_INTERNAL_ERROR_DELIVERY_EV)
-		return false;
-	vcpu->n_failed_deliveries = vcpu->failed_delivery_at + 1 == vcpu->n_exits ? vcpu->n_failed_deliveries + 1 : 1;
-	vcpu->failed_delivery_at = vcpu->n_exits;
-	return vcpu->n_failed_deliveries <= FAILED_DELIVERIES_MAX;
+	return vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV &&
+	       ++vcpu->n_failed_deliveries <= FAILED_DELIVERIES_MAX;
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -390,6 +385,8 @@ static void handle_exit(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 	_Atomic uint64_t *exits = vm->record->exits;
 
+	if (vcpu->run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
+		vcpu->n_failed_deliveries = 0;
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_XEN:
 		record_count(&exits[EXIT_XEN]);
@@ -443,7 +440,6 @@ static void run_guest(struct vcpu *vcpu)
 		bool memory_comes_later = guest_memory_is_deferred(vm->memory);
 
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
-			vcpu->n_exits++;
 			handle_exit(vcpu);
 			continue;
 		}
@@ -491,7 +487,6 @@ struct worker_kind vcpu_worker_kind(const char *name, bool waits_for_traps)
 {
 	return (struct worker_kind){
 		.name = name, .filter = SANDBOX_VCPU, .kick_signal = KICK_SIGNAL, .waits_for_traps = waits_for_traps,
-		.stack_bytes = STACK_BYTES,
 	};
 }
 

@@ -36,9 +36,7 @@ struct vcpu {
 	struct vcpu_call *calls; /* under vm->calls_lock, oldest first */
 	_Atomic uint32_t down_look; /* the last of the domain's looks in which it was down: halt_watch.h */
 	uint32_t seen_look;
-	uint64_t n_exits; /* its own thread's, as the next two: may_try_again() */
-	uint64_t failed_delivery_at;
-	unsigned int n_failed_deliveries;
+	unsigned int n_failed_deliveries; /* one after the other, its own thread's: may_try_again() */
 
 	/* Xen's state of this vCPU: its own thread's. */
 	bool vcpu_info_registered;
