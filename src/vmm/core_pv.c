@@ -140,14 +140,22 @@ static GString *make_notes(uint64_t n_vcpus, uint64_t n_pages)
 	return bytes;
 }
 
+/* The first section: an empty name, and those of all sections. */
+static GString *make_names(const struct section *sections, size_t n)
+{
+	GString *names = g_string_new_len("", 1);
+
+	for (size_t i = 0; i < n; i++)
+		g_string_append_len(names, sections[i].name, (gssize)strlen(sections[i].name) + 1);
+	return names;
+}
+
 /* Sections one after the other behind the header, and their headers at the end. Returns where those are. */
-static uint64_t place_sections(struct section *sections, size_t n, GString *names)
+static uint64_t place_sections(struct section *sections, size_t n)
 {
 	uint64_t at = SECTION_ALIGN;
 
-	g_string_append_c(names, '\0');
 	for (size_t i = 0; i < n; i++) {
-		g_string_append_len(names, sections[i].name, (gssize)strlen(sections[i].name) + 1);
 		sections[i].offset_bytes = at;
 		at = (at + sections[i].len_bytes + SECTION_ALIGN - 1) / SECTION_ALIGN * SECTION_ALIGN;
 	}
@@ -205,7 +213,6 @@ bool core_pv_write(struct core_file *file, const struct guest_memory *memory, co
 	g_autoptr(GArray) pages = list_pages(memory, in_guest, map_gva);
 	g_autofree struct vcpu_guest_context *contexts = g_new0(struct vcpu_guest_context, n_vcpus);
 	g_autoptr(GString) notes = make_notes(n_vcpus, pages->len);
-	g_autoptr(GString) names = g_string_new(NULL);
 	struct section sections[] = {
 		{ ".shstrtab", SHT_STRTAB, NULL, 0, 0, 0 },
 		{ ".note.Xen", SHT_NOTE, notes->str, notes->len, 0, 0 },
@@ -216,12 +223,10 @@ bool core_pv_write(struct core_file *file, const struct guest_memory *memory, co
 
 	for (uint32_t i = 0; i < n_vcpus; i++)
 		fill_context(&contexts[i], &evidence->vcpus[i], in_guest->cr3);
-	/* Less than a page, whose place is the first: known before the names are. */
-	sections[0].len_bytes = 1;
-	for (size_t i = 0; i < G_N_ELEMENTS(sections); i++)
-		sections[0].len_bytes += strlen(sections[i].name) + 1;
-	const uint64_t headers_at = place_sections(sections, G_N_ELEMENTS(sections), names);
+	g_autoptr(GString) names = make_names(sections, G_N_ELEMENTS(sections));
 	sections[0].bytes = names->str;
+	sections[0].len_bytes = names->len;
+	const uint64_t headers_at = place_sections(sections, G_N_ELEMENTS(sections));
 	core_file_start(file, headers_at + (G_N_ELEMENTS(sections) + 1) * sizeof(Elf64_Shdr));
 	write_headers(file, sections, G_N_ELEMENTS(sections), names->str, headers_at);
 	write_pages(file, memory, pages, sections[4].offset_bytes);
