@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/backend_port.h"
 #include "dom1/lend-abi.h"
 #include "dom1/lend.h"
 #include "lend/space.h"
@@ -142,21 +143,6 @@ void peer_cut(const struct peer *peer)
 		(void)shutdown(lend_fd(peer->lend), SHUT_RDWR);
 }
 
-static void unbind(struct peer *peer)
-{
-	struct xen_domain *xen = peer->vm->xen;
-	uint32_t number = peer->port->port;
-
-	pthread_mutex_lock(&xen->lock);
-	/* The guest may have closed it, and made another of the same number. */
-	if (evtchn_kvm_backend(xen->events_kvm, number) == peer->port) {
-		evtchn_backend_unbind(&xen->events, number);
-		(void)evtchn_kvm_sync(xen->events_kvm, number);
-	}
-	evtchn_kvm_release(xen->events_kvm, peer->port);
-	pthread_mutex_unlock(&xen->lock);
-}
-
 void peer_free(struct peer *peer)
 {
 	if (!peer)
@@ -165,8 +151,9 @@ void peer_free(struct peer *peer)
 	/* It knows the ring. */
 	worker_wait(peer->vm->workers->lender);
 	lend_close(peer->lend);
-	if (peer->port)
-		unbind(peer);
+	struct backend_port port = { .backend = peer->port };
+	if (port.backend)
+		BACKEND_PORT_XEN.unbind(peer->vm->xen, &port);
 	pthread_mutex_destroy(&peer->lock);
 	g_free(peer);
 }
