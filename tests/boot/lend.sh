@@ -139,22 +139,9 @@ echo "done"
 until [ "$(devmem $((gpa + 16)) 64)" != 0x0000000000000000 ]; do sleep 0.1; done
 echo "moved $(devmem $gpa 64)"
 GUEST
-  next_run
   truncate -s 64M "$scratch/lent"
   printf '\1\2\3\4' | dd of="$scratch/lent" conv=notrunc status=none
-  mkfifo "$scratch/commands"
-  exec {commands}<>"$scratch/commands"
-  dom1 run --type pvh --kernel "$guests/vmlinuz-old" --initrd "$scratch/initrd" --vcpus 2 --timeout 300 --name "lend-$$" \
-    --append "console=hvc0 quiet dom1.nonce=$nonce" --lend-window 64M,gpa=0x200000000 --report "$run/report.json" \
-    </dev/null >"$run/console" 2>"$run/stderr" &
-  pid=$!
-  local steps=0
-  until dom1 lend list "lend-$$" >"$run/list" 2>/dev/null; do
-    ((++steps < 100)) || fail "no lend.sock"
-    sleep 0.1
-  done
-  dom1 lend file "lend-$$" "$scratch/lent" --on-demand <"$scratch/commands" >"$run/lender" 2>&1 &
-  lender=$!
+  start_linux old 64M,gpa=0x200000000
   wait_for "$run/console" '^done'
   # The lender's file is on another page now: nobody tells the guest.
   say revoke
