@@ -28,10 +28,10 @@ struct job {
 
 /*
  * run: what it does with arguments as of main(), in a fork of this process that ends with its result; NULL: it is this program,
- * loaded again. A fork spares the time that a program takes to be loaded, a fifth of a tiny guest's; but it finds what there is:
- * nobody may have touched the program's default main context, and all such runs have one layout of addresses. What a guest might learn of
- * that is good for the next, of the same tests. arguments: of dom1, NULL at the end. has_input: the console's input comes from
- * here. FALSE: DOM1_STATUS_HOST. The caller has one thread.
+ * loaded again. A fork spares the time that a program takes to be loaded, a fifth of a tiny guest's; but it finds what there
+ * is: nobody may have touched the program's default main context, and all such runs have one layout of addresses. What a guest
+ * might learn of that is good for the next, of the same tests. arguments: of dom1, NULL at the end. has_input: the console's
+ * input comes from here. FALSE: DOM1_STATUS_HOST. The caller has one thread.
  */
 bool job_start(struct job *job, int (*run)(int argc, char **argv), char **arguments, bool has_input, GError **error);
 

@@ -15,7 +15,6 @@
 
 typedef void (*test_set_told)(const struct test_result *result, guint n, void *opaque);
 
-
 struct test_set_setup {
 	const GPtrArray *cases; /* of struct test_case * */
 	unsigned int jobs;      /* vCPUs that may be at work, 1 or more; a larger test runs alone */
