@@ -4,8 +4,12 @@
 
 #include <stdint.h>
 
+struct record;
+
 /* exec_ns: CLOCK_MONOTONIC when dom1 was started, for the report. */
 int cmd_run(int argc, char **argv, uint64_t exec_ns);
+/* The same for a caller that reads the record when it is over, from another process. */
+int run_with_record(int argc, char **argv, struct record *record);
 int cmd_exec(int argc, char **argv, uint64_t exec_ns);
 int cmd_test(int argc, char **argv, uint64_t exec_ns);
 int cmd_report(int argc, char **argv, uint64_t exec_ns);

@@ -209,7 +209,7 @@ static bool start(struct exec *exec, GError **error)
 	}
 	exec->socket_path = g_build_filename(exec->folder, "hvc1", NULL);
 	g_auto(GStrv) arguments = run_arguments(exec);
-	if (!job_start(&exec->job, NULL, arguments, false, error))
+	if (!job_start(&exec->job, NULL, NULL, arguments, false, error))
 		return false;
 	exec->link = exec_link_new(exec->socket_path, on_link_ended, exec);
 	(void)g_unix_fd_add(exec->job.console_fd, G_IO_IN | G_IO_HUP, on_console, exec);
@@ -250,6 +250,7 @@ static int run_exec(struct exec *exec, GError **error)
 		status = judge(exec, job_reap(&exec->job));
 		job_close(&exec->job);
 	}
+	(void)console_keep_close(&exec->console);
 	if (exec->socket_path)
 		(void)unlink(exec->socket_path);
 	if (exec->folder)

@@ -591,13 +591,13 @@ static bool prepare(struct run *run, GError **error)
 	return opened;
 }
 
-static void init(struct run *run, uint64_t exec_ns)
+static void init(struct run *run, struct record *record)
 {
 	*run = (struct run){
 		.folder = { .parent_fd = -1, .fd = -1, .lock_fd = -1 },
 		.setup = {
 			.config = &run->config,
-			.record = record_new(exec_ns),
+			.record = record,
 			.kvm_fd = -1,
 			.launcher_fd = -1,
 			.control_fd = -1,
@@ -689,21 +689,34 @@ static void settle_core(const struct run *run)
 			(void)unlink(run->outputs[i].created_path);
 }
 
-static void tell_end(const struct run *run, const struct launcher_end *end)
+static void print_end(FILE *stream, const struct run *run)
 {
 	const struct record *record = run->setup.record;
 	uint32_t outcome = atomic_load(&record->outcome);
 
-	if (end->status == DOM1_STATUS_OK)
-		return;
 	/* A guest's words may be in it. */
 	g_autofree char *words = g_strndup(record->detail, sizeof(record->detail));
 	g_autofree char *detail = one_line(words);
-	fprintf(stderr, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR],
+	fprintf(stream, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR],
 		detail[0] ? ": " : "", detail);
 	/* Who ended it on purpose needs no evidence. The console's last lines are for who has not seen them pass by. */
 	if (outcome != OUTCOME_DESTROYED && outcome != OUTCOME_REBOOT)
-		evidence_print(stderr, record, run->symbols, run->config.console != CONSOLE_STDIO);
+		evidence_print(stream, record, run->symbols, run->config.console != CONSOLE_STDIO);
+}
+
+/* In one piece: who reads it wakes up once, and those of several runs do not mix. */
+static void tell_end(const struct run *run, const struct launcher_end *end)
+{
+	char *text = NULL;
+	size_t len_bytes;
+	FILE *stream = end->status == DOM1_STATUS_OK ? NULL : open_memstream(&text, &len_bytes);
+
+	if (!stream)
+		return;
+	print_end(stream, run);
+	if (fclose(stream) == 0)
+		fputs(text, stderr);
+	free(text);
 }
 
 static void print_error(const GError *error)
@@ -719,17 +732,13 @@ static bool write_report(const struct run *run, const struct launcher_end *end, 
 	       report_write(run->report_fd, run->config.report_path, &run->setup, end, run->symbols, error);
 }
 
-int cmd_run(int argc, char **argv, uint64_t exec_ns)
+int run_with_record(int argc, char **argv, struct record *record)
 {
 	struct run run;
 	struct launcher_end end = { .status = DOM1_STATUS_DEFECT };
 	g_autoptr(GError) error = NULL;
 
-	init(&run, exec_ns);
-	if (!run.setup.record) {
-		fputs("dom1: out of memory\n", stderr);
-		return DOM1_STATUS_HOST;
-	}
+	init(&run, record);
 	if (vm_config_parse(&run.config, argc, argv, &error) && (run.config.help || prepare(&run, &error))) {
 		if (run.config.help)
 			end.status = print_all(run.config.help);
@@ -752,4 +761,14 @@ int cmd_run(int argc, char **argv, uint64_t exec_ns)
 	}
 	release(&run);
 	return end.status;
+}
+
+int cmd_run(int argc, char **argv, uint64_t exec_ns)
+{
+	struct record *record = record_new(exec_ns);
+
+	if (record)
+		return run_with_record(argc, argv, record);
+	fputs("dom1: out of memory\n", stderr);
+	return DOM1_STATUS_HOST;
 }

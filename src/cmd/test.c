@@ -2,7 +2,6 @@
 /* dom1 test: which tests there are, their running, and what is told of them. docs/harness.md is its contract. */
 #include <stdio.h>
 #include <sched.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -79,12 +78,20 @@ static unsigned int count_cpus(void)
 }
 
 /* In a process of its own, as dom1 run. */
-static int run_guest(int argc, char **argv)
+static int run_guest(int argc, char **argv, struct record *record)
 {
-	struct timespec now;
+	return run_with_record(argc - 1, argv + 1, record);
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return cmd_run(argc - 1, argv + 1, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+/* Nothing of a single guest need be known before it runs: it finds room, or says that it does not. */
+static uint64_t room_for_all(const struct testing *testing)
+{
+	const struct test_options *options = &testing->options;
+	const bool alone = testing->cases->len <= 1 && options->rounds == 1;
+
+	for (guint i = 0; i < testing->cases->len && (!alone || options->output_dir); i++)
+		test_case_read_needs(testing->cases->pdata[i]);
+	return alone ? UINT64_MAX : test_set_host_memory_bytes();
 }
 
 static bool run_cases(struct testing *testing, GError **error)
@@ -93,13 +100,13 @@ static bool run_cases(struct testing *testing, GError **error)
 	const struct test_set_setup setup = {
 		.cases = testing->cases,
 		.jobs = options->jobs ? options->jobs : count_cpus(),
-		.memory_bytes = test_set_host_memory_bytes(),
+		.memory_bytes = room_for_all(testing),
 		/* A shard without tests has no rounds to wait for either. */
 		.rounds = testing->cases->len ? options->rounds : 1,
 		.until_fail = options->until_fail,
 		.fail_fast = options->fail_fast,
 		.output_dir = options->output_dir,
-		.run = run_guest,
+		.main = run_guest,
 		.progress = &testing->progress,
 		.told = tell,
 		.opaque = testing,
@@ -125,20 +132,29 @@ static bool write_file(const char *dir, const char *name, const char *text, GErr
 	return false;
 }
 
+static bool present_files(const struct testing *testing, gint64 duration_us, GError **error)
+{
+	const struct test_options *options = &testing->options;
+
+	if (!options->output_dir)
+		return true;
+	g_autofree char *junit = present_junit(testing->results, SUITE, &options->shard, duration_us);
+	g_autofree char *json = present_results_json(testing->results, &options->shard, duration_us);
+
+	return write_file(options->output_dir, "junit.xml", junit, error) && write_file(options->output_dir, "results.json", json, error);
+}
+
 static bool present_all(const struct testing *testing, GError **error)
 {
 	const struct test_options *options = &testing->options;
 	gint64 duration_us = g_get_monotonic_time() - testing->began_us;
-	g_autofree char *summary = present_summary(testing->results);
-	g_autofree char *junit = present_junit(testing->results, SUITE, &options->shard, duration_us);
-	g_autofree char *json = present_results_json(testing->results, &options->shard, duration_us);
+	g_autofree char *text = options->format == FORMAT_TAP   ? g_strdup_printf("1..%u\n", testing->results->len) :
+				options->format == FORMAT_JUNIT ? present_junit(testing->results, SUITE, &options->shard, duration_us) :
+				options->format == FORMAT_JSON  ? present_results_json(testing->results, &options->shard, duration_us) :
+								  present_summary(testing->results);
 
-	if (options->format == FORMAT_TAP)
-		printf("1..%u\n", testing->results->len);
-	else
-		fputs(options->format == FORMAT_JUNIT ? junit : options->format == FORMAT_JSON ? json : summary, stdout);
-	return !options->output_dir || (write_file(options->output_dir, "junit.xml", junit, error) &&
-					write_file(options->output_dir, "results.json", json, error));
+	fputs(text, stdout);
+	return present_files(testing, duration_us, error);
 }
 
 static int status_of(const struct testing *testing)

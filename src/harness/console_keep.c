@@ -10,7 +10,7 @@
 
 void console_keep_init(struct console_keep *keep, int fd, uint64_t limit_bytes)
 {
-	*keep = (struct console_keep){ .fd = fd, .limit_bytes = limit_bytes };
+	*keep = (struct console_keep){ .fd = fd, .limit_bytes = limit_bytes, .tail = g_malloc(CONSOLE_KEEP_TAIL_BYTES) };
 }
 
 static void put(struct console_keep *keep, const char *bytes, size_t len_bytes)
@@ -21,11 +21,11 @@ static void put(struct console_keep *keep, const char *bytes, size_t len_bytes)
 
 static void add_to_tail(struct console_keep *keep, const char *bytes, size_t len_bytes)
 {
-	size_t skipped = len_bytes > sizeof(keep->tail) ? len_bytes - sizeof(keep->tail) : 0;
+	size_t skipped = len_bytes > CONSOLE_KEEP_TAIL_BYTES ? len_bytes - CONSOLE_KEEP_TAIL_BYTES : 0;
 
 	for (size_t i = skipped; i < len_bytes;) {
-		size_t at = (size_t)((keep->total_bytes + i) % sizeof(keep->tail));
-		size_t piece = MIN(len_bytes - i, sizeof(keep->tail) - at);
+		size_t at = (size_t)((keep->total_bytes + i) % CONSOLE_KEEP_TAIL_BYTES);
+		size_t piece = MIN(len_bytes - i, CONSOLE_KEEP_TAIL_BYTES - at);
 
 		memcpy(keep->tail + at, bytes + i, piece);
 		i += piece;
@@ -48,20 +48,19 @@ void console_keep_add(struct console_keep *keep, const void *bytes, size_t len_b
 /* The last bytes, oldest first, at most so many. */
 static GString *tail_of(const struct console_keep *keep, uint64_t most_bytes)
 {
-	uint64_t len_bytes = MIN(MIN(keep->total_bytes, most_bytes), (uint64_t)sizeof(keep->tail));
+	uint64_t len_bytes = MIN(MIN(keep->total_bytes, most_bytes), (uint64_t)CONSOLE_KEEP_TAIL_BYTES);
 	GString *text = g_string_sized_new((gsize)len_bytes);
 
 	for (uint64_t i = keep->total_bytes - len_bytes; i < keep->total_bytes; i++)
-		g_string_append_c(text, keep->tail[i % sizeof(keep->tail)]);
+		g_string_append_c(text, keep->tail[i % CONSOLE_KEEP_TAIL_BYTES]);
 	return text;
 }
 
-int console_keep_close(struct console_keep *keep)
+static void finish_file(struct console_keep *keep)
 {
-	if (keep->fd < 0)
-		return 0;
 	uint64_t rest_bytes = keep->total_bytes - keep->file_bytes;
 	GString *tail = tail_of(keep, rest_bytes);
+
 	if (rest_bytes > tail->len) {
 		g_autofree char *gap = g_strdup_printf("\n[dom1: %" PRIu64 " bytes left out]\n", rest_bytes - tail->len);
 
@@ -72,6 +71,13 @@ int console_keep_close(struct console_keep *keep)
 	if (close(keep->fd) != 0 && keep->write_errno == 0)
 		keep->write_errno = errno;
 	keep->fd = -1;
+}
+
+int console_keep_close(struct console_keep *keep)
+{
+	if (keep->fd >= 0)
+		finish_file(keep);
+	g_clear_pointer(&keep->tail, g_free);
 	return keep->write_errno;
 }
 

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,29 +69,24 @@ static void complain(const char *path, const char *why)
 	fprintf(stderr, "dom1: %s: cannot write all of it: %s\n", path, why);
 }
 
-static void write_report(const char *path, int report_fd)
+/* dom1 run was killed before it could write it. */
+static void remove_empty(const char *folder, const char *name)
 {
+	g_autofree char *path = g_build_filename(folder, name, NULL);
 	struct stat status;
-	off_t offset = 0;
 
-	if (report_fd < 0 || fstat(report_fd, &status) != 0 || status.st_size == 0)
-		return;
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	while (fd >= 0 && offset < status.st_size && sendfile(fd, report_fd, &offset, (size_t)(status.st_size - offset)) > 0)
-		;
-	if (fd < 0 || offset < status.st_size || close(fd) != 0)
-		complain(path, g_strerror(errno));
+	if (stat(path, &status) == 0 && status.st_size == 0)
+		(void)unlink(path);
 }
 
-void evidence_files_write(const struct evidence_files *files, int report_fd, const char *messages, int console_errno)
+void evidence_files_write(const struct evidence_files *files, const char *messages, int console_errno)
 {
 	g_autoptr(GError) error = NULL;
 
 	if (!files->folder)
 		return;
-	g_autofree char *report = g_build_filename(files->folder, "report.json", NULL);
+	remove_empty(files->folder, "report.json");
 	g_autofree char *words = g_build_filename(files->folder, "messages.txt", NULL);
-	write_report(report, report_fd);
 	if (messages[0] != '\0' && !g_file_set_contents(words, messages, -1, &error))
 		complain(words, error->message);
 	if (console_errno)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,12 +14,12 @@
 
 #include "vmm/error.h"
 
-enum { REPORT_FD = 3, N_FDS };
+#define N_FDS 3
 
 /* Descriptors that must not be among those which the child's own are moved to. */
 static int above_standard(int fd)
 {
-	int moved_fd = fd < 0 || fd > REPORT_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, REPORT_FD + 1);
+	int moved_fd = fd < 0 || fd >= N_FDS ? fd : fcntl(fd, F_DUPFD_CLOEXEC, N_FDS);
 
 	if (moved_fd != fd)
 		close(fd);
@@ -44,11 +43,11 @@ static void settle(pid_t parent, const int fds[N_FDS])
 			_exit(DOM1_STATUS_DEFECT);
 }
 
-static _Noreturn void become(int (*run)(int argc, char **argv), char **arguments)
+static _Noreturn void become(job_main *main, struct record *record, char **arguments)
 {
-	if (run) {
+	if (main) {
 		(void)close_range(N_FDS, ~0u, 0);
-		exit(run((int)g_strv_length(arguments), arguments));
+		exit(main((int)g_strv_length(arguments), arguments, record));
 	}
 	execv("/proc/self/exe", arguments);
 	_exit(DOM1_STATUS_DEFECT);
@@ -66,18 +65,16 @@ static bool open_all(struct job *job, bool has_input, int child_fds[N_FDS])
 	child_fds[0] = above_standard(has_input ? input[0] : open("/dev/null", O_RDONLY | O_CLOEXEC));
 	child_fds[1] = above_standard(console[1]);
 	child_fds[2] = above_standard(words[1]);
-	child_fds[3] = above_standard(memfd_create("report", MFD_CLOEXEC));
-	job->report_fd = fcntl(child_fds[3], F_DUPFD_CLOEXEC, REPORT_FD + 1);
 	for (int i = 0; i < N_FDS; i++)
 		ok = ok && child_fds[i] >= 0;
-	return ok && job->report_fd >= 0 && (!has_input || fcntl(job->input_fd, F_SETFL, O_NONBLOCK) == 0) &&
+	return ok && (!has_input || fcntl(job->input_fd, F_SETFL, O_NONBLOCK) == 0) &&
 	       fcntl(job->console_fd, F_SETFL, O_NONBLOCK) == 0 &&
 	       fcntl(job->words_fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-bool job_start(struct job *job, int (*run)(int argc, char **argv), char **arguments, bool has_input, GError **error)
+bool job_start(struct job *job, job_main *main, struct record *record, char **arguments, bool has_input, GError **error)
 {
-	int child_fds[N_FDS] = { -1, -1, -1, -1 };
+	int child_fds[N_FDS] = { -1, -1, -1 };
 	pid_t parent = getpid();
 
 	*job = JOB_NONE;
@@ -88,7 +85,7 @@ bool job_start(struct job *job, int (*run)(int argc, char **argv), char **argume
 		job->pid = fork();
 	if (ok && job->pid == 0) {
 		settle(parent, child_fds);
-		become(run, arguments);
+		become(main, record, arguments);
 	}
 	ok = ok && job->pid > 0;
 	if (ok)
@@ -130,7 +127,7 @@ int job_reap(struct job *job)
 
 void job_close(struct job *job)
 {
-	int *const fds[] = { &job->pid_fd, &job->input_fd, &job->console_fd, &job->words_fd, &job->report_fd };
+	int *const fds[] = { &job->pid_fd, &job->input_fd, &job->console_fd, &job->words_fd };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
 		if (*fds[i] >= 0)

@@ -88,24 +88,6 @@ static bool read_settings(struct test_case *test, GError **error)
 	return ok;
 }
 
-/* What the domain will be. Where that cannot be said, dom1 run says why, and takes nothing. */
-static void read_needs(struct test_case *test)
-{
-	GPtrArray *words = g_ptr_array_new();
-	struct vm_config config;
-
-	for (guint i = 0; i < test->arguments->len; i++)
-		g_ptr_array_add(words, test->arguments->pdata[i]);
-	g_ptr_array_add(words, NULL);
-	if (vm_config_parse(&config, (int)words->len - 1, (char **)words->pdata, NULL)) {
-		test->memory_bytes = config.memory_bytes;
-		test->n_vcpus = config.n_vcpus;
-		test->has_shim = config.type == GUEST_PV && !config.help;
-		vm_config_clear(&config);
-	}
-	g_ptr_array_unref(words);
-}
-
 struct test_case *test_case_new(const char *path, const struct test_settings *common, char **run_options)
 {
 	struct test_case *test = g_new0(struct test_case, 1);
@@ -122,6 +104,23 @@ struct test_case *test_case_new(const char *path, const struct test_settings *co
 		add(test->arguments, *run_options);
 	for (guint i = 0; i < test->settings.options->len; i++)
 		add(test->arguments, test->settings.options->pdata[i]);
-	read_needs(test);
 	return test;
+}
+
+void test_case_read_needs(struct test_case *test)
+{
+	GPtrArray *words = g_ptr_array_new();
+	struct vm_config config;
+
+	/* None if it has an error. */
+	for (guint i = 0; i < test->arguments->len; i++)
+		g_ptr_array_add(words, test->arguments->pdata[i]);
+	g_ptr_array_add(words, NULL);
+	if (words->len > 1 && vm_config_parse(&config, (int)words->len - 1, (char **)words->pdata, NULL)) {
+		test->memory_bytes = config.memory_bytes;
+		test->n_vcpus = config.n_vcpus;
+		test->has_shim = config.type == GUEST_PV && !config.help;
+		vm_config_clear(&config);
+	}
+	g_ptr_array_unref(words);
 }

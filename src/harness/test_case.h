@@ -13,7 +13,8 @@ struct test_case {
 	char *path;
 	struct test_settings settings;
 	GPtrArray *arguments; /* char *: of dom1 run, without what the harness adds for itself */
-	uint64_t memory_bytes; /* what it takes of the host */
+	/* What the domain will be, once test_case_read_needs() was called. */
+	uint64_t memory_bytes;
 	unsigned int n_vcpus;
 	bool has_shim;
 	GError *error; /* it cannot be run: why */
@@ -26,6 +27,9 @@ void test_case_free(struct test_case *test);
  * the end. Always a test: if something is wrong with the file, it has an error.
  */
 struct test_case *test_case_new(const char *path, const struct test_settings *common, char **run_options);
+
+/* For who runs several side by side, or keeps their files. Where it cannot be said, dom1 run says why, and takes nothing. */
+void test_case_read_needs(struct test_case *test);
 
 enum image_kind { IMAGE_NONE, IMAGE_PV, IMAGE_PVH };
 /* What dom1 run --type starts it as; NONE: it is no kernel. */

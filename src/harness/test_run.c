@@ -8,12 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "harness/console_keep.h"
 #include "harness/evidence_files.h"
 #include "harness/job.h"
-#include "harness/run_report.h"
+#include "harness/run_record.h"
 #include "harness/script_play.h"
 #include "vmm/error.h"
 #include "vmm/event_source.h"
@@ -36,6 +37,7 @@ struct test_run {
 	struct test_run_setup setup;
 	unsigned int attempt;
 	struct job job;
+	struct record *record; /* of the attempt; NULL: there was no memory for it */
 	struct verdict_rules rules;
 	struct verdict_engine *engine;
 	struct script_play *play; /* NULL: there is no script */
@@ -152,28 +154,30 @@ static gboolean on_overtime(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-/* What the report and the process' status say together. The words of a refusal are dom1's own first line. */
-static struct verdict_end end_of(struct test_run *run, int wait_status, struct run_report *report)
+/* What the record and the process' status say together. The words of a refusal are dom1's own first line. */
+static struct verdict_end end_of(struct test_run *run, int wait_status, struct run_record *record)
 {
 	struct verdict_end end = { .outcome = OUTCOME_HOST_ERROR, .status = DOM1_STATUS_DEFECT, .guest_status = -1 };
 	char *first_line;
 
-	run_report_read(report, run->job.report_fd);
+	*record = (struct run_record){ .outcome = OUTCOME_NONE, .guest_status = -1 };
+	if (run->record)
+		run_record_read(record, run->record);
 	if (run->stuck || !WIFEXITED(wait_status)) {
-		report->detail = run->stuck ? g_strdup("dom1 run did not end at its timeout, and was killed") :
+		record->detail = run->stuck ? g_strdup("dom1 run did not end at its timeout, and was killed") :
 					      g_strdup_printf("dom1 run was killed by signal %d", WTERMSIG(wait_status));
 	} else {
 		end.status = WEXITSTATUS(wait_status);
-		end.outcome = report->outcome;
-		end.guest_status = report->guest_status;
-		if (!report->detail && end.outcome == OUTCOME_NONE) {
+		end.outcome = record->outcome;
+		end.guest_status = record->guest_status;
+		if (!record->detail && end.outcome == OUTCOME_NONE) {
 			first_line = g_strndup(run->words->str, strcspn(run->words->str, "\n"));
-			report->detail = g_str_has_prefix(first_line, "dom1: ") ? g_strdup(first_line + strlen("dom1: ")) :
+			record->detail = g_str_has_prefix(first_line, "dom1: ") ? g_strdup(first_line + strlen("dom1: ")) :
 										  g_strdup(first_line);
 			g_free(first_line);
 		}
 	}
-	end.detail = report->detail;
+	end.detail = record->detail;
 	if (run->play && script_play_state(run->play) == SCRIPT_RUNNING)
 		end.script_waited = script_play_detail(run->play);
 	return end;
@@ -182,21 +186,21 @@ static struct verdict_end end_of(struct test_run *run, int wait_status, struct r
 static void judge(struct test_run *run, int wait_status)
 {
 	struct test_result *result = run->result;
-	struct run_report report = { 0 };
-	struct verdict_end end = end_of(run, wait_status, &report);
+	struct run_record record;
+	struct verdict_end end = end_of(run, wait_status, &record);
 
 	if (run->interrupted) {
 		result->verdict = (struct verdict_result){ .verdict = VERDICT_DESTROYED, .status = DOM1_STATUS_DESTROYED,
 							   .detail = g_strdup(run->interrupted) };
 	} else
 		verdict_engine_conclude(run->engine, &end, &result->verdict);
-	run_report_clear(&report);
+	run_record_clear(&record);
 	result->duration_us = g_get_monotonic_time() - run->started_us;
 	result->attempts = run->attempt;
 	result->console = console_keep_last_lines(&run->keep, LAST_LINES);
 	result->words = g_strdup(run->words->str);
 	int write_errno = console_keep_close(&run->keep);
-	evidence_files_write(&run->files, run->job.report_fd, run->words->str, write_errno);
+	evidence_files_write(&run->files, run->words->str, write_errno);
 	result->folder = g_strdup(run->files.folder);
 }
 
@@ -210,6 +214,7 @@ static void clear_attempt(struct test_run *run)
 	g_clear_pointer(&run->play, script_play_free);
 	g_clear_pointer(&run->domain, g_free);
 	job_close(&run->job);
+	record_free(g_steal_pointer(&run->record));
 	verdict_engine_free(run->engine);
 	run->engine = NULL;
 	g_string_free(run->words, TRUE);
@@ -280,16 +285,34 @@ static GPtrArray *arguments_of(const struct test_run *run)
 	}
 	g_ptr_array_add(arguments, g_strdup_printf("--name=%s", run->domain));
 	g_ptr_array_add(arguments, g_strdup_printf("--timeout=%u", test->settings.timeout_s));
-	g_ptr_array_add(arguments, g_strdup("--report=" JOB_REPORT_PATH));
 	static const char *const fixed[] = { "--no-memory-samples", "--console=stdio", "--on-poweroff=stop", "--on-reboot=stop", "--on-crash=stop" };
 	for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++)
 		g_ptr_array_add(arguments, g_strdup(fixed[i]));
+	if (run->files.folder)
+		g_ptr_array_add(arguments, g_strdup_printf("--report=%s/report.json", run->files.folder));
 	if (test->has_shim && run->files.folder)
 		g_ptr_array_add(arguments, g_strdup_printf("--shim-log=%s/shim.log", run->files.folder));
 	if (test->settings.core && run->files.folder)
 		g_ptr_array_add(arguments, g_strdup_printf("--core=%s/core", run->files.folder));
 	g_ptr_array_add(arguments, NULL);
 	return arguments;
+}
+
+static bool start_job(struct test_run *run, GError **error)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	run->record = record_new((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	if (!run->record) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "no memory for a record: %s", g_strerror(errno));
+		return false;
+	}
+	GPtrArray *arguments = arguments_of(run);
+	bool ok = job_start(&run->job, run->setup.main, run->record, (char **)arguments->pdata, run->setup.test->settings.script, error);
+
+	g_ptr_array_unref(arguments);
+	return ok;
 }
 
 static void start_attempt(struct test_run *run)
@@ -305,9 +328,7 @@ static void start_attempt(struct test_run *run)
 	bool ok = evidence_files_open(&run->files, run->setup.output_dir, test->name, run->setup.round, run->attempt, &error);
 	console_keep_init(&run->keep, run->files.console_fd, CONSOLE_LOG_BYTES);
 	run->domain = g_strdup_printf("test-%d-%u", (int)getpid(), run->setup.number);
-	GPtrArray *arguments = arguments_of(run);
-	ok = ok && job_start(&run->job, run->setup.run, (char **)arguments->pdata, test->settings.script, &error);
-	g_ptr_array_unref(arguments);
+	ok = ok && start_job(run, &error);
 	if (!ok) {
 		g_string_assign(run->words, error->message);
 		run->end_source = event_source_add_idle(run->setup.context, on_no_start, run);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "harness/job.h"
 #include "harness/result.h"
 #include "harness/test_case.h"
 
@@ -18,8 +19,8 @@ struct test_run_setup {
 	unsigned int number; /* among those of this process; of its domain's name */
 	unsigned int round;
 	const char *output_dir; /* NULL: no files */
-	int (*run)(int argc, char **argv); /* what a run does: job_start() */
-	GMainContext *context; /* of the loop in which it is watched; not the program's default one if there is a run() */
+	job_main *main; /* what a run does: job_start() */
+	GMainContext *context; /* of the loop in which it is watched; not the program's default one: job.h */
 	test_run_over over;
 	void *opaque;
 };

@@ -120,7 +120,7 @@ static void start(struct set *set, guint index)
 		g_ptr_array_set_size(set->results, (gint)index + 1);
 	place = g_new(struct place, 1);
 	*place = (struct place){ set, index };
-	const struct test_run_setup setup = { test, index + 1, round, set->setup->output_dir, set->setup->run, set->context, on_over, place };
+	const struct test_run_setup setup = { test, index + 1, round, set->setup->output_dir, set->setup->main, set->context, on_over, place };
 	g_ptr_array_add(set->running, test_run_start(&setup));
 	set->busy += width_of(set, test);
 	set->taken_bytes += test_set_cost_bytes(test);

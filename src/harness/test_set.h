@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "harness/job.h"
 #include "harness/progress.h"
 #include "harness/result.h"
 #include "harness/test_case.h"
@@ -22,7 +23,7 @@ struct test_set_setup {
 	unsigned int rounds;    /* 0: until one fails */
 	bool until_fail, fail_fast;
 	const char *output_dir;
-	int (*run)(int argc, char **argv); /* what a run does: job_start() */
+	job_main *main; /* what a run does: job_start() */
 	struct progress *progress;
 	test_set_told told;     /* in order; n from 1 on */
 	void *opaque;

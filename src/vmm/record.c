@@ -54,6 +54,12 @@ struct record *record_new(uint64_t exec_ns)
 	return record;
 }
 
+void record_free(struct record *record)
+{
+	if (record)
+		munmap(record, sizeof(*record));
+}
+
 /* syscalls(all): clock_gettime */
 uint64_t record_now_ns(const struct record *record)
 {
@@ -63,7 +69,7 @@ uint64_t record_now_ns(const struct record *record)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - record->exec_ns;
 }
 
-bool record_phase_seen(struct record *record, enum phase phase)
+bool record_phase_seen(const struct record *record, enum phase phase)
 {
 	return atomic_load_explicit(&record->phases_seen, memory_order_relaxed) & UINT32_C(1) << phase;
 }

@@ -83,14 +83,16 @@ extern const char *const PHASE_NAMES[N_PHASES];
 extern const char *const OUTCOME_NAMES[N_OUTCOMES];
 extern const char *const EXIT_KIND_NAMES[N_EXIT_KINDS];
 
-/* A shared, zeroed record that a fork inherits; NULL when memory is out. Never freed: it lives as long as dom1. */
+/* A shared, zeroed record that a fork inherits; NULL when memory is out. Where it is dom1's own it lives as long. */
 struct record *record_new(uint64_t exec_ns);
+/* For the caller alone: forks that have it keep it. NULL is fine. */
+void record_free(struct record *record);
 
 uint64_t record_now_ns(const struct record *record);
 
 /* Marks a phase. Those but DEVICE_CONNECTED and MARK count once a generation. Any thread; text may be NULL. */
 void record_phase(struct record *record, enum phase phase, const char *text);
-bool record_phase_seen(struct record *record, enum phase phase);
+bool record_phase_seen(const struct record *record, enum phase phase);
 
 /* Sets how it ended unless that is known already; printf-like detail may be NULL. TRUE for the one who set it. */
 bool record_end(struct record *record, enum outcome outcome, uint32_t status, const char *format, ...)

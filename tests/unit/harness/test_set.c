@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sets of tests with processes for real. This program is its own dom1: called as "dom1 run" it plays a guest, which one
- * says the name of the target. So mixed endings, floods, order, retries, interruptions and what is left behind are seen
+ * Sets of tests with processes for real. A fork of this program plays dom1 run and its guest, which one says the name of
+ * the target. So mixed endings, floods, order, retries, interruptions and what is left behind are seen
  * without KVM.
  */
 #include <fcntl.h>
@@ -30,22 +30,14 @@ static void on_term(int number)
 	told_to_end = 1;
 }
 
-static int fake_end_marked(const char *report_path, const char *outcome, int status, const char *marks)
+static int fake_end(struct record *record, enum outcome outcome, int status)
 {
-	FILE *report = fopen(report_path, "w");
-
-	g_assert_nonnull(report);
-	fprintf(report, "{\"version\":1,\"outcome\":\"%s\",\"status\":%d,\"detail\":\"\",\"phases\":[%s]}\n", outcome, status, marks);
-	fclose(report);
+	(void)record_end(record, outcome, 0, NULL);
+	record_phase(record, PHASE_EXIT, NULL);
 	return status;
 }
 
-static int fake_end(const char *report_path, const char *outcome, int status)
-{
-	return fake_end_marked(report_path, outcome, status, "");
-}
-
-static int fake_flood(const char *report)
+static int fake_flood(struct record *record)
 {
 	static char text[65536];
 
@@ -55,11 +47,11 @@ static int fake_flood(const char *report)
 			return DOM1_STATUS_DEFECT;
 	puts("\nTest result: SUCCESS");
 	fflush(stdout);
-	return fake_end(report, "poweroff", 0);
+	return fake_end(record, OUTCOME_POWEROFF, 0);
 }
 
 /* Passes when it is run for the second time. */
-static int fake_flaky(const char *target, const char *report)
+static int fake_flaky(const char *target, struct record *record)
 {
 	g_autofree char *marker = g_strconcat(target, ".tried", NULL);
 	bool second = g_file_test(marker, G_FILE_TEST_EXISTS);
@@ -67,11 +59,11 @@ static int fake_flaky(const char *target, const char *report)
 	g_assert_true(g_file_set_contents(marker, "", 0, NULL));
 	puts(second ? "Test result: SUCCESS" : "Test result: FAILURE");
 	fflush(stdout);
-	return fake_end(report, "poweroff", 0);
+	return fake_end(record, OUTCOME_POWEROFF, 0);
 }
 
 /* Passes twice. */
-static int fake_wears(const char *target, const char *report)
+static int fake_wears(const char *target, struct record *record)
 {
 	g_autofree char *marker = g_strconcat(target, ".tried", NULL);
 	g_autofree char *before = NULL;
@@ -82,11 +74,11 @@ static int fake_wears(const char *target, const char *report)
 	g_assert_true(g_file_set_contents(marker, after, -1, NULL));
 	puts(strlen(after) > 2 ? "Test result: FAILURE" : "Test result: SUCCESS");
 	fflush(stdout);
-	return fake_end(report, "poweroff", 0);
+	return fake_end(record, OUTCOME_POWEROFF, 0);
 }
 
 /* Fails when another one of its kind is running. */
-static int fake_alone(const char *target, const char *report)
+static int fake_alone(const char *target, struct record *record)
 {
 	g_autofree char *dir = g_path_get_dirname(target);
 	g_autofree char *marker = g_build_filename(dir, "running", NULL);
@@ -97,11 +89,11 @@ static int fake_alone(const char *target, const char *report)
 		unlink(marker);
 	puts(fd >= 0 ? "Test result: SUCCESS" : "Test result: FAILURE");
 	fflush(stdout);
-	return fake_end(report, "poweroff", 0);
+	return fake_end(record, OUTCOME_POWEROFF, 0);
 }
 
 /* Each of the four waits for the others: alone it would be killed as a hang. */
-static int fake_together(const char *target, const char *report)
+static int fake_together(const char *target, struct record *record)
 {
 	g_autofree char *dir = g_path_get_dirname(target);
 	g_autofree char *marker = g_strconcat(target, ".here", NULL);
@@ -116,10 +108,10 @@ static int fake_together(const char *target, const char *report)
 		g_dir_close(files);
 		usleep(1000);
 	}
-	return fake_end(report, "poweroff", 0);
+	return fake_end(record, OUTCOME_POWEROFF, 0);
 }
 
-static int fake_hang(const char *target, const char *report)
+static int fake_hang(const char *target, struct record *record)
 {
 	g_autofree char *marker = g_strconcat(target, ".hangs", NULL);
 
@@ -129,26 +121,27 @@ static int fake_hang(const char *target, const char *report)
 	fflush(stdout);
 	while (!told_to_end)
 		usleep(1000);
-	return fake_end(report, "destroyed", DOM1_STATUS_DESTROYED);
+	return fake_end(record, OUTCOME_DESTROYED, DOM1_STATUS_DESTROYED);
 }
 
 static const struct {
-	const char *name, *console, *outcome;
+	const char *name, *console;
+	enum outcome outcome;
 	int status;
 } FAKES[] = {
-	{ "pass", "hello\n", "poweroff", 0 },
-	{ "skip", "Test result: SKIP\n", "poweroff", 0 },
-	{ "fail", "Test result: FAILURE\n", "poweroff", 0 },
-	{ "half", "Test result: SUCC", "poweroff", 0 },
-	{ "tap", "TAP version 13\n1..2\nok 1\nnot ok 2 - second\n", "poweroff", 0 },
-	{ "reboot", "", "reboot", 32 },
-	{ "crash", "Oops\n", "crash", 34 },
-	{ "shim", "", "shim-crash", 35 },
-	{ "timeout", "", "timeout", 124 },
-	{ "defect", "", "host-error", 125 },
+	{ "pass", "hello\n", OUTCOME_POWEROFF, 0 },
+	{ "skip", "Test result: SKIP\n", OUTCOME_POWEROFF, 0 },
+	{ "fail", "Test result: FAILURE\n", OUTCOME_POWEROFF, 0 },
+	{ "half", "Test result: SUCC", OUTCOME_POWEROFF, 0 },
+	{ "tap", "TAP version 13\n1..2\nok 1\nnot ok 2 - second\n", OUTCOME_POWEROFF, 0 },
+	{ "reboot", "", OUTCOME_REBOOT, 32 },
+	{ "crash", "Oops\n", OUTCOME_CRASH, 34 },
+	{ "shim", "", OUTCOME_SHIM_CRASH, 35 },
+	{ "timeout", "", OUTCOME_TIMEOUT, 124 },
+	{ "defect", "", OUTCOME_HOST_ERROR, 125 },
 };
 
-static int fake_run(const char *target, const char *report)
+static int fake_run(const char *target, struct record *record)
 {
 	g_autofree char *base = g_path_get_basename(target);
 	size_t len_bytes = strcspn(base, "-.");
@@ -158,25 +151,33 @@ static int fake_run(const char *target, const char *report)
 		if (strcmp(base, FAKES[i].name) == 0) {
 			fputs(FAKES[i].console, stdout);
 			fflush(stdout);
-			return fake_end(report, FAKES[i].outcome, FAKES[i].status);
+			return fake_end(record, FAKES[i].outcome, FAKES[i].status);
 		}
 	if (strcmp(base, "host") == 0) {
 		fputs("dom1: no KVM here\n", stderr);
 		return DOM1_STATUS_HOST;
 	}
-	if (strcmp(base, "status3") == 0)
-		return fake_end_marked(report, "poweroff", 0, "1,{\"phase\":\"mark\",\"text\":\"status=0\"},{\"phase\":\"mark\",\"text\":\"status=3\"},"
-				       "{\"phase\":\"mark\",\"text\":\"status=x\"}");
-	if (strcmp(base, "status0") == 0)
-		return fake_end_marked(report, "poweroff", 0, "{\"phase\":\"mark\",\"text\":\"status=0\"}");
+	if (strcmp(base, "status3") == 0 || strcmp(base, "status0") == 0) {
+		record_phase(record, PHASE_MARK, "status=0");
+		if (base[6] == '3')
+			record_phase(record, PHASE_MARK, "status=3");
+		return fake_end(record, OUTCOME_POWEROFF, 0);
+	}
 	if (strcmp(base, "killed") == 0)
 		raise(SIGKILL);
-	return strcmp(base, "flood") == 0 ? fake_flood(report) :
-	       strcmp(base, "flaky") == 0 ? fake_flaky(target, report) :
-	       strcmp(base, "wears") == 0 ? fake_wears(target, report) :
-	       strcmp(base, "alone") == 0 ? fake_alone(target, report) :
-	       strcmp(base, "together") == 0 ? fake_together(target, report) :
-					    fake_hang(target, report);
+	return strcmp(base, "flood") == 0 ? fake_flood(record) :
+	       strcmp(base, "flaky") == 0 ? fake_flaky(target, record) :
+	       strcmp(base, "wears") == 0 ? fake_wears(target, record) :
+	       strcmp(base, "alone") == 0 ? fake_alone(target, record) :
+	       strcmp(base, "together") == 0 ? fake_together(target, record) :
+					    fake_hang(target, record);
+}
+
+/* In a fork of this program, as dom1 test runs its guests. */
+static int fake_main(int argc, char **argv, struct record *record)
+{
+	g_assert_cmpint(argc, >, 2);
+	return fake_run(argv[2], record);
 }
 
 /* ---- the tests ---- */
@@ -225,7 +226,10 @@ static void add(struct fixture *f, const char *name, const char *text)
 	g_autofree char *content = g_strdup_printf("kernel = \"/k\"\nmemory = 16\n%s\n", text);
 
 	g_assert_true(g_file_set_contents(path, content, -1, NULL));
-	g_ptr_array_add(f->cases, test_case_new(path, &f->common, NULL));
+	struct test_case *test = test_case_new(path, &f->common, NULL);
+
+	test_case_read_needs(test);
+	g_ptr_array_add(f->cases, test);
 }
 
 static void told(const struct test_result *one, guint n, void *opaque)
@@ -243,6 +247,7 @@ static void run(struct fixture *f, struct test_set_setup extra)
 
 	extra.cases = f->cases;
 	extra.jobs = extra.jobs ? extra.jobs : 4;
+	extra.main = fake_main;
 	extra.memory_bytes = extra.memory_bytes ? extra.memory_bytes : UINT64_MAX;
 	extra.rounds = extra.rounds || extra.until_fail ? extra.rounds : 1;
 	extra.progress = &f->progress;
@@ -497,8 +502,6 @@ static void test_killed(struct fixture *f, gconstpointer data)
 
 int main(int argc, char **argv)
 {
-	if (argc > 2 && strcmp(argv[0], "dom1") == 0)
-		return fake_run(argv[2], "/proc/self/fd/3");
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name) g_test_add("/harness/set/" #name, struct fixture, NULL, setup, test_##name, teardown)
 	ADD(mixed);
