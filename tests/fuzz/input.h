@@ -1,33 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* What a fuzzer's targets share: bytes of the input as numbers, and a thread that scribbles where both sides look. */
+/* What the targets of rings share: a thread that scribbles where both sides look. */
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "backend/fake_guest.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes);
-
-struct input {
-	const uint8_t *at, *end;
-};
-
-static inline uint8_t next(struct input *input)
-{
-	return input->at < input->end ? *input->at++ : 0;
-}
-
-static inline uint32_t next32(struct input *input)
-{
-	uint32_t value = 0;
-
-	for (unsigned int i = 0; i < 4; i++)
-		value = value << 8 | next(input);
-	return value;
-}
+#include "bytes.h"
 
 /* Writes some of the input into a shared page. */
 static inline void set_bytes(struct input *input, uint8_t *page)
