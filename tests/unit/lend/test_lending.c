@@ -268,6 +268,45 @@ static void test_round(void)
 	domain_free(domain);
 }
 
+static int connect_lender(const struct domain *domain)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_strlcpy(address.sun_path, domain->path, sizeof(address.sun_path));
+	g_assert_cmpint(connect(fd, (const struct sockaddr *)&address, sizeof(address)), ==, 0);
+	return fd;
+}
+
+/* The domain's own lender is the first. One more than there is room for is sent away; when one has gone there is room again. */
+static void test_most_lenders(void)
+{
+	struct domain *domain = domain_new(10000);
+	struct lend *late = NULL;
+	int fds[LENDING_MAX_LENDERS];
+	char byte;
+
+	for (unsigned int i = 1; i < LENDING_MAX_LENDERS; i++)
+		fds[i] = connect_lender(domain);
+	fds[0] = connect_lender(domain);
+	g_assert_cmpint(recv(fds[0], &byte, 1, 0), ==, 0);
+	g_assert_cmpint(lend_open(domain->path, &late), <, 0);
+	/* Those that were taken are not: nothing is to be read, and it is no end of file. */
+	for (unsigned int i = 1; i < LENDING_MAX_LENDERS; i++)
+		g_assert_true(recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	claim(domain);
+	close(fds[1]);
+	for (unsigned int tries = 0; lend_open(domain->path, &late) != 0; tries++) {
+		g_assert_cmpuint(tries, <, 10000);
+		g_usleep(1000);
+	}
+	lend_close(late);
+	for (unsigned int i = 0; i < LENDING_MAX_LENDERS; i++)
+		if (i != 1)
+			close(fds[i]);
+	domain_free(domain);
+}
+
 /* The lender dies while somebody waits: zeros. The domain ends: the lender hears of it. */
 static void test_ends(void)
 {
@@ -736,6 +775,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/lend/lending/rules", test_rules);
 	g_test_add_func("/lend/lending/round", test_round);
 	g_test_add_func("/lend/lending/ends", test_ends);
+	g_test_add_func("/lend/lending/most-lenders", test_most_lenders);
 	g_test_add_func("/lend/lending/push", test_push);
 	g_test_add_func("/lend/lending/place", test_place);
 	g_test_add_func("/lend/lending/hammer", test_hammer);

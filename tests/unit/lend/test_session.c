@@ -269,10 +269,40 @@ static void test_files(void)
 	g_assert_cmpuint(open_files(), ==, before);
 }
 
+/* Questions whose answers nobody takes hold their places, as those do that a file system never answers. */
+static void test_files_limit(void)
+{
+	struct lent_files files = { .n_known = 0 };
+	struct lent_question *questions[LENT_FILES_ASKED];
+	unsigned int before = open_files();
+	int fd;
+
+	for (unsigned int i = 0; i < LENT_FILES_ASKED; i++) {
+		questions[i] = lent_file_ask(&files, open("/proc/self/maps", O_RDONLY | O_CLOEXEC), -1);
+		g_assert_nonnull(questions[i]);
+	}
+	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	g_assert_null(lent_file_ask(&files, fd, -1));
+	/* It is not closed: that could take for ever. Here it does not. */
+	g_assert_cmpint(close(fd), ==, 0);
+	/* One answer taken, one place more. */
+	while (!lent_file_answered(&files, questions[0], &fd))
+		g_usleep(100);
+	g_assert_cmpint(fd, ==, -1);
+	questions[0] = lent_file_ask(&files, open("/proc/self/maps", O_RDONLY | O_CLOEXEC), -1);
+	g_assert_nonnull(questions[0]);
+	for (unsigned int i = 0; i < LENT_FILES_ASKED; i++)
+		while (!lent_file_answered(&files, questions[i], &fd))
+			g_usleep(100);
+	lent_files_fini(&files);
+	g_assert_cmpuint(open_files(), ==, before);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/lend/session/anything", test_anything);
 	g_test_add_func("/lend/session/files", test_files);
+	g_test_add_func("/lend/session/files-limit", test_files_limit);
 	return g_test_run();
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Hypercalls through their dispatch, in both word sizes: arguments, errnos, and that no input does harm. */
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -25,6 +27,35 @@ static void test_unknown(void)
 	g_assert_cmpint(fake_call(true, __HYPERVISOR_sched_op, 99, 0, 0), ==, -XEN_ENOSYS);
 	g_assert_cmpint(fake_call(true, __HYPERVISOR_vcpu_op, 99, 7, 0), ==, -XEN_ENOENT);
 	g_assert_cmpint(hypercall_dispatch(&fake.vm.vcpus[0], &user), ==, -XEN_EPERM);
+	fake_tear_down();
+}
+
+/* A guest that calls what there is not, without end, has one line in ten seconds. */
+static void test_unknown_lines(void)
+{
+	enum { CALLS = 2000 };
+	int kept_fd = dup(STDERR_FILENO), log_fd = memfd_create("log", MFD_CLOEXEC);
+	char log[4096] = "";
+	unsigned int n_lines = 0;
+
+	fake_set_up(false);
+	fflush(stderr);
+	g_assert_cmpint(dup2(log_fd, STDERR_FILENO), ==, STDERR_FILENO);
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		for (unsigned int i = 0; i < CALLS; i++)
+			(void)fake_call(true, i % 2 ? UINT64_MAX - i : __HYPERVISOR_sched_op, 99 + i, 0, 0);
+		/* The last line is eleven seconds old. */
+		fake.vm.record->exec_ns -= UINT64_C(11000000000);
+	}
+	fflush(stderr);
+	g_assert_cmpint(dup2(kept_fd, STDERR_FILENO), ==, STDERR_FILENO);
+	close(kept_fd);
+	g_assert_cmpint(pread(log_fd, log, sizeof(log) - 1, 0), >, 0);
+	close(log_fd);
+	for (const char *c = log; *c; c++)
+		n_lines += *c == '\n';
+	g_assert_cmpuint(n_lines, ==, 2);
+	g_assert_nonnull(strstr(log, "does not exist here"));
 	fake_tear_down();
 }
 
@@ -60,6 +91,26 @@ static void test_balloon(gconstpointer word)
 	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_memory_op, XENMEM_populate_physmap, ARG, 0), ==, 4);
 	write_reservation(is_64bit, 1, 10, 0x400);
 	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, ARG, 0), ==, 0);
+	fake_tear_down();
+}
+
+/* What one call does has an end: the guest asks again for the rest, or is told that it asks for too much. */
+static void test_work_of_a_call(gconstpointer word)
+{
+	enum { EXTENTS = 5000, MOST = 4096 };
+	const bool is_64bit = GPOINTER_TO_INT(word);
+
+	fake_set_up(false);
+	write_reservation(is_64bit, EXTENTS, 0, 0x400);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, ARG, 0), ==, MOST);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_memory_op, XENMEM_decrease_reservation | MOST << 6, ARG, 0), ==, EXTENTS);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_memory_op, XENMEM_populate_physmap, ARG, 0), ==, MOST);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_memory_op, XENMEM_populate_physmap | MOST << 6, ARG, 0), ==, EXTENTS);
+	memset(fake_at(LIST), 0, 0x100000);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_grant_table_op, GNTTABOP_copy, LIST, MOST), ==, 0);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_grant_table_op, GNTTABOP_copy, LIST, MOST + 1), ==, -XEN_EINVAL);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_grant_table_op, GNTTABOP_swap_grant_ref, LIST, MOST + 1), ==, -XEN_EINVAL);
+	g_assert_cmpint(fake_call(is_64bit, __HYPERVISOR_multicall, LIST, 1025, 0), ==, -XEN_EINVAL);
 	fake_tear_down();
 }
 
@@ -360,11 +411,12 @@ int main(int argc, char **argv)
 		GTestDataFunc fn;
 	} tests[] = {
 		{ "balloon", test_balloon }, { "physmap", test_physmap }, { "ports", test_ports }, { "multicall", test_multicall },
-		{ "copy", test_copy },
+		{ "copy", test_copy }, { "work_of_a_call", test_work_of_a_call },
 	};
 
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/xen/hypercall/unknown", test_unknown);
+	g_test_add_func("/xen/hypercall/unknown_lines", test_unknown_lines);
 	for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
 		for (int word = 0; word < 2; word++) {
 			g_autofree char *path = g_strdup_printf("/xen/hypercall/%s/%d", tests[i].name, word ? 64 : 32);
