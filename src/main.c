@@ -57,6 +57,18 @@ static void print_help(FILE *stream)
 }
 
 /*
+ * With somebody else's rights by a bit of the file, options would name files to be read and written by those. Who may not open
+ * /dev/kvm has no use for dom1 anyway: so it goes on as the one who started it.
+ */
+static bool give_up_file_owner(void)
+{
+	const uid_t uid = getuid();
+	const gid_t gid = getgid();
+
+	return (geteuid() == uid && getegid() == gid) || (setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0);
+}
+
+/*
  * A standard descriptor that is closed would be the next file that is opened, and what dom1 prints would go into it.
  * These fail as closed ones do: the null device, open in the wrong direction.
  */
@@ -91,6 +103,10 @@ int main(int argc, char **argv)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	reserve_standard_descriptors();
+	if (!give_up_file_owner()) {
+		fputs("dom1: setuid or setgid, and cannot become the user who started it: take these bits away\n", stderr);
+		return DOM1_STATUS_HOST;
+	}
 	set_up_json();
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {

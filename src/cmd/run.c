@@ -649,7 +649,11 @@ static bool run_domain(struct run *run, struct launcher_end *end, GError **error
 
 	launcher_block_signals(&signals);
 	run->setup.plan = run->plan;
-	run->setup.sandbox = (struct sandbox){ run->config.sandbox, run->setup.record };
+	run->setup.sandbox = (struct sandbox){ .mode = run->config.sandbox, .record = run->setup.record };
+	/* Where it cannot be given away, the machine stays root's, without root's capabilities. */
+	const uid_t user = sandbox_user();
+	if (user != 0 && run->config.sandbox != SANDBOX_OFF && run_folder_give(&run->folder, user))
+		run->setup.sandbox.uid = user;
 	run->setup.sample_memory = run->report_fd >= 0 && !run->config.no_memory_samples;
 	run->setup.folder_fd = run->folder.fd;
 	run->setup.folder_parent_fd = run->folder.parent_fd;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
@@ -21,6 +22,7 @@
 #define FILES_MAX 2048
 
 const char *const SANDBOX_LAYER_NAMES[] = {
+	[SANDBOX_UNPRIVILEGED_USER] = "unprivileged_user",
 	[SANDBOX_USER_NAMESPACE] = "user_namespace",
 	[SANDBOX_NETWORK_NAMESPACE] = "network_namespace",
 	[SANDBOX_IPC_NAMESPACE] = "ipc_namespace",
@@ -38,10 +40,32 @@ static void note(const struct sandbox *sandbox, enum sandbox_layer layer, bool h
 		atomic_fetch_or(&sandbox->record->sandbox_layers, UINT32_C(1) << layer);
 }
 
+uid_t sandbox_user(void)
+{
+	return geteuid() == 0 ? SANDBOX_USER_BASE + (uid_t)getpid() : 0;
+}
+
+bool sandbox_is_user(uid_t uid)
+{
+	return uid >= SANDBOX_USER_BASE && uid - SANDBOX_USER_BASE < SANDBOX_USER_RANGE;
+}
+
+/* What root may do is kept: where it may make no user namespace, it makes the others by that. sandbox_lock_down() ends it. */
+static bool become_user(uid_t uid)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
+
+	return syscall(SYS_capget, &header, capabilities) == 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 &&
+	       setgroups(0, NULL) == 0 && setresgid(SANDBOX_USER_BASE, SANDBOX_USER_BASE, SANDBOX_USER_BASE) == 0 &&
+	       setresuid(uid, uid, uid) == 0 && syscall(SYS_capset, &header, capabilities) == 0;
+}
+
 void sandbox_enter_namespaces(const struct sandbox *sandbox)
 {
 	if (sandbox->mode == SANDBOX_OFF)
 		return;
+	note(sandbox, SANDBOX_UNPRIVILEGED_USER, geteuid() != 0 || (sandbox->uid != 0 && become_user(sandbox->uid)));
 	/* With a user namespace no privilege is needed for the others. Root may be refused that one, and gets by without. */
 	bool user = unshare(CLONE_NEWUSER) == 0;
 

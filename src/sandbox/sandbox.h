@@ -3,7 +3,7 @@
  * The machine process locks itself in, without privileges, in stages that its start-up calls by name:
  *
  *   launcher   everything is open
- *   between    sandbox_enter_namespaces(): user, network, IPC, UTS, mount and PID namespaces
+ *   between    sandbox_enter_namespaces(): another user than root; user, network, IPC, UTS, mount and PID namespaces
  *   machine    sandbox_lock_down(): an empty root, Landlock, no capabilities, no new privileges, limits
  *   threads    sandbox_enter_thread(): a seccomp filter for each kind, with the system calls that stand beside the functions
  *              that make them; the main thread's last, which has none that makes a thread
@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <glib.h>
 
@@ -30,6 +31,7 @@ enum sandbox_mode {
 };
 
 enum sandbox_layer {
+	SANDBOX_UNPRIVILEGED_USER, /* of the host's */
 	SANDBOX_USER_NAMESPACE,
 	SANDBOX_NETWORK_NAMESPACE,
 	SANDBOX_IPC_NAMESPACE,
@@ -61,8 +63,21 @@ enum sandbox_thread {
 /* What the machine is and has: made before the fork, filled on the way. */
 struct sandbox {
 	enum sandbox_mode mode;
+	uid_t uid;             /* what root becomes; 0: it stays what it is */
 	struct record *record; /* its layers are noted there */
 };
+
+/*
+ * A domain of root's has a number for a user that no other domain has, and nobody else: nobody's files are in its reach, and
+ * nobody may send it signals. As Xen's xen-qemuuser-range-base and the domain's number, but without an entry that an
+ * administrator has to make: the launcher's PID is the second summand. All of them have the first one as their group.
+ */
+#define SANDBOX_USER_BASE  1677721600u /* 0x64000000: above what systemd, containers and /etc/subuid give out */
+#define SANDBOX_USER_RANGE 4194304u    /* PID_MAX_LIMIT of the kernel */
+
+/* For a domain that this process launches; 0: it is not root. */
+uid_t sandbox_user(void);
+bool sandbox_is_user(uid_t uid);
 
 /*
  * A process with one thread and nothing to lose: it is the parent of the machine, not the machine, since who makes a PID

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sandbox/sandbox.h"
 #include "vmm/error.h"
 
 #define LOCK_FILE "lock"
@@ -32,6 +33,21 @@ char *run_folder_parent_path(void)
 	return g_strdup_printf("/tmp/dom1-%u", (unsigned int)geteuid());
 }
 
+/*
+ * Ours, and closed to others. Root's are also those that it gave to a machine, and the one with the sticky bit in which
+ * machines may remove what is theirs.
+ */
+static gboolean is_own(const struct stat *status)
+{
+	const mode_t shared = status->st_mode & (S_IWGRP | S_IWOTH);
+
+	if (geteuid() != 0)
+		return status->st_uid == geteuid() && shared == 0;
+	if (status->st_uid == 0)
+		return shared == 0 || (shared == S_IWGRP && status->st_gid == SANDBOX_USER_BASE && (status->st_mode & S_ISVTX));
+	return sandbox_is_user(status->st_uid) && (shared == 0 || (shared == S_IWGRP && status->st_gid == 0));
+}
+
 /* In /tmp anybody could have made it before us: it must be a folder, ours, and closed to others. */
 int run_folder_open_own(int at_fd, const char *path)
 {
@@ -40,7 +56,7 @@ int run_folder_open_own(int at_fd, const char *path)
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 022) == 0)
+	if (fstat(fd, &status) == 0 && is_own(&status))
 		return fd;
 	close(fd);
 	errno = EPERM;
@@ -141,6 +157,20 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 	close_all(folder);
 	close(folder->parent_fd);
 	return FALSE;
+}
+
+/* By its group root can enter it, too, where it may not do what it wants. */
+gboolean run_folder_give(const struct run_folder *folder, uid_t uid)
+{
+	struct stat parent;
+
+	if (fstat(folder->parent_fd, &parent) != 0)
+		return FALSE;
+	/* Others may have done this before; a change of the owner takes the other bits away. */
+	if ((parent.st_gid != SANDBOX_USER_BASE || (parent.st_mode & 07777) != 01730) &&
+	    (fchown(folder->parent_fd, (uid_t)-1, SANDBOX_USER_BASE) != 0 || fchmod(folder->parent_fd, 01730) != 0))
+		return FALSE;
+	return fchown(folder->fd, uid, 0) == 0 && fchmod(folder->fd, 0770) == 0;
 }
 
 void run_folder_remove_at(int parent_fd, const char *name, int fd)

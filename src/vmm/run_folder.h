@@ -5,12 +5,17 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include <glib.h>
 
 /* Where the folders of all domains of this user are; g_free(). */
 char *run_folder_parent_path(void);
 
-/* A folder that is ours alone to write to. -1 and errno; EPERM: in /tmp it may be anybody's. */
+/*
+ * A folder that is ours alone to write to, or that of a machine which root launched. -1 and errno; EPERM: in /tmp it may be
+ * anybody's.
+ */
 int run_folder_open_own(int at_fd, const char *path);
 
 struct run_folder {
@@ -24,6 +29,12 @@ struct run_folder {
 gboolean run_folder_take(struct run_folder *folder, const char *name, GError **error);
 /* Removes the folder, frees the name. */
 void run_folder_release(struct run_folder *folder);
+
+/*
+ * Lets a machine of this user (sandbox_user()) remove the folder and what is in it, when the launcher is not there any more.
+ * FALSE: this host does not let root give files away.
+ */
+gboolean run_folder_give(const struct run_folder *folder, uid_t uid);
 
 /* The removal alone, for a process that has nothing but the descriptors. */
 void run_folder_remove_at(int parent_fd, const char *name, int fd);

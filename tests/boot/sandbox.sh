@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What the machine process is locked in by, as the host's kernel shows it: with all layers, without any, and where one is
 # missing that was asked for.
-# variants: on off strict violation log
-# long: off strict violation log
+# variants: on off strict violation log user
+# long: off strict violation log user
 # limit: 240
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -53,6 +53,21 @@ locked_in() {
   filtered
 }
 
+# The first of the users that root's machines are: SANDBOX_USER_BASE.
+first_user=1677721600
+
+# is_nobody: the machine is a user that has only this domain, with one group and no others.
+is_nobody() {
+  local user=$((first_user + pid))
+  [[ $(of Uid) == "$user"[[:space:]]"$user"[[:space:]]"$user"[[:space:]]"$user" ]] || fail "it is another user than $user: $(of Uid)"
+  [[ $(of Gid) == "$first_user"[[:space:]]* && -z $(of Groups | tr -d '[:space:]') ]] || fail "its groups: $(of Gid) $(of Groups)"
+}
+
+# as_user PROGRAM...: by somebody who is not root.
+as_user() {
+  setpriv --reuid 1000 --regid 1000 --clear-groups "$@"
+}
+
 # filtered: each thread has a filter, one more than what dom1 itself runs under.
 filtered() {
   local dir names=
@@ -82,7 +97,7 @@ case $1 in
     begin
     locked_in
     end
-    grep -qF '"sandbox":["user_namespace","network_namespace","ipc_namespace","pid_namespace","empty_root","landlock","no_capabilities","limits","seccomp"]' \
+    grep -qF '"sandbox":["unprivileged_user","user_namespace","network_namespace","ipc_namespace","pid_namespace","empty_root","landlock","no_capabilities","limits","seccomp"]' \
       "$run/flat" || fail "the report does not have all layers"
     ;;
   off)
@@ -92,6 +107,34 @@ case $1 in
     ! own user || fail "it has a user namespace of its own"
     end
     grep -qF '"sandbox":[]' "$run/flat" || fail "the report has layers"
+    ;;
+  user)
+    begin
+    is_nobody
+    # It removes the domain's folder although the launcher is not there to do it, and root is still the one who may enter it.
+    [[ $(dom1 list) == *test-$$-$runs* ]] || fail "dom1 list does not have it: $(dom1 list)"
+    kill -KILL "$pid"
+    finish
+    wait_gone "$machine"
+    begin --sandbox=off
+    [[ $(of Uid) == 0[[:space:]]* ]] || fail "without a sandbox it is not root's: $(of Uid)"
+    if (is_nobody) 2>/dev/null; then fail "it is nobody although that is off"; fi
+    end
+    # A setuid dom1 writes nothing that the one who starts it may not.
+    folder=$(mktemp -d -p /tmp)
+    trap 'rm -rf "$folder"' EXIT
+    chmod 755 "$folder"
+    mkdir -m 700 "$folder/closed"
+    touch "$folder/closed/file"
+    cp "$(type -P dom1)" "$(type -P stat)" "$folder"
+    chmod 4755 "$folder/dom1" "$folder/stat"
+    as_user "$folder/stat" "$folder/closed/file" >/dev/null || fail "the bit has no effect here"
+    next_run
+    status=0
+    as_user "$folder/dom1" run --kernel /none "--dump-dtb=$folder/closed/tree" 2>"$run/stderr" || status=$?
+    expect_status 2
+    expect_words "$run/stderr" "dom1: .*cannot write: Permission denied.*"
+    "$folder/dom1" run --kernel /none "--dump-dtb=$folder/closed/tree" || fail "root may not write it either"
     ;;
   violation)
     # Somebody has taken over a thread. Each kind has filters of its own.

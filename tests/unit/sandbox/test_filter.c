@@ -66,7 +66,7 @@ static int run_as(enum sandbox_thread kind, enum sandbox_mode mode, void (*fn)(v
 	record = record_new(0);
 	pid_t pid = fork();
 	if (pid == 0) {
-		const struct sandbox sandbox = { mode, record };
+		const struct sandbox sandbox = { .mode = mode, .record = record };
 		const struct worker_kind worker_kind = { .name = "dom1-test", .filter = kind };
 
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -17,6 +17,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 
+#include "sandbox/sandbox.h"
 #include "vmm/error.h"
 #include "vmm/run_folder.h"
 
@@ -484,6 +485,63 @@ static void test_race_has_no_other_errors(void)
 	munmap(race, sizeof(*race));
 }
 
+/* As another user, with nothing but the descriptors; returns whether the folder was removed. */
+static bool remove_as(uid_t uid, gid_t gid, const struct run_folder *folder)
+{
+	g_autofree char *path = path_of(folder->name, NULL);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+			_exit(1);
+		run_folder_remove_at(folder->parent_fd, folder->name, folder->fd);
+		_exit(0);
+	}
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_cmpint(status, ==, 0);
+	return !g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* Root's machine is another user: it removes its own folder and no other one, and root takes the name again. */
+static void test_given_to_a_machine(void)
+{
+	g_autofree char *parent = g_build_filename(runtime_dir, "dom1", NULL);
+	const uid_t uid = SANDBOX_USER_BASE + 1234;
+	struct run_folder folder, other;
+
+	if (geteuid() != 0) {
+		g_assert_cmpint(sandbox_user(), ==, 0);
+		g_test_skip("only root gives files away");
+		return;
+	}
+	g_assert_true(sandbox_is_user(sandbox_user()));
+	g_assert_false(sandbox_is_user(0) || sandbox_is_user(65534) || sandbox_is_user(SANDBOX_USER_BASE + SANDBOX_USER_RANGE));
+	g_assert_true(run_folder_take(&folder, "given", NULL));
+	g_assert_true(run_folder_take(&other, "other", NULL));
+	g_assert_false(remove_as(uid, SANDBOX_USER_BASE, &folder));
+	g_assert_true(run_folder_give(&folder, uid));
+	g_assert_true(run_folder_give(&other, uid + 1));
+	g_assert_false(remove_as(uid, SANDBOX_USER_BASE, &other));
+	g_assert_false(remove_as(uid, 65534, &folder));
+	g_assert_true(remove_as(uid, SANDBOX_USER_BASE, &folder));
+	run_folder_release(&folder);
+	/* What a machine that was killed has left is root's again. */
+	g_assert_true(run_folder_take(&folder, "given", NULL));
+	g_assert_true(run_folder_give(&folder, uid));
+	close(folder.lock_fd);
+	close(folder.fd);
+	close(folder.parent_fd);
+	g_free(folder.name);
+	g_assert_true(run_folder_take(&folder, "given", NULL));
+	run_folder_release(&folder);
+	run_folder_release(&other);
+	g_assert_cmpuint(count_names(), ==, 0);
+	/* As the other tests have it. */
+	g_assert_cmpint(chown(parent, 0, 0), ==, 0);
+	g_assert_cmpint(g_chmod(parent, 0700), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	int rc;
@@ -497,6 +555,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/run_folder/stale-folder-is-reused", test_stale_folder_is_reused);
 	g_test_add_func("/run_folder/machine-keeps-the-name", test_machine_keeps_the_name);
 	g_test_add_func("/run_folder/foreign-folders", test_foreign_folders);
+	g_test_add_func("/run_folder/given-to-a-machine", test_given_to_a_machine);
 	g_test_add_func("/run_folder/other-things-in-its-place", test_other_things_in_its_place);
 	g_test_add_func("/run_folder/no-runtime-dir", test_no_runtime_dir);
 	g_test_add_func("/run_folder/folder-vanishes-before-it-is-opened", test_folder_vanishes_before_it_is_opened);
