@@ -4,7 +4,7 @@
 # reboot of the guest.
 # variants: pvh-old pvh-new pv-old pv-new refused
 # long: pvh-new pv-old pv-new refused
-# limit: 300
+# limit: 900
 # shellcheck source=tests/boot/lib/refused.sh
 source "$(dirname "$0")/lib/refused.sh"
 
@@ -68,13 +68,13 @@ ask() {
   local line client
   coproc asked { "$tools/unix-client" "$scratch/asked"; }
   client=$!
-  read -r -t 200 line <&"${asked[0]}" || fail "round $1: the guest does not begin"
+  read -r -t "$DOM1_BOOT_LIMIT_S" line <&"${asked[0]}" || fail "round $1: the guest does not begin"
   [[ $line == ready ]] || fail "round $1: the guest begins with $line"
   printf 'round%s\n' "$1" >&"${asked[1]}"
-  read -r -t 200 line <&"${asked[0]}" || fail "no answer in round $1"
+  read -r -t "$DOM1_BOOT_LIMIT_S" line <&"${asked[0]}" || fail "no answer in round $1"
   [[ $line == "answer round$1 word-$nonce" ]] || fail "round $1: the answer is $line"
   printf '%s\n' "$2" >&"${asked[1]}"
-  ! read -r -t 200 line <&"${asked[0]}" || fail "round $1: something followed: $line"
+  ! read -r -t "$DOM1_BOOT_LIMIT_S" line <&"${asked[0]}" || fail "round $1: something followed: $line"
   wait "$client" || true
 }
 

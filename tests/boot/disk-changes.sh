@@ -2,7 +2,7 @@
 # Disks of a running guest: one is added, grows and is taken away again; and a host without room pauses the domain, which
 # goes on, with nothing lost, when there is some.
 # long: yes
-# limit: 400
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 

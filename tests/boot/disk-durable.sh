@@ -3,7 +3,7 @@
 # and on the host's disk when the host itself stops (power).
 # long: yes
 # variants: writeback direct power
-# limit: 600
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 

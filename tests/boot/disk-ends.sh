@@ -2,7 +2,7 @@
 # How use of a disk ends: a host without io_uring, one without room, a medium that is ejected, a reboot with requests in flight.
 # long: yes
 # variants: no-uring full eject reboot
-# limit: 400
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 

@@ -3,7 +3,7 @@
 # than it said, and dies.
 # long: yes
 # variants: qcow2 killed nbd
-# limit: 400
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 

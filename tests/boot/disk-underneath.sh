@@ -2,7 +2,7 @@
 # What lies under a disk: a snapshot by reflink, and what the host does to an image under a running guest.
 # long: yes
 # variants: clone underneath
-# limit: 600
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 

@@ -3,7 +3,7 @@
 # guest writes is in the file, what it may not write is not; a disk that is written has one user.
 # variants: pv-old pv-new pvh-old pvh-new locks refused
 # long: pv-old pv-new pvh-new locks
-# limit: 500
+# limit: 900
 # shellcheck source=tests/boot/lib/refused.sh
 source "$(dirname "$0")/lib/refused.sh"
 

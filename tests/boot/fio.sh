@@ -4,7 +4,7 @@
 # is that of vCPUs, and so of queues.
 # variants: pvh-old-1 pvh-new-4 pv-old-2 pv-new-3
 # long: pvh-old-1 pvh-new-4 pv-old-2 pv-new-3
-# limit: 900
+# limit: 1200
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
@@ -148,9 +148,9 @@ cat "$scratch"/{options,random} >"$scratch/tools/first"
 truncate -s 64M "$scratch/disk"
 head -c 4M /dev/urandom | dd of="$scratch/disk" bs=1M seek=44 conv=notrunc status=none
 open_keys
-start --vcpus "$vcpus" --memory 384M --disk "$scratch/disk" --share "$scratch/tools" --timeout 800 <"$scratch/keys"
+start --vcpus "$vcpus" --memory 384M --disk "$scratch/disk" --share "$scratch/tools" <"$scratch/keys"
 console=$run/console
-wait_for "$console" "^all done" 800
+wait_for "$console" "^all done"
 expect "$console" "queues $vcpus"
 expect "$console" "fio 0"
 (($(lines "$console" | grep -cE '^job [a-z0-9-]+ error 0 read [1-9][0-9]* wrote [1-9][0-9]*$') == expected)) ||

@@ -3,7 +3,7 @@
 # a disk it reads a Linux and its initramfs, and starts it; that one finds the disk which GRUB has used and let go.
 # variants: pvh pv disk-pvh disk-pv
 # long: disk-pvh disk-pv
-# limit: 300
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
@@ -18,7 +18,7 @@ start_grub() {
   open_keys
   next_run
   command=(dom1 run --type "${type#disk-}" --kernel "$image" --name "grub-$$" --memory "$1" --report "$run/report.json"
-    --timeout 280 "${@:2}")
+    --timeout $((DOM1_BOOT_LIMIT_S - 10)) "${@:2}")
   printf '%q ' "${command[@]}" >"$run/command"
   "${command[@]}" <"$scratch/keys" >"$run/console" 2>"$run/stderr" &
   pid=$!

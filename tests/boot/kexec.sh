@@ -4,7 +4,7 @@
 # disks and sends packets; the second finds what was written, and goes on with the disk.
 # variants: now-old now-new crash-old crash-new disk-old
 # long: now-old now-new crash-old crash-new disk-old
-# limit: 400
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
@@ -82,7 +82,7 @@ next_run
 status=0
 command=(dom1 run --type pvh --kernel "$guests/vmlinuz-$kernel" --initrd "$scratch/initrd" --vcpus 2 --memory 1G
   --append "console=hvc0 quiet dom1.nonce=$nonce crashkernel=256M" --name "kexec-$$" --report "$run/report.json"
-  --timeout 380 "${disks[@]}")
+  --timeout $((DOM1_BOOT_LIMIT_S - 10)) "${disks[@]}")
 printf '%q ' "${command[@]}" >"$run/command"
 "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" || status=$?
 expect_status 0

@@ -3,7 +3,7 @@
 # finds what it wrote. The host finds them clean, and the same files in them.
 # variants: pvh-old pvh-new pv-old pv-new
 # long: pvh-old pvh-new pv-old pv-new
-# limit: 600
+# limit: 1200
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
@@ -77,7 +77,7 @@ for system in "${systems[@]}"; do
   truncate -s 320M "$scratch/$system"
   disks+=(--disk "$scratch/$system")
 done
-boot --vcpus 2 "${disks[@]}" --timeout 500
+boot --vcpus 2 "${disks[@]}"
 expect_status 0
 console=$run/console
 facts

@@ -3,7 +3,7 @@
 # a queue for each vCPU; nowhere, whatever the file says; user networking to the name server that the host uses. And what four of them take of the host's memory: 512 KiB each at most.
 # variants: bridge tap none dns memory
 # long: bridge tap none dns memory
-# limit: 200
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 # shellcheck source=tests/boot/lib/net.sh

@@ -3,7 +3,7 @@
 # the end of passt, after which the guest has no network but goes on.
 # variants: pvh-new-reboot pv-old-reboot pvh-old-killed
 # long: pvh-new-reboot pv-old-reboot pvh-old-killed
-# limit: 300
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 # shellcheck source=tests/boot/lib/net.sh
@@ -52,7 +52,7 @@ if [[ $what == killed ]]; then
   start --name net-life --net user <"$scratch/keys"
   busybox httpd -f -p 127.0.0.1:8000 -h "$scratch/www" &
   server=$!
-  wait_for "$run/console" "^down" 150
+  wait_for "$run/console" "^down"
   mapfile -t files < <(passts)
   ((${#files[@]} == 1)) || fail "there is not one passt"
   victim=${files[0]#/proc/}
@@ -65,9 +65,9 @@ else
   ip address add 10.99.0.1/24 dev tap0
   busybox httpd -f -p 10.99.0.1:8000 -h "$scratch/www" &
   server=$!
-  wait_for "$run/console" "^down" 150
+  wait_for "$run/console" "^down"
   type_line again
-  wait_lines 2 "$run/console" "^down" 150
+  wait_lines 2 "$run/console" "^down"
   type_line enough
 fi
 finish

@@ -4,7 +4,7 @@
 # kernel.
 # variants: pvh-new-tap-1500 pvh-new-tap-65520 pv-old-tap-1500 pvh-new-user
 # long: pvh-new-tap-1500 pvh-new-tap-65520 pv-old-tap-1500 pvh-new-user
-# limit: 400
+# limit: 900
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 # shellcheck source=tests/boot/lib/net.sh

@@ -2,7 +2,7 @@
 # A guest and its host talk over a network interface: ping, and 64 MiB by TCP each way with the right sum. Over a tap with
 # offloads and large frames, over passt with DHCP and a forwarded port, and between two guests joined by a socket.
 # variants: tap-pvh-new-1-1500-4 tap-pv-old-1-1500-8 tap-pv-new-2-1500-8 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
-# limit: 600
+# limit: 900
 # long: tap-pv-old-1-1500-8 tap-pv-new-2-1500-8 tap-pvh-new-1-65520-64 tap-pvh-old-2-65520-64 user-pv-new user-pvh-old socket refused
 # shellcheck source=tests/boot/lib/refused.sh
 source "$(dirname "$0")/lib/refused.sh"

@@ -90,16 +90,17 @@ run_test() {
   local name=$1 file=$root/tests/boot/${1%%/*}.sh variant=() limit status=0 left
   [[ $name != */* ]] || variant=("${name#*/}")
   limit=$(header limit "$file")
-  export DOM1_BOOT_SCRATCH=$work/test DOM1_BOOT_OUT=$out/${name//\//-}
+  limit=${limit:-120}
+  export DOM1_BOOT_SCRATCH=$work/test DOM1_BOOT_OUT=$out/${name//\//-} DOM1_BOOT_LIMIT_S=$limit
   scratch=$DOM1_BOOT_SCRATCH
   rm -rf "$scratch" "$DOM1_BOOT_OUT"
   mkdir -p "$scratch/cwd" "$DOM1_BOOT_OUT"
   mkdir -m 700 "$scratch/runtime"
   # A group of its own: what a test starts in the background ends with it.
   (cd "$scratch/cwd" && XDG_RUNTIME_DIR=$scratch/runtime \
-    timeout -k 5 "${limit:-120}" bash "$file" "${variant[@]}" >"$DOM1_BOOT_OUT/log" 2>&1 </dev/null) || status=$?
+    timeout -k 5 "$limit" bash "$file" "${variant[@]}" >"$DOM1_BOOT_OUT/log" 2>&1 </dev/null) || status=$?
   if ((status == 124 || status == 137)); then
-    echo "fail: the test did not end within ${limit:-120} s" >>"$DOM1_BOOT_OUT/log"
+    echo "fail: the test did not end within $limit s" >>"$DOM1_BOOT_OUT/log"
   fi
   left=$(leftovers)
   if [[ $left ]]; then

@@ -3,6 +3,7 @@
 # What boot tests are made of. The runner gives each test:
 #   $scratch  a folder for its files, removed afterwards      $DOM1_GUEST  the small guest's initramfs
 #   $out      a folder for what is kept                       $guests      guest kernels and the shim
+#   $DOM1_BOOT_LIMIT_S  how long the test may take
 # and the variant, if it has some, as $1. The working folder is empty and must be so at the end.
 set -euo pipefail
 
@@ -110,7 +111,7 @@ guest_options() {
   [[ ${type-pv} == pv ]] || shim=(--type "$type")
   command=(dom1 run --kernel "$guests/vmlinuz-${kernel-old}" --initrd "$scratch/initrd" "${shim[@]}"
     --append "console=hvc0 quiet dom1.nonce=$nonce" --name "test-$$-$runs" --memory 512M
-    --report "$run/report.json" --timeout 300 "$@")
+    --report "$run/report.json" --timeout $((DOM1_BOOT_LIMIT_S - 10)) "$@")
   printf '%q ' "${command[@]}" >"$run/command"
 }
 
@@ -152,7 +153,7 @@ refuse() {
   ! lines "$1" | grep -qE -- "$2" || fail "a line in ${1##*/} has '$2'"
 }
 
-# wait_for FILE REGEX [SECONDS]: a line matches (extended). The limit is for something that hangs.
+# wait_for FILE REGEX [SECONDS]: a line matches (extended). The limit is for something that hangs: most of the test's.
 wait_for() {
   wait_lines 1 "$@"
 }
@@ -161,7 +162,7 @@ wait_for() {
 wait_lines() {
   local steps=0
   until [[ -e $2 ]] && (($(lines "$2" | grep -cE -- "$3") >= $1)); do
-    ((++steps < ${4-120} * 10)) || fail "'$3' did not come $1 times in ${2##*/}"
+    ((++steps < ${4-$((DOM1_BOOT_LIMIT_S * 3 / 4))} * 10)) || fail "'$3' did not come $1 times in ${2##*/}"
     kill -0 "$pid" 2>/dev/null || fail "dom1 ended before '$3' came $1 times in ${2##*/}"
     sleep 0.1
   done
