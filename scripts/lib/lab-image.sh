@@ -11,7 +11,7 @@ lab_tools=(sh bash env timeout stat date sort head tail tee od dd sha256sum mkte
   ls cp mv ln df du cmp diff grep sed find xargs awk tar gzip xz zstd cpio
   setsid taskset unshare nsenter prlimit script setpriv flock lsns mount umount losetup blockdev
   tmux readelf pgrep
-  mke2fs e2fsck debugfs dumpe2fs mkfs.xfs xfs_repair mkfs.btrfs btrfs fio qemu-img qemu-nbd nbdkit dtc ip passt passt.avx2 iperf3 curl
+  mke2fs e2fsck debugfs dumpe2fs mkfs.xfs xfs_repair mkfs.btrfs btrfs fio qemu-img qemu-nbd qemu-storage-daemon nbdkit dtc ip passt passt.avx2 iperf3 curl
   xenstore-ls xenstore-read xenstore-write xenstore-rm xenstore-chmod xenstore-watch xenstore-exists xenstore-list)
 # Modules that init loads, as far as the kernel has not built them in.
 lab_modules=(irqbypass kvm kvm-amd virtio_blk overlay tun loop)

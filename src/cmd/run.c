@@ -182,14 +182,50 @@ static bool add_bridge(struct run *run, GError **error)
 
 		if (window->place == LENDING_AT_ADDRESS)
 			continue;
+		g_assert(n < SPACE_MAX_WINDOWS);
 		bar_bytes[n] = window->len_bytes;
 		in_bars[n++] = window;
 	}
-	if (n > 0 && !layout_add_bridge(&run->setup.layout, bar_bytes, bar_gpas, n, end_of_addresses(), error))
+	if ((n > 0 || run->setup.n_vhosts > 0) &&
+	    !layout_add_bridge(&run->setup.layout, bar_bytes, bar_gpas, n, end_of_addresses(), error))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		in_bars[i]->gpa = bar_gpas[i];
 	return true;
+}
+
+/* Each is asked what it is: memory that it shows is a window of the domain's. */
+static bool open_vhosts(struct run *run, GError **error)
+{
+	const GPtrArray *options = run->config.vhosts;
+	GArray *windows = run->config.lend_windows;
+
+	run->setup.vhosts = g_new0(struct vhost_backend, options->len);
+	for (guint i = 0; i < options->len; i++) {
+		struct vhost_backend *backend = &run->setup.vhosts[i];
+
+		if (!vhost_backend_open(backend, options->pdata[i], error))
+			return false;
+		run->setup.n_vhosts++;
+		if (!backend->has_shmem)
+			continue;
+		if (windows->len == SPACE_MAX_WINDOWS) {
+			g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--vhost-user=%s: its shared memory is one lend window too many: %u are",
+				    backend->option->path, SPACE_MAX_WINDOWS);
+			return false;
+		}
+		const struct lending_window window = { .len_bytes = backend->shmem_bytes, .on_fail = LEND_ACTION_ZERO, .place = LENDING_AT_VHOST };
+		backend->window = windows->len;
+		g_array_append_val(windows, window);
+	}
+	return true;
+}
+
+static void close_vhosts(struct run *run)
+{
+	for (size_t i = 0; i < run->setup.n_vhosts; i++)
+		vhost_backend_close(&run->setup.vhosts[i]);
+	g_free(run->setup.vhosts);
 }
 
 static bool add_lend_windows(struct run *run, GError **error)
@@ -249,10 +285,18 @@ static void print_devices(const struct vm_config *config)
 		const struct lending_window *window = &g_array_index(config->lend_windows, struct lending_window, i);
 
 		printf("lend window %u: %" PRIu64 " MiB at 0x%" PRIx64, i, window->len_bytes >> 20, window->gpa);
-		if (window->place != LENDING_AT_ADDRESS)
+		if (window->place == LENDING_AT_VHOST)
+			printf(" at first, of a vhost-user device");
+		else if (window->place != LENDING_AT_ADDRESS)
 			printf(" at first, BAR %u of PCI device %02x", window->place == LENDING_AT_PMEM ? 2 : 0,
 			       MACHINE_PCI_DEVICE(i));
 		putchar('\n');
+	}
+	for (guint i = 0; i < config->vhosts->len; i++) {
+		const struct vhost_option *vhost = config->vhosts->pdata[i];
+
+		printf("vhost-user %u: %s, %s, %u queues, PCI device %02x\n", i, vhost->type, vhost->path, vhost->n_queues,
+		       MACHINE_VHOST_PCI_DEVICE(i));
 	}
 	for (guint i = 0; i < config->vifs->len; i++) {
 		const struct vif_config *vif = config->vifs->pdata[i];
@@ -576,7 +620,7 @@ static bool prepare(struct run *run, GError **error)
 		return false;
 	if (run->config.dump_dtb_path && !run->config.dry_run)
 		return true;
-	if (!load_images(run, error) || !make_plan(run, error))
+	if (!load_images(run, error) || !open_vhosts(run, error) || !make_plan(run, error))
 		return false;
 	if (run->config.dry_run)
 		return true;
@@ -632,6 +676,7 @@ static void release(struct run *run)
 	run_folder_release(&run->folder);
 	block_files_close(run->setup.disks, run->setup.n_disks);
 	nics_close(run->setup.nics, run->setup.n_nics);
+	close_vhosts(run);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
 	g_free(run->guest_command_line);

@@ -6,6 +6,7 @@
 #include "config/guest_config.h"
 #include "config/guest_file.h"
 #include "config/lend_option.h"
+#include "config/vhost_option.h"
 #include "config/net_option.h"
 #include "config/share_option.h"
 
@@ -32,7 +33,7 @@
 struct words {
 	char *type, *memory, *low_memory, *memory_backing, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
 	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace, *sandbox;
-	char **disks, **nets, **lend_windows, **channels, **shares, **injects;
+	char **disks, **nets, **lend_windows, **vhosts, **channels, **shares, **injects;
 };
 
 static void words_clear(struct words *words)
@@ -57,6 +58,7 @@ static void words_clear(struct words *words)
 	g_strfreev(words->disks);
 	g_strfreev(words->nets);
 	g_strfreev(words->lend_windows);
+	g_strfreev(words->vhosts);
 	g_strfreev(words->channels);
 	g_strfreev(words->shares);
 	g_strfreev(words->injects);
@@ -312,7 +314,12 @@ static gboolean parse_lend_windows(struct vm_config *config, const struct words 
 		return usage_error(error, "--lend-to: the shim does not hand the hypercall on: use it with --type=pvh");
 	if (config->lend_to_path && config->memory_backing == MEMORY_ANONYMOUS)
 		return usage_error(error, "--lend-to: what is lent must be a file: use it with --memory-backing=memfd or guest_memfd");
-	return lend_options_parse(config->lend_windows, words->lend_windows, error);
+	if (words->vhosts && config->type == GUEST_PV)
+		return usage_error(error, "--vhost-user: the shim shows a PV guest no PCI device: use it with --type=pvh");
+	if (words->vhosts && config->memory_backing == MEMORY_ANONYMOUS)
+		return usage_error(error, "--vhost-user: the back end must get the guest's RAM as a file: use it with --memory-backing=memfd");
+	return lend_options_parse(config->lend_windows, words->lend_windows, error) &&
+	       vhost_options_parse(config->vhosts, words->vhosts, error);
 }
 
 static gboolean parse_faults(struct vm_config *config, const struct words *words, GError **error)
@@ -374,6 +381,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		.warnings = g_ptr_array_new_with_free_func(g_free),
 		.disks = g_ptr_array_new_with_free_func((GDestroyNotify)disk_config_free),
 		.vifs = g_ptr_array_new_with_free_func((GDestroyNotify)vif_config_free),
+		.vhosts = g_ptr_array_new_with_free_func((GDestroyNotify)vhost_option_free),
 		.lend_windows = g_array_new(FALSE, FALSE, sizeof(struct lending_window)),
 		.channels = g_ptr_array_new_with_free_func((GDestroyNotify)channel_config_free),
 	};
@@ -394,6 +402,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.disks, "PATH[,ro][,snapshot=on][,vdev=xvdX][,format=raw][,cache=][,discard=][,on-error=]: a PV disk; any number", "DISK" },
 		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
 		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,place=address|pci|pmem][,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
+		{ "vhost-user", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.vhosts, "SOCKET,type=WORD[,queues=N]: a virtio device that the process at this socket is (not pv); up to 4", "DEVICE" },
 		{ "lend-to", 0, 0, G_OPTION_ARG_FILENAME, &config->lend_to_path, "the guest may lend its RAM, by a hypercall, to the domain of this lend.sock (not pv)", "SOCKET" },
 		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
@@ -462,6 +471,7 @@ void vm_config_clear(struct vm_config *config)
 		g_ptr_array_unref(config->vifs);
 	if (config->lend_windows)
 		g_array_unref(config->lend_windows);
+	g_clear_pointer(&config->vhosts, g_ptr_array_unref);
 	if (config->channels)
 		g_ptr_array_unref(config->channels);
 	g_free(config->kernel_path);

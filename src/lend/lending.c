@@ -151,15 +151,8 @@ static void refuse_lender(struct lending *lending)
 	lending->spare_fd = fcntl(lending->wake_fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* syscalls(memory): accept4 */
-static void take_lender(struct lending *lending)
+static void admit_lender(struct lending *lending, int fd)
 {
-	int fd = accept4(lending->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	if (fd < 0) {
-		refuse_lender(lending);
-		return;
-	}
 	for (uint32_t i = 0; i < LENDING_MAX_LENDERS; i++) {
 		struct lender *lender = &lending->lenders[i];
 
@@ -173,6 +166,17 @@ static void take_lender(struct lending *lending)
 		return;
 	}
 	close(fd);
+}
+
+/* syscalls(memory): accept4 */
+static void take_lender(struct lending *lending)
+{
+	int fd = accept4(lending->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		refuse_lender(lending);
+	else
+		admit_lender(lending, fd);
 }
 
 /* The descriptor that came, or -1; *extra: there were more, which are closed. */
@@ -517,6 +521,7 @@ static bool add_window(struct lending *lending, const struct lending_window *win
 
 struct opening {
 	struct lending *lending;
+	const struct lending_config *config;
 	GError **error;
 	bool done;
 };
@@ -539,6 +544,8 @@ static void open_files(void *opaque)
 	}
 	watch(lending, EPOLL_CTL_ADD, lending->wake_fd, EPOLLIN, EVENT_WAKE);
 	watch(lending, EPOLL_CTL_ADD, lending->listen_fd, EPOLLIN, EVENT_LISTEN);
+	for (size_t i = 0; i < opening->config->n_lenders; i++)
+		admit_lender(lending, opening->config->lender_fds[i]);
 	opening->done = true;
 }
 
@@ -549,9 +556,9 @@ struct worker *lending_worker(const struct sandbox *sandbox, GError **error)
 	return worker_new(&KIND, sandbox, error);
 }
 
-static bool prepare(struct lending *lending, GError **error)
+static bool prepare(struct lending *lending, const struct lending_config *config, GError **error)
 {
-	struct opening opening = { lending, error, false };
+	struct opening opening = { lending, config, error, false };
 
 	if (lending->vm->workers)
 		lending->worker = lending->vm->workers->memory;
@@ -591,7 +598,7 @@ struct lending *lending_new(struct vm *vm, const struct lending_config *config, 
 	pthread_cond_init(&lending->order_done, NULL);
 	for (unsigned int i = 0; i < LENDING_MAX_LENDERS; i++)
 		lending->lenders[i] = (struct lender){ .fd = -1, .session.job = SESSION_DEAD };
-	bool ok = prepare(lending, error);
+	bool ok = prepare(lending, config, error);
 	const bool is_traced = trace_wants(&vm->trace, TRACE_LEND);
 	lending->tracer = (struct mapper_trace){ &MAPPER_HOST, lending->mapper, &vm->trace };
 	space_init(&lending->space, vm->n_vcpus, config->max_mappings, is_traced ? &MAPPER_TRACE : &MAPPER_HOST,

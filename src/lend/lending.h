@@ -25,6 +25,7 @@ enum lending_place {
 	LENDING_AT_ADDRESS, /* always there */
 	LENDING_AT_PCI,     /* the BAR of a PCI function: where the guest puts it */
 	LENDING_AT_PMEM,    /* the same, and the function is a virtio-pmem */
+	LENDING_AT_VHOST,   /* the same, and the function is a vhost-user back end's, who lends what it shows */
 };
 
 /* As a person asked for it; the gpa is settled by layout_add_window() and layout_add_bridge(). */
@@ -39,6 +40,8 @@ struct lending_config {
 	const struct lending_window *windows;
 	size_t n_windows; /* 1 to SPACE_MAX_WINDOWS */
 	int listen_fd;    /* non-blocking; borrowed */
+	const int *lender_fds; /* connections that are there from the start, n_lenders of them; taken over, in either case */
+	size_t n_lenders;
 	size_t max_mappings;
 };
 

@@ -18,7 +18,7 @@ import pathlib
 import re
 import sys
 
-THREADS = ("main", "vcpu", "io", "io_sync", "mapper", "loader", "memory", "lender", "flush")
+THREADS = ("main", "vcpu", "io", "io_sync", "mapper", "loader", "memory", "lender", "flush", "vhost")
 # Which argument of a call a value in parentheses is for.
 ARGUMENT = {"ioctl": 1, "fcntl": 1, "prctl": 0, "madvise": 2, "mmap": 2, "mprotect": 2, "clone": 0}
 BEGIN = "<!-- from the sources: src/sandbox/collect-rules.py --table -->\n"

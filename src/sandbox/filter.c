@@ -32,6 +32,7 @@ static const struct {
 	[SANDBOX_IO_SYNC] = PROGRAM(io_sync), [SANDBOX_MAPPER] = PROGRAM(mapper), [SANDBOX_LOADER] = PROGRAM(loader),
 	[SANDBOX_MEMORY] = PROGRAM(memory), [SANDBOX_LENDER] = PROGRAM(lender),
 	[SANDBOX_FLUSH] = PROGRAM(flush),
+	[SANDBOX_VHOST] = PROGRAM(vhost),
 };
 
 /* A handler of a signal has no other way to know. Set once, while there is one thread. */

@@ -31,7 +31,7 @@
 	 CLONE_CHILD_CLEARTID)
 
 /* As in sandbox.h. */
-enum thread { main_thread, vcpu, io, io_sync, mapper, loader, memory, lender, flush, N_THREADS };
+enum thread { main_thread, vcpu, io, io_sync, mapper, loader, memory, lender, flush, vhost, N_THREADS };
 #define main main_thread
 
 static const struct rule {
@@ -56,6 +56,7 @@ static const struct {
 	[main_thread] = { "main", 40 }, [vcpu] = { "vcpu", 10 },     [io] = { "io", 15 },         [io_sync] = { "io_sync", 18 },
 	[mapper] = { "mapper", 20 },    [loader] = { "loader", 16 }, [memory] = { "memory", 40 }, [lender] = { "lender", 15 },
 	[flush] = { "flush", 10 },
+	[vhost] = { "vhost", 20 },
 };
 
 static void die(const char *what, const struct rule *rule, int error)

@@ -56,6 +56,7 @@ enum sandbox_thread {
 	SANDBOX_MEMORY, /* of lend windows */
 	SANDBOX_LENDER, /* of a guest that lends */
 	SANDBOX_FLUSH,  /* of virtio-pmem */
+	SANDBOX_VHOST,  /* of a vhost-user device */
 	SANDBOX_N_THREADS,
 	SANDBOX_LATER = SANDBOX_N_THREADS, /* only a name for now */
 };

@@ -40,9 +40,10 @@ struct virtio_device {
 	struct msix msix;
 	uint8_t isr;
 	uint64_t generation;
+	bool resets; /* the driver's reset is not over */
 };
 
-/* Interrupts, with the lock held. syscalls(main, vcpu, flush): ioctl(KVM_SIGNAL_MSI) */
+/* Interrupts, with the lock held. syscalls(main, vcpu, flush, vhost): ioctl(KVM_SIGNAL_MSI) */
 
 static void send(struct virtio_device *device, const struct msix_message *message)
 {
@@ -98,6 +99,8 @@ static uint64_t read_register(struct virtio_device *device, enum part part, uint
 
 	switch (part) {
 	case PART_COMMON:
+		if (device->resets && offset_bytes == VIRTIO_PCI_COMMON_STATUS)
+			return VIRTIO_CONFIG_S_NEEDS_RESET;
 		return virtio_common_read(&device->common, offset_bytes, len_bytes);
 	case PART_ISR:
 		/* Reading it is acknowledging it. */
@@ -130,6 +133,13 @@ static void read_registers(void *opaque, unsigned int bar, uint64_t offset_bytes
 	memcpy(bytes, &value, len_bytes);
 }
 
+static void begin_generation(struct virtio_device *device)
+{
+	device->generation++;
+	device->isr = 0;
+	device->resets = device->ops->changed != NULL;
+}
+
 static void write_register(struct virtio_device *device, enum part part, uint64_t offset_bytes, unsigned int len_bytes,
 			   uint64_t value)
 {
@@ -139,7 +149,9 @@ static void write_register(struct virtio_device *device, enum part part, uint64_
 	case PART_COMMON:
 		effect = virtio_common_write(&device->common, offset_bytes, len_bytes, (uint32_t)value);
 		if (effect == VIRTIO_WAS_RESET)
-			device->generation++, device->isr = 0;
+			begin_generation(device);
+		if (effect != VIRTIO_NOTHING && device->ops->changed)
+			device->ops->changed(device->opaque);
 		/* Queues may have something in them already. */
 		for (unsigned int i = 0; effect == VIRTIO_STARTS && i < device->common.n_queues; i++)
 			device->ops->kick(device->opaque, i);
@@ -287,14 +299,60 @@ void virtio_device_reset(struct virtio_device *device)
 	pthread_mutex_lock(&device->lock);
 	virtio_common_reset(&device->common);
 	msix_init(&device->msix, device->msix.n_vectors);
-	device->generation++;
-	device->isr = 0;
+	begin_generation(device);
 	pthread_mutex_unlock(&device->lock);
 }
 
 uint64_t virtio_device_memory_gpa(struct virtio_device *device)
 {
 	return pci_host_shown(device->host, device->pci_device, VIRTIO_MEMORY_BAR);
+}
+
+/* Devices that do their queues themselves */
+
+void virtio_device_setup(struct virtio_device *device, struct virtio_setup *setup)
+{
+	pthread_mutex_lock(&device->lock);
+	*setup = (struct virtio_setup){ .runs = virtio_common_runs(&device->common),
+					.generation = device->generation,
+					.driver_features = device->common.driver_features };
+	memcpy(setup->queues, device->common.queues, sizeof(setup->queues));
+	pthread_mutex_unlock(&device->lock);
+}
+
+void virtio_device_settle(struct virtio_device *device, uint64_t generation)
+{
+	pthread_mutex_lock(&device->lock);
+	if (device->generation == generation)
+		device->resets = false;
+	pthread_mutex_unlock(&device->lock);
+}
+
+void virtio_device_interrupt(struct virtio_device *device, unsigned int queue)
+{
+	pthread_mutex_lock(&device->lock);
+	if (virtio_common_runs(&device->common))
+		interrupt(device, device->common.queue_vectors[queue], ISR_QUEUE);
+	pthread_mutex_unlock(&device->lock);
+}
+
+void virtio_device_config_changed(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->common.generation++;
+	if (virtio_common_runs(&device->common))
+		interrupt(device, device->common.config_vector, VIRTIO_PCI_ISR_CONFIG);
+	pthread_mutex_unlock(&device->lock);
+}
+
+void virtio_device_break(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	if (virtio_common_runs(&device->common)) {
+		virtio_common_break(&device->common);
+		interrupt(device, device->common.config_vector, VIRTIO_PCI_ISR_CONFIG);
+	}
+	pthread_mutex_unlock(&device->lock);
 }
 
 /* Requests */

@@ -32,6 +32,11 @@ struct virtio_ops {
 			    unsigned int len_bytes);
 	/* The driver has put something into the queue. Not called before it is ready. Does not wait. */
 	void (*kick)(void *opaque, unsigned int queue);
+	/*
+	 * The driver has made the device ready, or has reset it. NULL: kick() is all that concerns it. Else a reset is over with
+	 * virtio_device_settle(). Does not wait.
+	 */
+	void (*changed)(void *opaque);
 	/* Where the shared memory is, or PCI_NOWHERE; as place() of struct pci_device_ops: without the lock. */
 	int (*place)(void *opaque, uint64_t gpa);
 };
@@ -59,6 +64,21 @@ void virtio_device_reset(struct virtio_device *device);
 
 /* Where the driver finds the shared memory now, or PCI_NOWHERE. */
 uint64_t virtio_device_memory_gpa(struct virtio_device *device);
+
+/* What the driver has set up, for a device that looks at its queues by itself. Any thread, as all that follows. */
+struct virtio_setup {
+	bool runs;
+	uint64_t generation; /* another one after each reset */
+	uint64_t driver_features;
+	struct virtqueue queues[VIRTIO_MAX_QUEUES];
+};
+void virtio_device_setup(struct virtio_device *device, struct virtio_setup *setup);
+/* Nothing of what was set up before this generation is in use: the driver sees the end of its reset. */
+void virtio_device_settle(struct virtio_device *device, uint64_t generation);
+void virtio_device_interrupt(struct virtio_device *device, unsigned int queue);
+void virtio_device_config_changed(struct virtio_device *device);
+/* Until a reset, if there is one that helps. */
+void virtio_device_break(struct virtio_device *device);
 
 /*
  * For who works for the device, any thread: the next chain of a queue, and its way back with an answer of len_bytes. Between

@@ -294,9 +294,7 @@ static bool start_vm(struct machine *machine, GError **error)
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
 		return false;
-	if (setup->lending.n_windows > 0 && !(vm->lending = lending_new(vm, &setup->lending, error)))
-		return false;
-	if (!machine_start_pci(machine, error))
+	if (!machine_start_lending(machine, error) || !machine_start_pci(machine, error))
 		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	machine_start_faults(machine);
@@ -444,7 +442,7 @@ static void close_other_files(const struct machine_setup *setup)
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +
-						  setup->n_nics * NET_LINK_FDS_MAX + 2 * setup->n_channels);
+						  setup->n_nics * NET_LINK_FDS_MAX + 2 * setup->n_channels + 2 * setup->n_vhosts);
 	size_t n_kept = G_N_ELEMENTS(fixed);
 	int last = STDERR_FILENO;
 
@@ -458,6 +456,10 @@ static void close_other_files(const struct machine_setup *setup)
 	for (size_t i = 0; i < setup->n_channels; i++) {
 		kept[n_kept++] = setup->channels[i].files.out_fd;
 		kept[n_kept++] = setup->channels[i].files.listen_fd;
+	}
+	for (size_t i = 0; i < setup->n_vhosts; i++) {
+		kept[n_kept++] = setup->vhosts[i].link.fd;
+		kept[n_kept++] = setup->vhosts[i].link.channel_fd;
 	}
 	qsort(kept, n_kept, sizeof(kept[0]), compare_fds);
 	for (size_t i = 0; i < n_kept; i++) {

@@ -17,11 +17,13 @@
 #include "lend/lending.h"
 #include "sandbox/sandbox.h"
 #include "shim/boot_plan.h"
+#include "vhost/backend.h"
 #include "vmm/layout.h"
 #include "vmm/record.h"
 
-/* The PCI device of lend window n. */
-#define MACHINE_PCI_DEVICE(n) ((n) + 1u)
+/* The PCI device of lend window n, and of vhost-user device n. */
+#define MACHINE_PCI_DEVICE(n)       ((n) + 1u)
+#define MACHINE_VHOST_PCI_DEVICE(n) MACHINE_PCI_DEVICE(SPACE_MAX_WINDOWS + (n))
 
 struct machine_setup {
 	const struct vm_config *config;
@@ -40,6 +42,8 @@ struct machine_setup {
 	struct block_file *disks; /* n_disks of them, locked; borrowed */
 	size_t n_disks;
 	struct lending_config lending; /* n_windows 0: none */
+	struct vhost_backend *vhosts; /* n_vhosts of them, connected; the machine's while it runs */
+	size_t n_vhosts;
 	int lend_to_fd; /* a connection to the borrower; -1: none. The machine's */
 	struct nic *nics; /* n_nics of them; borrowed */
 	size_t n_nics;

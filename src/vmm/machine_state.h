@@ -47,6 +47,8 @@ struct machine {
 	struct ring_access channel_access;
 	struct console_device **channels; /* as many as setup->n_channels */
 	struct pci_window *pci_windows; /* as many as there are lend windows; NULL: there is no PCI */
+	struct vhost_device *vhosts[VM_MAX_VHOSTS];
+	int vhost_lend_fds[VM_MAX_VHOSTS]; /* connections of theirs as lenders, until they have them; -1 */
 	struct last_words {
 		guint source; /* 0: the guest is not being heard before its end */
 		const char *keys_left; /* SysRq keys that it has not got yet */
@@ -96,6 +98,7 @@ void machine_stop_nets(struct machine *machine);
 bool machine_start_channels(struct machine *machine, GError **error);
 void machine_stop_channels(struct machine *machine);
 /* The PCI host bridge with a function for each lend window that wants one, after the windows. */
+bool machine_start_lending(struct machine *machine, GError **error);
 bool machine_start_pci(struct machine *machine, GError **error);
 /* While no vCPU runs: as at the start. */
 void machine_reset_pci(struct machine *machine);

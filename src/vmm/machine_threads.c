@@ -7,6 +7,7 @@
 
 #include "lend/lending.h"
 #include "lend/peer.h"
+#include "vhost/device.h"
 #include "virtio/pmem.h"
 #include "vmm/machine_state.h"
 #include "vmm/memory_loader.h"
@@ -44,6 +45,8 @@ static bool make_workers(struct machine *machine, GError **error)
 	for (size_t i = 0; !own && i < setup->lending.n_windows; i++)
 		if (setup->lending.windows[i].place == LENDING_AT_PMEM)
 			workers->flush[i] = pmem_worker(sandbox, &own);
+	for (unsigned int i = 0; !own && i < setup->n_vhosts; i++)
+		workers->vhost[i] = vhost_worker(i, sandbox, &own);
 	if (!own && setup->lend_to_fd >= 0)
 		(void)peer_make_workers(workers, sandbox, &own);
 	for (unsigned int i = 0; !own && i < setup->config->max_vcpus; i++) {

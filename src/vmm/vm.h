@@ -22,6 +22,7 @@ struct xen_domain;
 
 #define VM_MAX_VCPUS RECORD_MAX_VCPUS
 #define VM_MAX_WINDOWS 8u /* SPACE_MAX_WINDOWS */
+#define VM_MAX_VHOSTS  4u /* VHOST_MAX_DEVICES */
 
 /* The machine's threads but main and I/O. They outlive the VM; those that the domain does not need are NULL. */
 struct vm_workers {
@@ -30,6 +31,7 @@ struct vm_workers {
 	struct worker *loader;
 	struct worker *memory; /* lend windows */
 	struct worker *flush[VM_MAX_WINDOWS]; /* virtio-pmem: of these lend windows */
+	struct worker *vhost[VM_MAX_VHOSTS];  /* vhost-user: of these devices */
 	struct worker *lender, *lender_calls; /* a guest that lends: what comes from the borrower, and what goes there */
 };
 

@@ -153,7 +153,7 @@ static struct domain *domain_new(size_t max_mappings)
 	domain->folder = g_dir_make_tmp("dom1-lend-XXXXXX", NULL);
 	domain->path = g_build_filename(domain->folder, "lend.sock", NULL);
 	domain->listen_fd = listen_at(domain->path);
-	const struct lending_config config = { windows, 2, domain->listen_fd, max_mappings };
+	const struct lending_config config = { .windows = windows, .n_windows = 2, .listen_fd = domain->listen_fd, .max_mappings = max_mappings };
 	domain->lending = lending_new(&domain->vm, &config, &error);
 	g_assert_no_error(error);
 	domain->hva = last_slot_hva;

@@ -127,7 +127,7 @@ static void start_borrower(void)
 	g_strlcpy(address.sun_path, T.path, sizeof(address.sun_path));
 	g_assert_cmpint(bind(T.listen_fd, (const struct sockaddr *)&address, sizeof(address)), ==, 0);
 	g_assert_cmpint(listen(T.listen_fd, 8), ==, 0);
-	const struct lending_config config = { windows, 1, T.listen_fd, 10000 };
+	const struct lending_config config = { .windows = windows, .n_windows = 1, .listen_fd = T.listen_fd, .max_mappings = 10000 };
 	T.lending = lending_new(&T.borrower, &config, &error);
 	g_assert_no_error(error);
 }
