@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -479,7 +480,13 @@ static bool lock_down(struct machine *machine, GError **error)
 
 	machine->smaps = setup->sample_memory ? fopen("/proc/self/smaps", "re") : NULL;
 	machine->uuid = setup->config->uuid ? g_strdup(setup->config->uuid) : g_uuid_string_random();
-	(void)g_strerror(EIO);
+	/*
+	 * The first text of an error reads a table of character sets, and in other ones than UTF-8 each loads a converter. g_strerror()
+	 * is declared const: an answer that nobody looks at is not asked for.
+	 */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	const char *volatile text = g_strerror(EIO);
+	(void)text;
 	machine->says_to_terminal = isatty(STDERR_FILENO);
 	return sandbox_lock_down(&setup->sandbox, &folders, error) && machine_make_threads(machine, error);
 }

@@ -56,16 +56,18 @@ int run_folder_open_own(int at_fd, const char *path)
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &status) == 0 && is_own(&status))
+	int problem = fstat(fd, &status) != 0 ? errno : is_own(&status) ? 0 : EPERM;
+	if (problem == 0)
 		return fd;
 	close(fd);
-	errno = EPERM;
+	errno = problem;
 	return -1;
 }
 
-static int make_own_folder(int at_fd, const char *path)
+static int make_own_folder(int at_fd, const char *path, bool *made)
 {
-	if (mkdirat(at_fd, path, 0700) != 0 && errno != EEXIST)
+	*made = mkdirat(at_fd, path, 0700) == 0;
+	if (!*made && errno != EEXIST)
 		return -1;
 	return run_folder_open_own(at_fd, path);
 }
@@ -121,9 +123,10 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 	g_autofree char *parent = run_folder_parent_path();
 	g_autofree char *path = g_build_filename(parent, name, NULL);
 	int taken = -1;
+	bool made;
 
 	*folder = (struct run_folder){ .parent_fd = -1, .fd = -1, .lock_fd = -1 };
-	folder->parent_fd = make_own_folder(AT_FDCWD, parent);
+	folder->parent_fd = make_own_folder(AT_FDCWD, parent, &made);
 	if (folder->parent_fd < 0)
 		return host_error(error, parent, "cannot make a folder for the domain");
 	/* A domain of this name may end while we look: its folder vanishes under us, and we make it anew. */
@@ -133,7 +136,7 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 			g_usleep(1000);
 		taken = -1;
 		close_all(folder);
-		folder->fd = make_own_folder(folder->parent_fd, name);
+		folder->fd = make_own_folder(folder->parent_fd, name, &made);
 		if (folder->fd < 0 && errno == ENOENT)
 			continue;
 		if (folder->fd < 0)
@@ -152,8 +155,12 @@ gboolean run_folder_take(struct run_folder *folder, const char *name, GError **e
 	if (taken == 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--name=%s: a domain of this name runs already; choose another",
 			    name);
-	else
+	else {
 		host_error(error, path, "cannot take the domain's name");
+		/* If there is something in it by now, it is another one's, and stays. */
+		if (made)
+			(void)unlinkat(folder->parent_fd, name, AT_REMOVEDIR);
+	}
 	close_all(folder);
 	close(folder->parent_fd);
 	return FALSE;

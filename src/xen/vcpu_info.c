@@ -34,7 +34,7 @@ void hypercall_vcpu_starts(struct vcpu *vcpu)
 
 	vcpu->vcpu_info = info;
 	if (rc != 0)
-		vm_end(vcpu->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT, "vcpu_info of vCPU %u: %s", vcpu->number,
+		vm_end(vcpu->vm, OUTCOME_HOST_ERROR, DOM1_STATUS_HOST, "vcpu_info of vCPU %u: %s", vcpu->number,
 		       g_strerror(rc));
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,23 @@ int flock(int fd, int operation)
 		g_assert_true(g_file_set_contents(replaced_path, "", 0, NULL));
 	}
 	return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* The n-th one from now on fails, as where there are too many files; 0: none. */
+static unsigned int refused_open;
+
+int openat(int at_fd, const char *path, int flags, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, flags);
+	const mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+	va_end(arguments);
+	if (refused_open > 0 && --refused_open == 0) {
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, at_fd, path, flags, mode);
 }
 
 static char *path_of(const char *name, const char *file)
@@ -485,6 +503,21 @@ static void test_race_has_no_other_errors(void)
 	munmap(race, sizeof(*race));
 }
 
+/* Of its parent, its folder and its lock, one cannot be opened: nothing is left. The last one, its number, is not needed. */
+static void test_no_more_files(void)
+{
+	for (unsigned int n = 1; n <= 3; n++) {
+		g_autoptr(GError) error = NULL;
+		struct run_folder folder;
+
+		refused_open = n;
+		g_assert_false(run_folder_take(&folder, "refused", &error));
+		g_assert_error(error, DOM1_ERROR, DOM1_STATUS_HOST);
+		g_assert_nonnull(strstr(error->message, g_strerror(EMFILE)));
+		g_assert_cmpuint(count_names(), ==, 0);
+	}
+}
+
 /* As another user, with nothing but the descriptors; returns whether the folder was removed. */
 static bool remove_as(uid_t uid, gid_t gid, const struct run_folder *folder)
 {
@@ -556,6 +589,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/run_folder/machine-keeps-the-name", test_machine_keeps_the_name);
 	g_test_add_func("/run_folder/foreign-folders", test_foreign_folders);
 	g_test_add_func("/run_folder/given-to-a-machine", test_given_to_a_machine);
+	g_test_add_func("/run_folder/no-more-files", test_no_more_files);
 	g_test_add_func("/run_folder/other-things-in-its-place", test_other_things_in_its_place);
 	g_test_add_func("/run_folder/no-runtime-dir", test_no_runtime_dir);
 	g_test_add_func("/run_folder/folder-vanishes-before-it-is-opened", test_folder_vanishes_before_it_is_opened);
