@@ -43,6 +43,7 @@ void test_event_delivery(void);
 void test_grant_table_op(void);
 void test_grant_map(void);
 void test_grant_v2(void);
+void test_hostile(void);
 void test_hvm_op(void);
 void test_lend(void);
 void test_lend_to(void);
@@ -173,6 +174,8 @@ void context_64(struct vcpu_hvm_context *context, const void *entry, const void 
 /* traps.c */
 extern volatile unsigned int upcalls, nmis, machine_checks;
 extern volatile uint64_t machine_check_address;
+/* Not 0: a general protection fault is no end, and the instruction, so long, is left out. */
+extern volatile unsigned int traps_skip_bytes;
 #define UPCALL_VECTOR 0x40
 void traps_init(void);
 

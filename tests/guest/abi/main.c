@@ -36,6 +36,7 @@ static const struct {
 	{ "vcpu_op", test_vcpu_op },
 	{ "timers", test_timers },
 	{ "sched_op", test_sched_op },
+	{ "hostile", test_hostile },
 	{ "hvm_op", test_hvm_op },
 	{ "xen_version", test_xen_version },
 	{ "multicall", test_multicall },

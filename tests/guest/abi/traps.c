@@ -5,6 +5,7 @@
 #define N_VECTORS    65 /* as start.S has entries */
 #define USER_VECTOR  0x80
 #define NMI_VECTOR   2
+#define FAULT_VECTOR 13
 #define CHECK_VECTOR 18
 #define CHECK_STATUS_MSR 0x17a
 #define BANK_ADDRESS_MSR 0x402
@@ -45,21 +46,26 @@ struct trap_frame {
 extern const unsigned long trap_addresses[N_VECTORS];
 extern uint64_t gdt[];
 extern void user_return(void);
-void trap_handle(const struct trap_frame *frame);
+void trap_handle(struct trap_frame *frame);
 
 volatile unsigned int upcalls, nmis, machine_checks;
 volatile uint64_t machine_check_address;
+volatile unsigned int traps_skip_bytes;
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static struct task_state task_state __attribute__((aligned(16)));
 static uint8_t trap_stack[PAGE_BYTES * 2] __attribute__((aligned(16)));
 
-void trap_handle(const struct trap_frame *frame)
+void trap_handle(struct trap_frame *frame)
 {
 	unsigned long address;
 
 	if (frame->vector == NMI_VECTOR) {
 		nmis++;
+		return;
+	}
+	if (frame->vector == FAULT_VECTOR && traps_skip_bytes != 0) {
+		frame->ip += traps_skip_bytes;
 		return;
 	}
 	if (frame->vector == CHECK_VECTOR) {
