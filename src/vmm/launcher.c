@@ -211,6 +211,12 @@ static void find_end(const struct launcher *launcher, struct launcher_end *end)
 	*end = (struct launcher_end){ 0 };
 	if (WIFSIGNALED(launcher->wait_status))
 		end->machine_signal = WTERMSIG(launcher->wait_status);
+	/* Killed between two lives of the domain: what the first one ended with is not how the domain ended. */
+	if (end->machine_signal && machine_wants_restart(launcher->setup)) {
+		record_forget_end(record);
+		if (launcher->ending != OUTCOME_NONE)
+			machine_record_stop(launcher->setup, launcher->ending);
+	}
 	/* Killed by somebody else, before anything was decided. */
 	if (end->machine_signal && record_end(record, OUTCOME_HOST_ERROR, DOM1_STATUS_DEFECT,
 					      "the machine process was killed by signal %d (%s)", end->machine_signal,

@@ -396,11 +396,11 @@ static void stop_vm(struct machine *machine)
 		close(vm->stop_fd);
 }
 
-static bool wants_restart(const struct machine *machine)
+bool machine_wants_restart(const struct machine_setup *setup)
 {
-	const struct vm_config *config = machine->setup->config;
+	const struct vm_config *config = setup->config;
 
-	switch (atomic_load(&machine->setup->record->outcome)) {
+	switch (atomic_load(&setup->record->outcome)) {
 	case OUTCOME_POWEROFF:
 		return config->on_poweroff == END_RESTART;
 	case OUTCOME_REBOOT:
@@ -536,7 +536,7 @@ int machine_main(const struct machine_setup *setup)
 		}
 		machine_control_tell_end(&machine);
 		stop_vm(&machine);
-		if (error || !wants_restart(&machine))
+		if (error || !machine_wants_restart(setup))
 			break;
 		record_restart(setup->record);
 		control_server_event(machine.control, "RESTART", NULL);

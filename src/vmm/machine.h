@@ -68,6 +68,8 @@ struct machine_setup {
  */
 #define MACHINE_LAST_WORDS 0xff
 void machine_record_stop(const struct machine_setup *setup, enum outcome outcome);
+/* How the guest has ended, by the record, is not the end: the domain starts again. */
+bool machine_wants_restart(const struct machine_setup *setup);
 
 
 /* Runs the domain until it ends for good. Returns the machine process's exit status; the record says the rest. */

@@ -125,11 +125,16 @@ bool record_end(struct record *record, enum outcome outcome, uint32_t status, co
 	return true;
 }
 
-void record_restart(struct record *record)
+void record_forget_end(struct record *record)
 {
 	atomic_store(&record->detail_ready, 0);
 	atomic_store(&record->evidence.collected, 0);
+	atomic_store(&record->outcome, OUTCOME_NONE);
+}
+
+void record_restart(struct record *record)
+{
 	atomic_store(&record->phases_seen, UINT32_C(1) << PHASE_EXEC);
 	atomic_fetch_add(&record->generation, 1);
-	atomic_store(&record->outcome, OUTCOME_NONE);
+	record_forget_end(record);
 }

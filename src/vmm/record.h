@@ -98,6 +98,8 @@ bool record_phase_seen(const struct record *record, enum phase phase);
 bool record_end(struct record *record, enum outcome outcome, uint32_t status, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* It was not the end: of a machine that would have started again, and was killed before. */
+void record_forget_end(struct record *record);
 /* A restart: forgets the outcome and the phases seen, keeps events and counters. */
 void record_restart(struct record *record);
 

@@ -267,6 +267,12 @@ static void test_first_outcome_wins(void)
 		g_assert_cmpuint(record->outcome, ==, OUTCOME_NONE);
 		g_assert_cmpuint(record->detail_ready, ==, 0);
 	}
+	/* It was not the end, and no other life has begun. */
+	const uint32_t generation = record->generation;
+	g_assert_true(record_end(record, OUTCOME_REBOOT, 0, "again"));
+	record_forget_end(record);
+	g_assert_cmpuint(record->generation, ==, generation);
+	g_assert_cmpuint(record->outcome, ==, OUTCOME_NONE);
 	g_assert_true(record_end(record, OUTCOME_POWEROFF, 0, NULL));
 	g_assert_cmpstr(record->detail, ==, "");
 	g_assert_cmpuint(record->detail_ready, ==, 1);
