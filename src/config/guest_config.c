@@ -121,8 +121,8 @@ gboolean guest_config_uuid_bytes(const char *text, uint8_t bytes[CONFIG_UUID_BYT
 		int digit = g_ascii_xdigit_value(*text);
 		if (digit < 0 || n_digits == 2 * CONFIG_UUID_BYTES)
 			return FALSE;
-		uint8_t *byte = &bytes[n_digits++ / 2];
-		*byte = (uint8_t)(*byte << 4 | digit);
+		uint8_t *byte = &bytes[n_digits / 2];
+		*byte = (uint8_t)(n_digits++ % 2 == 0 ? digit : *byte << 4 | digit);
 	}
 	return n_digits == 2 * CONFIG_UUID_BYTES;
 }

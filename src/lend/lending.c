@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -108,8 +109,8 @@ static void on_stop(void *opaque, unsigned int window, size_t page)
 {
 	struct lending *lending = opaque;
 
-	vm_end(lending->vm, OUTCOME_CRASH, 0, "lend window %u: nothing was lent at 0x%llx when the guest used it", window,
-	       (unsigned long long)(lending->space.windows[window].gpa + (uint64_t)page * LEND_PAGE_BYTES));
+	vm_end(lending->vm, OUTCOME_CRASH, 0, "lend window %u: nothing was lent at 0x%" PRIx64 " when the guest used it", window,
+	       lending->space.windows[window].gpa + (uint64_t)page * LEND_PAGE_BYTES);
 }
 
 /* The promise to lenders is kept by the only means left: with us go all mappings. */
