@@ -474,6 +474,39 @@ static gboolean find_domain(struct reader *reader, int *domain)
 }
 
 /*
+ * Whether each property ends before the structure does: fdt_next_tag() of libfdt 1.6.1 adds a length to an offset and does not
+ * look whether that wraps, so one near 4 GiB leads back, and the same properties come for ever. What else may be wrong it finds.
+ */
+static bool properties_fit(const void *fdt, size_t len_bytes)
+{
+	const uint8_t *structure = (const uint8_t *)fdt + fdt_off_dt_struct(fdt);
+	const size_t size = fdt_size_dt_struct(fdt);
+	size_t at = 0;
+
+	/* Truncated. */
+	if (fdt_off_dt_struct(fdt) > len_bytes || size > len_bytes - fdt_off_dt_struct(fdt))
+		return true;
+	while (size - at >= FDT_TAGSIZE) {
+		const uint32_t tag = fdt32_ld((const fdt32_t *)(const void *)(structure + at));
+		size_t bytes = FDT_TAGSIZE;
+
+		if (tag == FDT_BEGIN_NODE) {
+			bytes += strnlen((const char *)structure + at + bytes, size - at - bytes) + 1;
+		} else if (tag == FDT_PROP) {
+			if (size - at < sizeof(struct fdt_property))
+				return false;
+			bytes = sizeof(struct fdt_property) + (size_t)fdt32_ld((const fdt32_t *)(const void *)(structure + at + FDT_TAGSIZE));
+		} else if (tag != FDT_END_NODE && tag != FDT_NOP) {
+			return true;
+		}
+		if (bytes > size - at)
+			return false;
+		at = MIN(at + (bytes + FDT_TAGSIZE - 1) / FDT_TAGSIZE * FDT_TAGSIZE, size);
+	}
+	return true;
+}
+
+/*
  * fdt_check_full() of libfdt 1.6.1 follows a null pointer in a tree of a version below 16 whose root has a name that is
  * no path; and below 17 the header does not say where the structure ends. dtc has written 17 since 2006.
  */
@@ -485,6 +518,8 @@ static gboolean check_tree(struct reader *reader, size_t len_bytes)
 		status = fdt_check_header(reader->fdt);
 	if (status == 0 && fdt_version(reader->fdt) < TREE_VERSION)
 		status = -FDT_ERR_BADVERSION;
+	if (status == 0 && !properties_fit(reader->fdt, len_bytes))
+		status = -FDT_ERR_BADSTRUCTURE;
 	if (status == 0)
 		status = fdt_check_full(reader->fdt, len_bytes);
 	return status == 0 || config_fail(reader->error, &reader->origin,

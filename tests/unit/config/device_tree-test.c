@@ -413,6 +413,33 @@ static void test_damaged(void)
 		      "guest.dtb: device tree: it is longer than 1024 KiB: is this the right file?");
 }
 
+/* The property that fdt_check_full() of libfdt 1.6.1 reads again and again: its length leads back to where it begins. */
+static void test_endless(void)
+{
+	static const char value[] = "xen,domain";
+	static const uint32_t lengths[] = { 0xfffffff4, 0xffffffff, 0x7fffffff, 0x80000000, 1000 };
+	uint8_t fdt[ROOM_BYTES] = { 0 };
+	uint8_t *at;
+
+	fdt_create(fdt, sizeof(fdt));
+	fdt_finish_reservemap(fdt);
+	fdt_begin_node(fdt, "");
+	fdt_property(fdt, "compatible", value, sizeof(value));
+	fdt_end_node(fdt);
+	g_assert_cmpint(fdt_finish(fdt), ==, 0);
+	at = memmem(fdt, sizeof(fdt), value, sizeof(value));
+	g_assert_nonnull(at);
+	for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+		/* Before the value are the length and the name's place. */
+		const uint32_t length = GUINT32_TO_BE(lengths[i]);
+
+		memcpy(at - 8, &length, sizeof(length));
+		check_damaged(fdt, fdt_totalsize(fdt),
+			      "guest.dtb: device tree: it is damaged or none (libfdt: FDT_ERR_BADSTRUCTURE): compile it with "
+			      "dtc -O dtb");
+	}
+}
+
 /* The tree that fdt_check_full() of libfdt 1.6.1 falls over. */
 static void test_old_version(void)
 {
@@ -653,6 +680,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/device_tree/messages/domains", test_domains);
 	g_test_add_func("/device_tree/messages/property_twice", test_property_twice);
 	g_test_add_func("/device_tree/messages/damaged", test_damaged);
+	g_test_add_func("/device_tree/messages/endless", test_endless);
 	g_test_add_func("/device_tree/messages/old_version", test_old_version);
 	g_test_add_func("/device_tree/alignment", test_alignment);
 	g_test_add_func("/device_tree/round_trip", test_round_trip);
