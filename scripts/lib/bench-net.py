@@ -8,7 +8,7 @@ FOLDER is as tests/bench/net-runs.sh left it. Status 0: all goals were reached, 
 
 import sys
 
-from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_runs
+from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_runs, spread, table
 
 BEGIN = "<!-- scripts/bench net --docs writes from here -->"
 
@@ -28,6 +28,31 @@ def cpu_s_per_gib(run):
 
 def vmm_s_per_gib(run):
     return max(run["cpu_ns"] - run["guest_ns"], 1e6) / 1e9 / (run["bytes"] / GIB)
+
+
+def s_per_gib(runs, key):
+    return [run[key] / 1e9 / (run["bytes"] / GIB) for run in runs]
+
+
+# What nobody can spare, by the names of tests/bench/net-floor.c.
+FLOORS = [
+    ("tap", "tap: host to guest", [("tap", "out of the tap"), ("copy", "to the guest's program")]),
+    ("relay", "user: host to guest", [("in", "out of the connection's socket"), ("sum", "the checksum"),
+                                      ("out", "into the VMM's socket"), ("vmm", "out of that"),
+                                      ("copy", "to the guest's program")]),
+]
+
+
+def floor_table(folder):
+    rows = []
+    for name, title, passes in FLOORS:
+        runs = read_runs(folder, f"floor.{name}")
+        each = [s_per_gib(runs, f"{key}_ns") for key, _ in passes]
+        rows += [[f"{title}: {what}", spread(values, 2)] for (_, what), values in zip(passes, each)]
+        rows.append([f"{title}: all of these", spread([sum(values) for values in zip(*each)], 2)])
+    for direction, title in (("up", "user: guest to host"), ("down", "user: host to guest")):
+        rows.append([f"{title}: passt", spread(s_per_gib(read_runs(folder, f"dom1.user.{direction}"), "passt_ns"), 2)])
+    return table(["", "CPU s/GiB"], rows)
 
 
 def metrics_of(folder):
@@ -57,6 +82,8 @@ def report(folder, metrics):
         comparison(metrics, "net"),
         "### The same without the time in the guest",
         comparison(metrics, "net-vmm"),
+        "### What nobody can spare, and what passt takes",
+        floor_table(folder),
         "### What came through in a run",
         comparison(metrics, "net-bytes"),
     ])
