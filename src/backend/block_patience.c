@@ -2,8 +2,8 @@
 #include "backend/block_patience.h"
 
 #define ASK_NOT_FROM    4u /* reads and writes in flight */
-#define TELL_PART       4u /* of what is in flight */
-#define PATIENCE_PART   4u /* of what a request takes, within these: */
+#define TELL_PART       3u /* of what is in flight */
+#define PATIENCE_PART   3u /* of what a request takes, within these: */
 #define PATIENCE_MIN_NS (20 * UINT64_C(1000))
 #define PATIENCE_MAX_NS (3000 * UINT64_C(1000))
 

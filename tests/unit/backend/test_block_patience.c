@@ -15,12 +15,12 @@ static void test_tell(void)
 			g_assert_false(block_patience_may_wait(untold, moving));
 			g_assert_cmpuint(block_patience_n_until_told(untold, moving), ==, 1);
 		}
-	/* With more, until a quarter of what is in flight has come. */
+	/* With more, until a third of what is in flight has come. */
 	g_assert_true(block_patience_may_wait(0, 32));
-	g_assert_true(block_patience_may_wait(7, 32));
-	g_assert_false(block_patience_may_wait(8, 32));
-	g_assert_true(block_patience_may_wait(1, 8));
-	g_assert_false(block_patience_may_wait(2, 8));
+	g_assert_true(block_patience_may_wait(10, 32));
+	g_assert_false(block_patience_may_wait(11, 32));
+	g_assert_true(block_patience_may_wait(2, 8));
+	g_assert_false(block_patience_may_wait(3, 8));
 	/* So many completions as are worth a turn are those after which it may not wait, and not one more. */
 	for (unsigned int moving = BLOCK_TELL_NOT_FROM; moving < 300; moving++)
 		for (unsigned int untold = 0; block_patience_may_wait(untold, moving); untold++) {
@@ -44,8 +44,8 @@ static void test_ask(void)
 static void test_limits(void)
 {
 	g_assert_cmpuint(block_patience_ns(0), ==, 20 * US);
-	g_assert_cmpuint(block_patience_ns(79 * US), ==, 20 * US);
-	g_assert_cmpuint(block_patience_ns(4 * MS), ==, 1 * MS);
+	g_assert_cmpuint(block_patience_ns(59 * US), ==, 20 * US);
+	g_assert_cmpuint(block_patience_ns(3 * MS), ==, 1 * MS);
 	g_assert_cmpuint(block_patience_ns(12 * MS), ==, 3 * MS);
 	g_assert_cmpuint(block_patience_ns(UINT64_MAX), ==, 3 * MS);
 }
@@ -54,20 +54,20 @@ static void test_due(void)
 {
 	struct block_patience patience = { .asked = true };
 
-	g_assert_cmpuint(block_patience_due_ns(&patience, 4 * MS), ==, UINT64_MAX);
+	g_assert_cmpuint(block_patience_due_ns(&patience, 3 * MS), ==, UINT64_MAX);
 	/* An answer waits from when it came, whenever the ring was looked at. */
 	patience.untold_ns = 50 * MS;
-	g_assert_cmpuint(block_patience_due_ns(&patience, 4 * MS), ==, 51 * MS);
+	g_assert_cmpuint(block_patience_due_ns(&patience, 3 * MS), ==, 51 * MS);
 	patience.looked_ns = 10 * MS;
-	g_assert_cmpuint(block_patience_due_ns(&patience, 4 * MS), ==, 51 * MS);
+	g_assert_cmpuint(block_patience_due_ns(&patience, 3 * MS), ==, 51 * MS);
 	/* A request from when it was looked at, if the guest is not to send. */
 	patience.asked = false;
-	g_assert_cmpuint(block_patience_due_ns(&patience, 4 * MS), ==, 11 * MS);
+	g_assert_cmpuint(block_patience_due_ns(&patience, 3 * MS), ==, 11 * MS);
 	/* Each look gives the next one its whole time: where things complete, no timer ends. */
 	patience.looked_ns = 50 * MS + 1;
-	g_assert_cmpuint(block_patience_due_ns(&patience, 4 * MS), ==, 51 * MS);
+	g_assert_cmpuint(block_patience_due_ns(&patience, 3 * MS), ==, 51 * MS);
 	patience.untold_ns = 0;
-	g_assert_cmpuint(block_patience_due_ns(&patience, 4 * MS), ==, 51 * MS + 1);
+	g_assert_cmpuint(block_patience_due_ns(&patience, 3 * MS), ==, 51 * MS + 1);
 }
 
 int main(int argc, char **argv)
