@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real programs talk over a network interface: iperf3 both ways, curl both ways, over a tap with small and large frames and
 # over passt. Over a tap, every frame that the host's kernel gets is looked at: its checksum is right, or rightly left to the
-# kernel.
+# kernel. Over passt, every frame of either direction that passt has captured: its checksum is right.
 # variants: pvh-new-tap-1500 pvh-new-tap-65520 pv-old-tap-1500 pvh-new-user
 # long: pvh-new-tap-1500 pvh-new-tap-65520 pv-old-tap-1500 pvh-new-user
 # limit: 900
@@ -47,9 +47,18 @@ add_program curl
 mkdir "$scratch/www"
 head -c "${mib}M" /dev/urandom >"$scratch/www/data"
 
+# The passt that dom1 finds writes down what goes through it. As nobody it could not, here.
+capture_passt() {
+  mkdir "$scratch/bin"
+  printf '#!/bin/sh\nexec %q --runas 0 --pcap %q "$@"\n' "$(type -P passt)" "$scratch/capture" >"$scratch/bin/passt"
+  chmod +x "$scratch/bin/passt"
+  PATH=$scratch/bin:$PATH
+}
+
 open_keys
 if [[ $net == user ]]; then
   make_uplink
+  capture_passt
   start --vcpus 1 --net user,hostfwd=tcp:127.0.0.1:5201-:5201,hostfwd=tcp:127.0.0.1:8080-:80 <"$scratch/keys"
   guest=127.0.0.1 web=8080 here=127.0.0.1
 else
@@ -91,4 +100,11 @@ if [[ $net == tap ]]; then
   exec {watching}>&-
   wait "$watcher" || fail "bad frames: $(head -n 3 "$run/frames")"
   expect "$run/frames" "frames [1-9][0-9]+ segments [1-9][0-9]* blank [1-9][0-9]+ bad 0"
+fi
+if [[ $net == user ]]; then
+  "$tools/check-frames" --pcap "$scratch/capture" >"$run/frames" || fail "bad frames: $(head -n 3 "$run/frames")"
+  expect "$run/frames" "frames [1-9][0-9]{2,} segments 0 blank 0 bad 0"
+  # Other bytes in the middle of it are found.
+  head -c 100 /dev/urandom | dd of="$scratch/capture" bs=1 seek=$(($(stat -c %s "$scratch/capture") / 2)) conv=notrunc status=none
+  ! "$tools/check-frames" --pcap "$scratch/capture" >"$run/changed" || fail "what was changed is not found"
 fi

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * Looks at every frame that an interface receives, as the kernel has got it from whoever drives the interface, until
- * standard input ends: of TCP and UDP the checksum is right, or it is left blank and the place, the sum of the pseudo header
- * and what is said of segments are.
+ * standard input ends: of TCP and UDP the checksum is right, or it is left blank and the place, the sum of the pseudo
+ * header and what is said of segments are. Or at every frame of a capture (pcap), where nothing may be left blank.
  *
- * usage: check-frames INTERFACE; prints "frames N segments N blank N bad N", and for the first bad ones why.
+ * usage: check-frames INTERFACE, or check-frames --pcap FILE; prints "frames N segments N blank N bad N", and for the
+ * first bad ones why. --pcap counts as frames only those whose checksum was looked at.
  *
  * System calls: socket(AF_PACKET), setsockopt(PACKET_VNET_HDR).
  */
@@ -22,8 +23,13 @@
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 
-#define SHOWN_MAX     5u
-#define RECEIVE_BYTES (32 << 20)
+#define SHOWN_MAX       5u
+#define RECEIVE_BYTES   (32 << 20)
+#define FRAME_BYTES_MAX 70000u
+
+/* Of a pcap file, in the byte order and the microseconds of who wrote it (draft-ietf-opsawg-pcap). */
+#define PCAP_MAGIC    0xa1b2c3d4u
+#define PCAP_ETHERNET 1u
 
 struct counts {
 	unsigned long frames, segments, blank, bad;
@@ -85,7 +91,8 @@ static bool find_layer4(const uint8_t *frame, size_t len_bytes, struct layer4 *l
 }
 
 /* NULL: it is as it should be. */
-static const char *judge(const struct virtio_net_hdr *header, const uint8_t *frame, size_t len_bytes, struct counts *counts)
+static const char *judge(const struct virtio_net_hdr *header, const uint8_t *frame, size_t len_bytes,
+			 struct counts *counts)
 {
 	struct layer4 l4;
 
@@ -113,9 +120,17 @@ static const char *judge(const struct virtio_net_hdr *header, const uint8_t *fra
 	return fold(sum(frame + l4.at, l4.len_bytes, l4.pseudo)) == 0xffff ? NULL : "the checksum is wrong";
 }
 
+/* why: NULL if nothing is wrong with it. */
+static void note(const char *why, const struct virtio_net_hdr *header, size_t len_bytes, struct counts *counts)
+{
+	if (why && counts->bad++ < SHOWN_MAX)
+		printf("bad frame of %zu bytes: %s (flags %u, segments %u of %u bytes)\n", len_bytes, why,
+		       header->flags, header->gso_type, header->gso_size);
+}
+
 static int open_socket(const char *name)
 {
-	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	const int on = 1, room_bytes = RECEIVE_BYTES;
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
@@ -127,10 +142,44 @@ static int open_socket(const char *name)
 	return fd;
 }
 
+/* FALSE: it is no capture of Ethernet frames by a machine like this one, or one that was cut off. */
+static bool look_at_capture(const char *name, struct counts *counts)
+{
+	static const struct virtio_net_hdr nothing_left_blank;
+	static uint8_t bytes[FRAME_BYTES_MAX];
+	struct {
+		uint32_t magic;
+		uint16_t major, minor;
+		uint32_t zone, accuracy, len_max_bytes, kind;
+	} file_header;
+	struct {
+		uint32_t seconds, microseconds, len_bytes, original_len_bytes;
+	} header;
+	FILE *file = fopen(name, "re");
+	bool good = file && fread(&file_header, sizeof(file_header), 1, file) == 1 && file_header.magic == PCAP_MAGIC &&
+		    file_header.kind == PCAP_ETHERNET;
+
+	while (good && fread(&header, sizeof(header), 1, file) == 1) {
+		struct layer4 l4;
+
+		good = header.len_bytes <= sizeof(bytes) && header.len_bytes == header.original_len_bytes &&
+		       fread(bytes, 1, header.len_bytes, file) == header.len_bytes;
+		if (!good || !find_layer4(bytes, header.len_bytes, &l4))
+			continue;
+		counts->frames++;
+		note(judge(&nothing_left_blank, bytes, header.len_bytes, counts), &nothing_left_blank, header.len_bytes,
+		     counts);
+	}
+	good = good && feof(file);
+	if (file)
+		fclose(file);
+	return good;
+}
+
 static void look_at_one(int fd, struct counts *counts)
 {
-	static uint8_t bytes[sizeof(struct virtio_net_hdr) + 70000];
-	struct sockaddr_ll from = { 0 };
+	static uint8_t bytes[sizeof(struct virtio_net_hdr) + FRAME_BYTES_MAX];
+	struct sockaddr_ll from = {0};
 	socklen_t from_bytes = sizeof(from);
 	struct virtio_net_hdr header;
 	ssize_t got = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &from_bytes);
@@ -140,29 +189,41 @@ static void look_at_one(int fd, struct counts *counts)
 		return;
 	memcpy(&header, bytes, sizeof(header));
 	counts->frames++;
-	const char *why = judge(&header, bytes + sizeof(header), (size_t)got - sizeof(header), counts);
-	if (why && counts->bad++ < SHOWN_MAX)
-		printf("bad frame of %zd bytes: %s (flags %u, segments %u of %u bytes)\n", got - (ssize_t)sizeof(header), why,
-		       header.flags, header.gso_type, header.gso_size);
+	note(judge(&header, bytes + sizeof(header), (size_t)got - sizeof(header), counts), &header,
+	     (size_t)got - sizeof(header), counts);
+}
+
+/* FALSE: standard input cannot be waited for. */
+static bool watch(int fd, struct counts *counts)
+{
+	struct pollfd polls[] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+
+	for (;;) {
+		if (poll(polls, 2, -1) < 0)
+			return false;
+		if (polls[0].revents)
+			look_at_one(fd, counts);
+		else if (polls[1].revents)
+			return true;
+	}
 }
 
 int main(int argc, char **argv)
 {
-	struct counts counts = { 0 };
-	int fd = argc == 2 ? open_socket(argv[1]) : -1;
+	struct counts counts = {0};
 
-	if (fd < 0) {
-		perror("check-frames");
-		return 1;
-	}
-	struct pollfd polls[] = { { .fd = fd, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
-	for (;;) {
-		if (poll(polls, 2, -1) < 0)
+	if (argc == 3 && strcmp(argv[1], "--pcap") == 0) {
+		if (!look_at_capture(argv[2], &counts)) {
+			fprintf(stderr, "check-frames: %s: not a whole capture of Ethernet frames\n", argv[2]);
 			return 1;
-		if (polls[0].revents)
-			look_at_one(fd, &counts);
-		else if (polls[1].revents)
-			break;
+		}
+	} else {
+		int fd = argc == 2 ? open_socket(argv[1]) : -1;
+
+		if (fd < 0 || !watch(fd, &counts)) {
+			perror("check-frames");
+			return 1;
+		}
 	}
 	printf("frames %lu segments %lu blank %lu bad %lu\n", counts.frames, counts.segments, counts.blank, counts.bad);
 	return counts.bad > 0;
