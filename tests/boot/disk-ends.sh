@@ -121,7 +121,8 @@ reboot -f
 GUEST
   add_module old xen-blkfront
   truncate -s 4M "$scratch/disk" "$scratch/flag"
-  boot --disk "$scratch/disk" --disk "$scratch/flag" --vcpus 2 </dev/null
+  # The host does what is in memory at once: each request waits, so that there are some.
+  boot --disk "$scratch/disk" --disk "$scratch/flag" --vcpus 2 --inject "disk:vdev=xvda,delay=20ms" </dev/null
   expect_status 0
   expect "$run/console" "in flight [1-9][0-9]*"
   expect "$run/console" "second $(head -c 4M /dev/zero | sum)"
