@@ -3,7 +3,7 @@
 # shows the guest memory and takes it back, is stopped by resets, and dies; the same with qemu-storage-daemon, over a restart
 # of the domain; and back ends that cannot be used.
 # variants: refused ours-old ours-new storage
-# long: ours-new storage
+# long: refused ours-new storage
 # limit: 600
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
