@@ -25,6 +25,7 @@ ip link set eth0 mtu "${mtu%% *}" up
 ip address add 10.99.0.2/24 dev eth0
 echo "mac $(cat /sys/class/net/eth0/address)"
 echo "queues $(ls -d /sys/class/net/eth0/queues/rx-* | wc -l)"
+echo "channels $(grep -c vif0-q /proc/interrupts)"
 until ping -c 1 -W 1 10.99.0.1 >/dev/null; do :; done
 ping -c 3 -s $((${mtu%% *} - 28)) 10.99.0.1 >/dev/null && echo "whole frames"
 echo "down $(wget -q -O - http://10.99.0.1:8000/data | sha256sum | cut -d ' ' -f 1)"
@@ -60,6 +61,8 @@ GUEST
   console=$run/console
   expect "$console" "mac 00:16:3e:01:02:03"
   expect "$console" "queues $queues"
+  # One each way (feature-split-event-channels).
+  expect "$console" "channels $((2 * queues))"
   expect "$console" "whole frames"
   expect "$console" "down $(sum <"$scratch/www/data")"
   expect "$console" "up $(sum <"$scratch/up")"
