@@ -90,7 +90,7 @@ run_test() {
   local name=$1 file=$root/tests/boot/${1%%/*}.sh variant=() limit status=0 left
   [[ $name != */* ]] || variant=("${name#*/}")
   limit=$(header limit "$file")
-  limit=${limit:-120}
+  limit=${limit:-300}
   export DOM1_BOOT_SCRATCH=$work/test DOM1_BOOT_OUT=$out/${name//\//-} DOM1_BOOT_LIMIT_S=$limit
   scratch=$DOM1_BOOT_SCRATCH
   rm -rf "$scratch" "$DOM1_BOOT_OUT"
