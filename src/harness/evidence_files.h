@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The folder of one attempt at a test under --output: console.log, messages.txt, and written by dom1 run, shim.log,
- * report.json and core (messages.txt is what dom1 run said: of a guest that ended badly its registers, event channels and devices).
+ * report.json and core. messages.txt is what dom1 run said: of a guest that ended badly its registers, event channels and
+ * devices.
  */
 #pragma once
 

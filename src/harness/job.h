@@ -29,10 +29,10 @@ typedef int job_main(int argc, char **argv, struct record *record);
 
 /*
  * main: in a fork of this process, that ends with its result; the record is the caller's. NULL: it is this program, loaded
- * again, and there is no record. A fork spares the time that a program takes to be loaded, a fifth of a tiny guest's; but it finds what there
- * is: nobody may have touched the program's default main context, and all such runs have one layout of addresses. What a guest
- * might learn of that is good for the next, of the same tests. arguments: of dom1, NULL at the end. has_input: the console's
- * input comes from here. FALSE: DOM1_STATUS_HOST. The caller has one thread.
+ * again, and there is no record. A fork spares the time that a program takes to be loaded, a tenth of a tiny guest's; but it
+ * finds what there is: nobody may have touched the program's default main context, and all such runs have one layout of
+ * addresses. What a guest might learn of that is good for the next, of the same tests. arguments: of dom1, NULL at the end.
+ * has_input: the console's input comes from here. FALSE: DOM1_STATUS_HOST. The caller has one thread.
  */
 bool job_start(struct job *job, job_main *main, struct record *record, char **arguments, bool has_input, GError **error);
 

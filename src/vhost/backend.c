@@ -137,13 +137,17 @@ static bool open_channel(struct vhost_backend *backend, GError **error)
 	return sent || broke_off(backend, error);
 }
 
+static bool read_config(struct vhost_backend *backend, GError **error)
+{
+	return !(backend->link.protocol & PROTOCOL(CONFIG)) ||
+	       vhost_find_config(&backend->link, backend->config, &backend->config_bytes) || broke_off(backend, error);
+}
+
 bool vhost_backend_open(struct vhost_backend *backend, const struct vhost_option *option, GError **error)
 {
 	*backend = (struct vhost_backend){ .option = option, .link = { .fd = -1, .channel_fd = -1 } };
 	if (connect_to(backend, error) && agree(backend, error) && check_queues(backend, error) && ask_shmem(backend, error) &&
-	    (!(backend->link.protocol & PROTOCOL(CONFIG)) || vhost_find_config(&backend->link, backend->config, &backend->config_bytes) ||
-	     broke_off(backend, error)) &&
-	    open_channel(backend, error))
+	    read_config(backend, error) && open_channel(backend, error))
 		return true;
 	vhost_backend_close(backend);
 	return false;

@@ -86,7 +86,8 @@ static void changed(void *opaque)
 	signal_fd(vhost->wake_fd);
 }
 
-static void read_config(void *opaque, struct virtio_device *device, uint64_t offset_bytes, uint8_t *bytes, unsigned int len_bytes)
+static void read_config(void *opaque, struct virtio_device *device, uint64_t offset_bytes, uint8_t *bytes,
+			unsigned int len_bytes)
 {
 	struct vhost_device *vhost = opaque;
 
@@ -166,7 +167,8 @@ static bool start_queue(struct vhost_device *vhost, unsigned int number, const s
 	if (address.desc_user_addr == 0 || address.avail_user_addr == 0 || address.used_user_addr == 0)
 		return false;
 	vhost->started[number] = true;
-	return send_state(vhost, VHOST_USER_SET_VRING_NUM, number, queue->size) && send_state(vhost, VHOST_USER_SET_VRING_BASE, number, 0) &&
+	return send_state(vhost, VHOST_USER_SET_VRING_NUM, number, queue->size) &&
+	       send_state(vhost, VHOST_USER_SET_VRING_BASE, number, 0) &&
 	       vhost_send(&vhost->backend->link, VHOST_USER_SET_VRING_ADDR, &address, sizeof(address), NULL, 0) &&
 	       send_fd(vhost, VHOST_USER_SET_VRING_CALL, number, vhost->call_fds[number]) &&
 	       send_fd(vhost, VHOST_USER_SET_VRING_KICK, number, vhost->kick_fds[number]) &&
@@ -409,7 +411,8 @@ struct worker *vhost_worker(unsigned int number, const struct sandbox *sandbox, 
 	return worker_new(&kind, sandbox, error);
 }
 
-static struct virtio_device *make_function(struct vhost_device *vhost, struct pci_host *host, const struct vhost_device_config *config)
+static struct virtio_device *make_function(struct vhost_device *vhost, struct pci_host *host,
+					   const struct vhost_device_config *config)
 {
 	const struct vhost_backend *backend = config->backend;
 	const struct virtio_device_config device = {
@@ -444,7 +447,8 @@ static bool open_events(struct vhost_device *vhost, GError **error)
 	return ok;
 }
 
-struct vhost_device *vhost_device_new(struct vm *vm, struct pci_host *host, const struct vhost_device_config *config, GError **error)
+struct vhost_device *vhost_device_new(struct vm *vm, struct pci_host *host, const struct vhost_device_config *config,
+				      GError **error)
 {
 	struct vhost_device *vhost = g_new0(struct vhost_device, 1);
 

@@ -39,7 +39,8 @@ struct vhost_device_config {
 struct worker *vhost_worker(unsigned int number, const struct sandbox *sandbox, GError **error);
 
 /* Main thread, when the VM has its memory, before the first vCPU runs. DOM1_STATUS_HOST. */
-struct vhost_device *vhost_device_new(struct vm *vm, struct pci_host *host, const struct vhost_device_config *config, GError **error);
+struct vhost_device *vhost_device_new(struct vm *vm, struct pci_host *host, const struct vhost_device_config *config,
+				      GError **error);
 /* After the last vCPU. The back end has stopped, or is not connected any more. NULL is fine. */
 void vhost_device_free(struct vhost_device *vhost);
 /* While no vCPU runs. As above. */

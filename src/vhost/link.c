@@ -52,7 +52,8 @@ static bool give_up(struct vhost_link *link, int why)
 static bool await(struct vhost_link *link, short events, int64_t deadline_ms)
 {
 	for (;;) {
-		struct pollfd fds[] = { { .fd = link->fd, .events = events }, { .fd = link->on_request ? link->channel_fd : -1, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = link->fd, .events = events },
+					{ .fd = link->on_request ? link->channel_fd : -1, .events = POLLIN } };
 		int64_t left_ms = deadline_ms - now_ms();
 		int n = left_ms > 0 ? poll(fds, 2, (int)left_ms) : 0;
 
@@ -87,7 +88,9 @@ static bool send_all(struct vhost_link *link, const void *bytes, size_t len_byte
 		if (sent == 0 && n_fds > 0) {
 			message.msg_control = &control;
 			message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-			control.header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n_fds * sizeof(int)) };
+			control.header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+							   .cmsg_type = SCM_RIGHTS,
+							   .cmsg_len = CMSG_LEN(n_fds * sizeof(int)) };
 			memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
 		}
 		ssize_t done = sendmsg(link->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
