@@ -741,12 +741,12 @@ static void settle_core(const struct run *run)
 static void print_end(FILE *stream, const struct run *run)
 {
 	const struct record *record = run->setup.record;
-	uint32_t outcome = atomic_load(&record->outcome);
+	const enum outcome outcome = record_outcome(record);
 
 	/* A guest's words may be in it. */
 	g_autofree char *words = g_strndup(record->detail, sizeof(record->detail));
 	g_autofree char *detail = one_line(words);
-	fprintf(stream, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR],
+	fprintf(stream, "dom1: %s: %s%s%s\n", run->config.name, OUTCOME_NAMES[outcome],
 		detail[0] ? ": " : "", detail);
 	/* Who ended it on purpose needs no evidence. The console's last lines are for who has not seen them pass by. */
 	if (outcome != OUTCOME_DESTROYED && outcome != OUTCOME_REBOOT)

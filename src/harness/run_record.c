@@ -29,18 +29,15 @@ static int status_of_marks(const struct record *record)
 /* Its last phase is the launcher's own, when it knows how the machine ended. */
 void run_record_read(struct run_record *run, const struct record *record)
 {
-	const uint32_t outcome = atomic_load(&record->outcome);
-	char detail[sizeof(record->detail)];
-
 	*run = (struct run_record){ .outcome = OUTCOME_NONE, .guest_status = -1 };
 	if (!record_phase_seen(record, PHASE_EXIT))
 		return;
-	run->outcome = outcome > OUTCOME_NONE && outcome < N_OUTCOMES ? (enum outcome)outcome : OUTCOME_HOST_ERROR;
+	/* A machine that told nobody why it ended: as its report says. */
+	run->outcome = record_outcome(record);
+	if (run->outcome == OUTCOME_NONE)
+		run->outcome = OUTCOME_HOST_ERROR;
 	run->guest_status = status_of_marks(record);
-	memcpy(detail, record->detail, sizeof(detail));
-	detail[sizeof(detail) - 1] = '\0';
-	if (detail[0] != '\0' && atomic_load(&record->detail_ready))
-		run->detail = g_strdup(detail);
+	run->detail = record_detail(record);
 }
 
 void run_record_clear(struct run_record *run)

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/console_keep.h"
@@ -24,6 +23,7 @@
 #define WORDS_BYTES         16384
 #define LAST_LINES          20
 #define READ_BYTES          65536
+#define NS_PER_US           1000u
 /* A prompt is looked at when nothing came for so long. */
 #define QUIET_MS            200
 /* dom1 run ends at its timeout by itself; if it does not, something is wrong with it and not with the guest. */
@@ -164,6 +164,7 @@ static struct verdict_end end_of(struct test_run *run, int wait_status, struct r
 	if (run->record)
 		run_record_read(record, run->record);
 	if (run->stuck || !WIFEXITED(wait_status)) {
+		run_record_clear(record);
 		record->detail = run->stuck ? g_strdup("dom1 run did not end at its timeout, and was killed") :
 					      g_strdup_printf("dom1 run was killed by signal %d", WTERMSIG(wait_status));
 	} else {
@@ -300,10 +301,7 @@ static GPtrArray *arguments_of(const struct test_run *run)
 
 static bool start_job(struct test_run *run, GError **error)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	run->record = record_new((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	run->record = record_new((uint64_t)run->started_us * NS_PER_US);
 	if (!run->record) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "no memory for a record: %s", g_strerror(errno));
 		return false;

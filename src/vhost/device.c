@@ -338,6 +338,14 @@ static void settle(struct vhost_device *vhost)
 		lose_backend(vhost);
 }
 
+/* Somebody has signalled: the driver has changed something, or the back end its configuration. */
+static void obey(struct vhost_device *vhost)
+{
+	settle(vhost);
+	if (vhost->backend->config_is_old)
+		renew_config(vhost);
+}
+
 static void open_lend(struct vhost_device *vhost)
 {
 	struct lend_claimed claimed;
@@ -375,14 +383,9 @@ static void vhost_thread(void *opaque)
 
 	open_lend(vhost);
 	while (!atomic_load(&vhost->ending)) {
-		settle(vhost);
-		if (vhost->backend->config_is_old)
-			renew_config(vhost);
 		watch_all(vhost, watches);
 		if (poll(watches, N_WATCHES, -1) < 0)
 			continue;
-		if (watches[WATCH_WAKE].revents)
-			(void)take_signal(vhost->wake_fd);
 		for (unsigned int i = 0; i < n_queues(vhost); i++)
 			if (watches[WATCH_CALLS + i].revents && take_signal(vhost->call_fds[i]))
 				virtio_device_interrupt(vhost->device, i);
@@ -393,6 +396,9 @@ static void vhost_thread(void *opaque)
 		/* It has nothing to say unasked. */
 		if (watches[WATCH_LINK].revents)
 			lose_backend(vhost);
+		/* Last: it may wait for the back end, and what was seen before is old then. */
+		if (watches[WATCH_WAKE].revents && take_signal(vhost->wake_fd))
+			obey(vhost);
 	}
 	if (vhost->running)
 		stop_backend(vhost);

@@ -183,8 +183,6 @@ const struct control_ops MACHINE_CONTROL_OPS = {
 
 void machine_control_tell_end(struct machine *machine)
 {
-	uint32_t outcome = atomic_load(&machine->setup->record->outcome);
-
 	control_server_event(machine->control, "SHUTDOWN",
-			     json_pack("{s:s}", "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]));
+			     json_pack("{s:s}", "outcome", OUTCOME_NAMES[record_outcome(machine->setup->record)]));
 }

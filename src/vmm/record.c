@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <glib.h>
+
 const char *const PHASE_NAMES[N_PHASES] = {
 	[PHASE_EXEC] = "exec",
 	[PHASE_VM_CREATED] = "vm_created",
@@ -123,6 +125,19 @@ bool record_end(struct record *record, enum outcome outcome, uint32_t status, co
 	}
 	atomic_store(&record->detail_ready, 1);
 	return true;
+}
+
+enum outcome record_outcome(const struct record *record)
+{
+	const uint32_t outcome = atomic_load(&record->outcome);
+
+	return outcome < N_OUTCOMES ? (enum outcome)outcome : OUTCOME_HOST_ERROR;
+}
+
+char *record_detail(const struct record *record)
+{
+	return atomic_load(&record->detail_ready) && record->detail[0] != '\0' ? g_strndup(record->detail, sizeof(record->detail) - 1) :
+										 NULL;
 }
 
 void record_forget_end(struct record *record)

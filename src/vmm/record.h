@@ -98,6 +98,11 @@ bool record_phase_seen(const struct record *record, enum phase phase);
 bool record_end(struct record *record, enum outcome outcome, uint32_t status, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* How it ended: what is no outcome is HOST_ERROR. */
+enum outcome record_outcome(const struct record *record);
+/* A copy of the detail, in which a guest's words may be; NULL: none was written to its end. g_free() */
+char *record_detail(const struct record *record);
+
 /* It was not the end: of a machine that would have started again, and was killed before. */
 void record_forget_end(struct record *record);
 /* A restart: forgets the outcome and the phases seen, keeps events and counters. */

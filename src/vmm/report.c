@@ -129,17 +129,15 @@ static void add_memory(json_t *report, const struct machine_setup *setup)
 static json_t *build(const struct machine_setup *setup, const struct launcher_end *end, const struct symbols *symbols)
 {
 	struct record *record = setup->record;
-	uint32_t outcome = atomic_load(&record->outcome);
-	char detail[sizeof(record->detail)];
+	const enum outcome outcome = record_outcome(record);
+	g_autofree char *detail = record_detail(record);
 	json_t *report = json_object();
 
-	memcpy(detail, record->detail, sizeof(detail));
-	detail[sizeof(detail) - 1] = '\0';
 	json_add_count(report, "version", REPORT_VERSION);
 	json_add_string(report, "name", setup->config->name);
-	json_add_string(report, "outcome", OUTCOME_NAMES[outcome < N_OUTCOMES ? outcome : OUTCOME_HOST_ERROR]);
+	json_add_string(report, "outcome", OUTCOME_NAMES[outcome]);
 	json_add_count(report, "status", (uint64_t)end->status);
-	if (detail[0] != '\0' && atomic_load(&record->detail_ready))
+	if (detail)
 		json_add_string(report, "detail", detail);
 	add_host(report);
 	add_machine(report, setup);
