@@ -5,6 +5,10 @@
  *
  *      /local/domain/1/device/console/N    ring-ref, port, state
  *
+ * The guest's own watches do not hear of the first two. Linux since 6.17 would lose the console now and then: its xenstore
+ * thread, told of the ring-ref that the driver has just published, reads the state, which the driver then changes, and only
+ * then compares it with the driver's (xenbus_dev_changed()). Drivers of disks publish in that very thread.
+ *
  * A guest that closes it and comes back finds the same descriptors. Thread: the main thread.
  */
 #pragma once

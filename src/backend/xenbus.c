@@ -63,6 +63,15 @@ int xenbus_write_guests(struct xenbus_device *device, const char *key, const cha
 	return rc;
 }
 
+int xenbus_expect_quietly(struct xenbus_device *device, const char *key)
+{
+	char path[PATH_BYTES];
+	int rc = xenbus_write_guests(device, key, "%s", "");
+
+	put_path(path, device->guests, key);
+	return rc == 0 ? xenstore_set_quiet(device->store, path) : rc;
+}
+
 bool xenbus_read_text(const struct xenbus_device *device, const char *key, char *value, size_t room_bytes)
 {
 	char path[PATH_BYTES];

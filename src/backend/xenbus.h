@@ -50,6 +50,8 @@ int xenbus_write_ours(struct xenbus_device *device, const char *key, const char 
 	__attribute__((format(printf, 3, 4)));
 int xenbus_write_guests(struct xenbus_device *device, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The guest's node is there, empty, to be written by it; its own watches do not hear of that. 0 or a positive errno. */
+int xenbus_expect_quietly(struct xenbus_device *device, const char *key);
 
 /* A node of the guest's. FALSE: it is not there, does not fit in value, or has a NUL in it. */
 bool xenbus_read_text(const struct xenbus_device *device, const char *key, char *value, size_t room_bytes);

@@ -151,11 +151,12 @@ static bool has_node(struct xenstore *store, const char *folder, const char *nod
 	g_autofree char *path = g_strdup_printf("%s/%s", folder, node);
 	void *value;
 	size_t len_bytes;
-	bool there = xenstore_read(store, path, &value, &len_bytes) == 0;
 
-	if (there)
-		free(value);
-	return there;
+	if (xenstore_read(store, path, &value, &len_bytes) != 0)
+		return false;
+	free(value);
+	/* Some are there from the start, empty (xenbus_expect_quietly()). */
+	return len_bytes > 0;
 }
 
 /* What a front end must write, by any of its names, before a back end can use its rings. Sources: <xen/io/blkif.h>, netif.h. */

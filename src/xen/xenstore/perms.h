@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct xs_perm {
 struct xs_perms {
 	unsigned int refs;
 	unsigned int n;
+	bool quiet; /* only domain 0 hears of changes */
 	struct xs_perm entry[];
 };
 

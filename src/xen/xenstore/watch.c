@@ -116,6 +116,8 @@ static bool may_hear(const struct xenstore_watch *watch, const struct xs_audienc
 
 	if (!watch->conn || watch->conn->domid == 0)
 		return true;
+	if (audience->node && audience->node->quiet)
+		return false;
 	for (size_t i = 0; i < sizeof(perms) / sizeof(perms[0]); i++) {
 		if (perms[i] && (xs_perms_access(perms[i], watch->conn->domid) & XS_ACCESS_READ))
 			return true;

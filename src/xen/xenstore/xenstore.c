@@ -384,6 +384,31 @@ int xenstore_set_permissions(struct xenstore *store, const char *path, const cha
 	return rc;
 }
 
+int xenstore_set_quiet(struct xenstore *store, const char *path)
+{
+	const struct xs_view view = host_view(store);
+	struct xs_change change = { 0 };
+	struct xs_perms *quiet = NULL;
+	const struct xs_node *node;
+	struct xs_path resolved;
+	int rc = host_path(&resolved, path, false);
+
+	xenstore_lock(store);
+	if (rc == 0)
+		rc = xs_op_lookup(&view, &resolved, 0, &node);
+	if (rc == 0 && !(quiet = xs_perms_new(node->perms->n)))
+		rc = ENOMEM;
+	if (rc == 0) {
+		memcpy(quiet->entry, node->perms->entry, quiet->n * sizeof(quiet->entry[0]));
+		quiet->quiet = true;
+		rc = xs_op_set_perms(&view, &resolved, quiet, &change);
+	}
+	xs_perms_unref(quiet);
+	host_changed(store, &change);
+	xenstore_unlock(store);
+	return rc;
+}
+
 struct xenstore_watch *xenstore_watch(struct xenstore *store, const char *path, xenstore_watch_fn fn, void *opaque)
 {
 	struct xenstore_watch *watch;

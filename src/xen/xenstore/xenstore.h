@@ -83,6 +83,11 @@ int xenstore_remove(struct xenstore *store, const char *path);
 int xenstore_directory(struct xenstore *store, const char *path, char ***names);
 /* perms in the wire's own syntax, one string an entry: "n1" (owner 1, others none), "b0", "r2". */
 int xenstore_set_permissions(struct xenstore *store, const char *path, const char *const *perms, size_t n_perms);
+/*
+ * No client's watch, but those of domain 0, is told of the node's changes from now on, until its permissions are set or it is
+ * removed: a guest need not hear of what it writes there itself.
+ */
+int xenstore_set_quiet(struct xenstore *store, const char *path);
 
 /*
  * A watch of the host's own: called for path and everything under it, and once at registration as xenstore does.

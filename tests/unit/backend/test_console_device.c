@@ -8,6 +8,7 @@
 
 #include <xen/io/console.h>
 #include <xen/io/xenbus.h>
+#include <xen/io/xs_wire.h>
 
 #include "backend/console_device.h"
 #include "backend/console_files.h"
@@ -188,6 +189,47 @@ static void test_nodes(void)
 	fake_free(fake);
 }
 
+static void feed(struct xs_conn *conn, uint32_t type, const char *first, const char *second, size_t second_bytes)
+{
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+	const struct xsd_sockmsg header = { .type = type, .len = (uint32_t)(strlen(first) + 1 + second_bytes) };
+
+	g_byte_array_append(bytes, (const guint8 *)&header, sizeof(header));
+	g_byte_array_append(bytes, (const guint8 *)first, (guint)strlen(first) + 1);
+	g_byte_array_append(bytes, (const guint8 *)second, (guint)second_bytes);
+	g_assert_cmpuint(xs_conn_feed(conn, bytes->data, bytes->len), ==, bytes->len);
+}
+
+/* Whether the store says word to the guest; what it says is forgotten. */
+static bool hears(struct xs_conn *conn, const char *word)
+{
+	size_t len_bytes;
+	const void *bytes = xs_conn_pending(conn, &len_bytes);
+	bool found = memmem(bytes, len_bytes, word, strlen(word)) != NULL;
+
+	xs_conn_sent(conn, len_bytes);
+	return found;
+}
+
+/* A guest that watches its devices hears of what it writes, but not of its ring and its port. */
+static void test_quiet(void)
+{
+	struct fake *fake = fake_new();
+	struct xs_conn *conn = xs_conn_new(fake->guest.store, 1, NULL, NULL);
+
+	feed(conn, XS_WATCH, "device", "token", 6);
+	g_assert_true(hears(conn, "token"));
+	feed(conn, XS_WRITE, "device/console/1/ring-ref", "8", 1);
+	g_assert_false(hears(conn, "token"));
+	feed(conn, XS_WRITE, "device/console/1/port", "8", 1);
+	g_assert_false(hears(conn, "token"));
+	feed(conn, XS_WRITE, "device/console/1/state", "1", 1);
+	g_assert_true(hears(conn, "device/console/1/state"));
+	xs_conn_free(conn);
+	connect_guest(fake);
+	fake_free(fake);
+}
+
 /* What a guest has written when it closes, or when the domain ends, is not lost. */
 static void test_last_words(void)
 {
@@ -295,6 +337,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/backend/console_device/nodes", test_nodes);
+	g_test_add_func("/backend/console_device/quiet", test_quiet);
 	g_test_add_func("/backend/console_device/traffic", test_traffic);
 	g_test_add_func("/backend/console_device/last-words", test_last_words);
 	g_test_add_func("/backend/console_device/lies", test_lies);

@@ -148,6 +148,40 @@ static void test_permissions(struct fixture *f, gconstpointer quota)
 	expect_no_event(f->guest);
 }
 
+/* A node whose changes no client but domain 0 hears of, whatever it may read; with the host's watch that still does. */
+static void test_quiet(struct fixture *f, gconstpointer quota)
+{
+	(void)quota;
+	must_write(f->store, "/p", "");
+	must_set_perms(f->store, "/p", "n1");
+	must_write(f->store, "/p/quiet", "");
+	must_write(f->store, "/p/loud", "");
+	expect_ok(f->guest, XS_WATCH, 0, P("/p\0g\0"));
+	expect_ok(f->dom0, XS_WATCH, 0, P("/p\0h\0"));
+	g_assert_cmpint(xenstore_set_quiet(f->store, "/p/none"), ==, ENOENT);
+	g_assert_cmpint(xenstore_set_quiet(f->store, "/p/quiet"), ==, 0);
+	expect_reply(f->guest, XS_GET_PERMS, 0, P("/p/quiet\0"), P("n1\0"));
+	client_forget_events(f->guest);
+	client_forget_events(f->dom0);
+	/* Within a transaction and without one. */
+	for (int round = 0; round < 4; round++) {
+		uint32_t tx_id = round % 2 ? client_start(f->guest) : 0;
+
+		expect_ok(f->guest, XS_WRITE, tx_id, P("/p/loud\0value"));
+		expect_ok(f->guest, XS_WRITE, tx_id, P("/p/quiet\0value"));
+		if (tx_id)
+			g_assert_cmpstr(client_end(f->guest, tx_id, true), ==, "OK");
+		expect_event(f->guest, "/p/loud", "g");
+		expect_no_event(f->guest);
+		expect_event(f->dom0, "/p/loud", "h");
+		expect_event(f->dom0, "/p/quiet", "h");
+	}
+	expect_ok(f->guest, XS_SET_PERMS, 0, P("/p/quiet\0n1\0"));
+	client_forget_events(f->guest);
+	expect_ok(f->guest, XS_WRITE, 0, P("/p/quiet\0value"));
+	expect_event(f->guest, "/p/quiet", "g");
+}
+
 static void test_special(struct fixture *f, gconstpointer quota)
 {
 	(void)quota;
@@ -397,6 +431,7 @@ int main(int argc, char **argv)
 	ADD("/xenstore/watch/semantics", NULL, test_semantics);
 	ADD("/xenstore/watch/transaction", NULL, test_transaction);
 	ADD("/xenstore/watch/permissions", NULL, test_permissions);
+	ADD("/xenstore/watch/quiet", NULL, test_quiet);
 	ADD("/xenstore/watch/special", NULL, test_special);
 	ADD("/xenstore/watch/long-token", NULL, test_long_token);
 	if (TRANSPORT_IS_DIRECT) {
