@@ -73,3 +73,8 @@ void lending_vcpu_starts(struct vcpu *vcpu);
 bool lending_on_failed_run(struct vcpu *vcpu, int error);
 /* KVM_EXIT_MMIO. FALSE: its address is not in a window. */
 bool lending_on_mmio(struct vcpu *vcpu);
+/*
+ * KVM could not read an instruction at the vCPU's place, whose page, or one of the tables that lead there, is not there: all are
+ * waited for. TRUE: it was one that KVM had carried out, and its place is the next one now. FALSE: it may be tried again.
+ */
+bool lending_on_failed_emulation(struct vcpu *vcpu);

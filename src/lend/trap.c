@@ -5,6 +5,7 @@
  *   EINTR and SIGBUS              a poison marker; si_addr is the page's address in our address space
  *   EFAULT, KVM_EXIT_MEMORY_FAULT kernels to come: with the guest's address
  *   KVM_EXIT_MMIO                 an instruction that KVM emulates; it has the address, and waits for the bytes
+ *   internal error of emulation   an instruction that KVM wants to read, by tables that are lent, too
  * Source: arch/x86/kvm/mmu/mmu.c, kvm_handle_error_pfn().
  *
  * SIGBUS is blocked but in KVM_RUN: so it is pending when the thread looks, and never interrupts anything else.
@@ -20,6 +21,8 @@
 
 #include "lend/machine_check.h"
 #include "vmm/error.h"
+#include "vmm/guest_memory.h"
+#include "vmm/skipped_instruction.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/worker.h"
@@ -149,4 +152,79 @@ bool lending_on_mmio(struct vcpu *vcpu)
 	if (report_and_wait(vcpu, &report) && !run->mmio.is_write)
 		memcpy(run->mmio.data, lending->slots[vcpu->number].report.bytes, report.len_bytes);
 	return true;
+}
+
+/* What KVM looked for in vain. In a window: when it is there. FALSE: it is nowhere, or the VM stops first. */
+static bool read_awaited(struct vcpu *vcpu, uint64_t gpa, void *bytes, size_t len_bytes)
+{
+	struct lending *lending = vcpu->vm->lending;
+	struct space_report report = { .access = SPACE_ACCESS_READ };
+
+	if (!space_find(&lending->space, gpa, &report.window, &report.page))
+		return guest_memory_read(vcpu->vm->memory, gpa, bytes, len_bytes);
+	report.offset_bytes = gpa % LEND_PAGE_BYTES;
+	report.len_bytes = len_bytes;
+	if (report.offset_bytes + len_bytes > LEND_PAGE_BYTES || !report_and_wait(vcpu, &report))
+		return false;
+	memcpy(bytes, lending->slots[vcpu->number].report.bytes, len_bytes);
+	return true;
+}
+
+static bool read_entry(void *opaque, uint64_t gpa, size_t len_bytes, uint64_t *entry)
+{
+	*entry = 0;
+	return read_awaited(opaque, gpa, entry, len_bytes);
+}
+
+/* The instruction at the vCPU's place, as much of it as can be had. */
+static size_t read_instruction(struct vcpu *vcpu, uint8_t bytes[INSTRUCTION_MAX_BYTES])
+{
+	const struct kvm_segment *code = &vcpu->run->s.regs.sregs.cs;
+	const uint64_t rip = vcpu->run->s.regs.regs.rip, start = code->l ? rip : (uint32_t)(code->base + rip);
+	struct guest_paging paging = vcpu_paging(vcpu);
+	size_t done = 0;
+
+	paging.read_entry = read_entry;
+	while (done < INSTRUCTION_MAX_BYTES) {
+		uint64_t gva = start + done, gpa;
+		size_t n = MIN(8 - gva % 8, INSTRUCTION_MAX_BYTES - done);
+
+		if (!guest_walk(vcpu->vm->memory, &paging, gva, GUEST_FETCH, &gpa) || !read_awaited(vcpu, gpa, bytes + done, n))
+			break;
+		done += n;
+		/* What is behind it is not waited for: it may be on a page that has never been. */
+		if (skipped_instruction_bytes(bytes, done, code->l) > 0)
+			break;
+	}
+	return done;
+}
+
+/* As KVM would have: an interrupt that waited for the end of the instruction waits no more. */
+/* syscalls(vcpu): ioctl(KVM_GET_VCPU_EVENTS) */
+static void step_over(struct vcpu *vcpu, size_t len_bytes)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->s.regs.regs.rip += len_bytes;
+	run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+	if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &run->s.regs.events) != 0 || run->s.regs.events.interrupt.shadow == 0)
+		return;
+	run->s.regs.events.interrupt.shadow = 0;
+	run->s.regs.events.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+}
+
+bool lending_on_failed_emulation(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	uint8_t bytes[INSTRUCTION_MAX_BYTES];
+
+	/* What it has read it does not know: that has nothing to do with windows. */
+	if (!vcpu->vm->lending || (run->emulation_failure.ndata > 0 &&
+				   (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)))
+		return false;
+	size_t n_bytes = skipped_instruction_bytes(bytes, read_instruction(vcpu, bytes), run->s.regs.sregs.cs.l);
+	if (n_bytes > 0)
+		step_over(vcpu, n_bytes);
+	return n_bytes > 0;
 }

@@ -46,7 +46,7 @@ struct walk {
 
 	/* From the top. The PDPTEs of PAE have neither rights nor an accessed bit. */
 	struct {
-		void *at;
+		void *at; /* NULL: it is not to be changed */
 		uint64_t value;
 	} path[LEVELS_MAX];
 	unsigned int n_path;
@@ -73,9 +73,15 @@ static bool is_canonical(const struct walk *walk)
 /* Reads the entry of this level. */
 static bool read_entry(struct walk *walk, uint64_t table_gpa, unsigned int level, uint64_t *entry)
 {
+	const struct guest_paging *paging = walk->paging;
 	uint64_t index = walk->gva >> (12 + (level - 1) * walk->index_bits) & (BIT(walk->index_bits) - 1);
-	void *at = guest_memory_span(walk->memory, table_gpa + index * walk->entry_bytes, walk->entry_bytes);
+	uint64_t gpa = table_gpa + index * walk->entry_bytes;
 
+	if (paging->read_entry) {
+		walk->path[walk->n_path++].at = NULL;
+		return paging->read_entry(paging->opaque, gpa, walk->entry_bytes, entry);
+	}
+	void *at = guest_memory_span(walk->memory, gpa, walk->entry_bytes);
 	if (!at)
 		return false;
 	*entry = walk->entry_bytes == 4 ? __atomic_load_n((uint32_t *)at, __ATOMIC_RELAXED)
@@ -136,6 +142,8 @@ static bool is_allowed(const struct walk *walk, uint64_t leaf)
 {
 	const struct guest_paging *paging = walk->paging;
 
+	if (walk->access == GUEST_FETCH)
+		return true;
 	if (walk->access == GUEST_WRITE && !(walk->rights & PTE_WRITABLE) && (paging->cr0 & CR0_WP))
 		return false;
 	if (!(walk->rights & PTE_USER))
@@ -150,7 +158,7 @@ static bool set_bits(const struct walk *walk, unsigned int i, uint64_t bits)
 {
 	uint64_t old = walk->path[i].value;
 
-	if ((old & bits) == bits)
+	if (!walk->path[i].at || (old & bits) == bits)
 		return true;
 	if (walk->entry_bytes == 4) {
 		uint32_t expected = (uint32_t)old;

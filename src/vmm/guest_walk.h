@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct guest_memory;
@@ -21,10 +22,16 @@ struct guest_paging {
 	uint64_t cr0, cr3, cr4, efer, rflags;
 	/* Protection keys' rights; asked for only when they matter: CR4.PKE and a user's page. */
 	uint32_t (*read_pkru)(void *opaque);
+	/*
+	 * NULL: tables lie in guest memory. Else it reads an entry of 4 or 8 bytes, wherever that is, and no table is changed: for
+	 * who looks up what the CPU itself has used.
+	 */
+	bool (*read_entry)(void *opaque, uint64_t gpa, size_t len_bytes, uint64_t *entry);
 	void *opaque;
 };
 
-enum guest_access { GUEST_READ, GUEST_WRITE };
+/* FETCH: an instruction that the CPU has fetched; that it may is not looked into. */
+enum guest_access { GUEST_READ, GUEST_WRITE, GUEST_FETCH };
 
 /* FALSE: the access would fault; no table has changed. Whether there is memory at *gpa is another question. */
 bool guest_walk(const struct guest_memory *memory, const struct guest_paging *paging, uint64_t gva,

@@ -367,17 +367,26 @@ static void handle_xen_exit(struct vcpu *vcpu)
 	exit->u.hcall.result = (uint64_t)hypercall_dispatch(vcpu, &call);
 }
 
-#define FAILED_DELIVERIES_MAX 16u
+#define FAILURES_MAX 16u
 
 /*
  * KVM refuses to emulate an access while the CPU delivers an event. On AMD it takes EXITINTINFO's type for that, without a look at
  * its valid bit, and a host that is QEMU's emulation leaves the type of the last event there (do_interrupt_all() clears the valid
  * bit alone). So the access is made again; one that is refused each time is no such mistake.
+ *
+ * And it stops where it must read an instruction whose page is lent and not there: lending_on_failed_emulation().
  */
 static bool may_try_again(struct vcpu *vcpu)
 {
-	return vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV &&
-	       ++vcpu->n_failed_deliveries <= FAILED_DELIVERIES_MAX;
+	const uint32_t suberror = vcpu->run->internal.suberror;
+
+	if (suberror == KVM_INTERNAL_ERROR_EMULATION && lending_on_failed_emulation(vcpu)) {
+		vcpu->n_failures = 0;
+		return true;
+	}
+	return (suberror == KVM_INTERNAL_ERROR_DELIVERY_EV ||
+		(suberror == KVM_INTERNAL_ERROR_EMULATION && vcpu->vm->lending)) &&
+	       ++vcpu->n_failures <= FAILURES_MAX;
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -386,7 +395,7 @@ static void handle_exit(struct vcpu *vcpu)
 	_Atomic uint64_t *exits = vm->record->exits;
 
 	if (vcpu->run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
-		vcpu->n_failed_deliveries = 0;
+		vcpu->n_failures = 0;
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_XEN:
 		record_count(&exits[EXIT_XEN]);

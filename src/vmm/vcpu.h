@@ -36,7 +36,7 @@ struct vcpu {
 	struct vcpu_call *calls; /* under vm->calls_lock, oldest first */
 	_Atomic uint32_t down_look; /* the last of the domain's looks in which it was down: halt_watch.h */
 	uint32_t seen_look;
-	unsigned int n_failed_deliveries; /* one after the other, its own thread's: may_try_again() */
+	unsigned int n_failures; /* of KVM's, one after the other, its own thread's: may_try_again() */
 
 	/* Xen's state of this vCPU: its own thread's. */
 	bool vcpu_info_registered;
@@ -85,6 +85,8 @@ int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void 
  * kernel could not do that there (vmm/guest_walk.h).
  */
 bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa);
+/* That address space, for a walk of another kind. Its opaque is the vCPU. */
+struct guest_paging vcpu_paging(struct vcpu *vcpu);
 
 /*
  * Waits until is_over() says so, as a vCPU waits: it serves calls, rests for others, and can be paused. is_over() looks at

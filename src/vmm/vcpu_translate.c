@@ -26,11 +26,12 @@ static uint32_t read_pkru(void *opaque)
 	return pkru;
 }
 
-bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa)
+struct guest_paging vcpu_paging(struct vcpu *vcpu)
 {
 	/* As the vCPU came out of KVM_RUN: vcpu_init() asks for them. */
 	const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
-	const struct guest_paging paging = {
+
+	return (struct guest_paging){
 		.cr0 = sregs->cr0,
 		.cr3 = sregs->cr3,
 		.cr4 = sregs->cr4,
@@ -39,6 +40,11 @@ bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, u
 		.read_pkru = read_pkru,
 		.opaque = vcpu,
 	};
+}
+
+bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa)
+{
+	const struct guest_paging paging = vcpu_paging(vcpu);
 
 	return guest_walk(vcpu->vm->memory, &paging, gva, access, gpa);
 }

@@ -271,6 +271,53 @@ static void test_tables_outside(void)
 	g_assert_false(guest_walk(memory, &in_hole, UINT64_MAX, GUEST_READ, &gpa));
 }
 
+/* Tables that somebody else reads for the walk, at addresses where there is no guest memory. */
+#define ELSEWHERE 0x7000000000
+
+struct tables {
+	uint64_t entries[4];
+	unsigned int n_reads, n_readable;
+};
+
+static bool read_elsewhere(void *opaque, uint64_t gpa, size_t len_bytes, uint64_t *entry)
+{
+	struct tables *tables = opaque;
+
+	g_assert_cmpuint(len_bytes, ==, 8);
+	g_assert_cmphex(gpa, ==, ELSEWHERE + tables->n_reads * PAGE);
+	*entry = tables->entries[tables->n_reads];
+	return tables->n_reads++ < tables->n_readable;
+}
+
+static void test_read_entry(void)
+{
+	struct tables tables = { { ELSEWHERE + PAGE, ELSEWHERE + 2 * PAGE, ELSEWHERE + 3 * PAGE, 0x1234000 }, 0, 4 };
+	/* A user's page that may not be executed, for a kernel with SMAP: only what has been fetched is found. */
+	const struct guest_paging paging = {
+		.cr0 = BIT(31), .cr3 = ELSEWHERE, .cr4 = BIT(5) | BIT(21), .efer = BIT(10) | BIT(11),
+		.read_entry = read_elsewhere, .opaque = &tables,
+	};
+	uint64_t gpa;
+
+	for (unsigned int i = 0; i < 4; i++)
+		tables.entries[i] |= P | BIT(2) | (i == 3 ? BIT(63) : 0);
+	const struct tables before = tables;
+	g_assert_true(guest_walk(memory, &paging, 0x55, GUEST_FETCH, &gpa));
+	g_assert_cmphex(gpa, ==, 0x1234055);
+	g_assert_cmpint(memcmp(tables.entries, before.entries, sizeof(before.entries)), ==, 0);
+	tables.n_reads = 0;
+	g_assert_false(guest_walk(memory, &paging, 0x55, GUEST_READ, &gpa));
+	for (unsigned int i = 0; i < 4; i++) {
+		tables = before;
+		tables.n_readable = i;
+		g_assert_false(guest_walk(memory, &paging, 0x55, GUEST_FETCH, &gpa));
+		tables = before;
+		tables.entries[i] &= ~(uint64_t)P;
+		g_assert_false(guest_walk(memory, &paging, 0x55, GUEST_FETCH, &gpa));
+		g_assert_cmpuint(tables.n_reads, ==, i + 1);
+	}
+}
+
 struct writer {
 	uint64_t *entry;
 	atomic_bool end;
@@ -327,6 +374,7 @@ int main(int argc, char **argv)
 	g_assert_nonnull(memory);
 	g_test_add_func("/vmm/guest_walk/any_tables", test_any_tables);
 	g_test_add_func("/vmm/guest_walk/tables_outside", test_tables_outside);
+	g_test_add_func("/vmm/guest_walk/read_entry", test_read_entry);
 	g_test_add_func("/vmm/guest_walk/other_writer", test_other_writer);
 	int result = g_test_run();
 	guest_memory_free(memory);
