@@ -17,7 +17,7 @@ start_guest() {
   next_run
   name=lend-$$-$runs
   socket=$XDG_RUNTIME_DIR/dom1/$name/lend.sock
-  command=(dom1 run --type pvh --kernel "$guest" --memory 64M --vcpus 2 --timeout 800 --append lend --name "$name"
+  command=(dom1 run --type pvh --kernel "$guest" --memory 64M --vcpus 2 --timeout $((DOM1_BOOT_LIMIT_S - 60)) --append lend --name "$name"
     "--lend-window=64M,gpa=0xd0000000" "--lend-window=2M,gpa=0xe0000000" --report "$run/report.json")
   printf '%q ' "${command[@]}" >"$run/command"
   "${command[@]}" </dev/null >"$run/console" 2>"$run/stderr" &
@@ -36,7 +36,7 @@ check() {
     as=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --no-new-privs)
     "${as[@]}" true 2>/dev/null || as=()
   fi
-  timeout 800 "${as[@]}" "$tool" "$socket" "$@" >"$run/lender" 2>&1 || status=$?
+  timeout $((DOM1_BOOT_LIMIT_S - 60)) "${as[@]}" "$tool" "$socket" "$@" >"$run/lender" 2>&1 || status=$?
   cat "$run/lender"
   ((status == 0)) || fail "lend-check $*: status $status"
   finish
