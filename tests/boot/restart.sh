@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A guest that reboots as soon as it is up is started again and again in the same process, which does not grow: a tiny one,
 # and Linux.
-# variants: 100 500 linux-20 100-memfd 100-guest_memfd
-# long: 500 linux-20 100-memfd 100-guest_memfd
-# limit: 900
+# variants: 100 500 10000 linux-20 100-memfd 100-guest_memfd
+# long: 500 10000 linux-20 100-memfd 100-guest_memfd
+# limit: 4000
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
 
@@ -21,7 +21,7 @@ GUEST
   warm=2
 fi
 next_run
-command=(dom1 run --type pvh "${guest[@]}" --memory-backing "$backing" --timeout 850 --name "restart-$$" --console null --console-log "$run/console"
+command=(dom1 run --type pvh "${guest[@]}" --memory-backing "$backing" --timeout 3900 --name "restart-$$" --console null --console-log "$run/console"
   --report "$run/report.json")
 printf '%q ' "${command[@]}" >"$run/command"
 "${command[@]}" </dev/null 2>"$run/stderr" &

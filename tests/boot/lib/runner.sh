@@ -17,6 +17,8 @@ export DOM1_TOOLS=$root/build/host/tests/tools
 export DOM1_PACKAGES=$root/build/deps/packages
 export DOM1_SHIM=$DOM1_GUESTS/xen-shim
 export PATH=$root/build/host:$PATH
+# What a domain may take besides the guest's RAM: docs/performance.md, "Memory that a domain takes".
+promised_kib=3072
 
 work=$(mktemp -d)
 # Unpacked kernels are shared by the tests.
@@ -52,6 +54,31 @@ leftovers() {
     kill -KILL "$pid" 2>/dev/null || true
   done
   find "$scratch/cwd" "$scratch/runtime" -mindepth 1 ! -path "$scratch/runtime/dom1" -printf 'left behind: %p\n'
+}
+
+# start_watcher: looks at the memory of the test's domains, until stop_watcher.
+start_watcher() {
+  "$DOM1_TOOLS/watch-memory" "DOM1_BOOT_SCRATCH=$scratch" "$DOM1_BOOT_OUT/memory" >>"$DOM1_BOOT_OUT/log" 2>&1 </dev/null &
+  watcher=$!
+}
+
+# stop_watcher FILE: fails when a domain took more memory than is promised, or than the test FILE says in "# private-kib:".
+stop_watcher() {
+  local limit_kib pid kib machine_kib result=0
+  kill "$watcher"
+  wait "$watcher" || {
+    echo "fail: the memory watcher ended with status $?"
+    return 1
+  }
+  limit_kib=$(header private-kib "$1")
+  limit_kib=${limit_kib:-$promised_kib}
+  while read -r pid kib machine_kib; do
+    if ((kib > limit_kib)); then
+      echo "fail: a domain (process $pid) took $kib KiB besides the guest's RAM, its machine $machine_kib of them: more than $limit_kib"
+      result=1
+    fi
+  done <"$DOM1_BOOT_OUT/memory"
+  return "$result"
 }
 
 # tail_of FILE NUMBER: its last lines, for a person's terminal.
@@ -96,12 +123,14 @@ run_test() {
   rm -rf "$scratch" "$DOM1_BOOT_OUT"
   mkdir -p "$scratch/cwd" "$DOM1_BOOT_OUT"
   mkdir -m 700 "$scratch/runtime"
+  start_watcher
   # A group of its own: what a test starts in the background ends with it.
   (cd "$scratch/cwd" && XDG_RUNTIME_DIR=$scratch/runtime \
     timeout -k 5 "$limit" bash "$file" "${variant[@]}" >"$DOM1_BOOT_OUT/log" 2>&1 </dev/null) || status=$?
   if ((status == 124 || status == 137)); then
     echo "fail: the test did not end within $limit s" >>"$DOM1_BOOT_OUT/log"
   fi
+  stop_watcher "$file" >>"$DOM1_BOOT_OUT/log" || status=1
   left=$(leftovers)
   if [[ $left ]]; then
     printf '%s\n' "$left" >>"$DOM1_BOOT_OUT/log"
