@@ -35,11 +35,6 @@ void grant_table_fini(struct grant_table *table)
 	table->pins = NULL;
 }
 
-uint32_t grant_table_entries(const struct grant_table *table)
-{
-	return table->n_frames * (table->version == 1 ? GRANT_ENTRIES_V1_PER_FRAME : GRANT_ENTRIES_V2_PER_FRAME);
-}
-
 bool grant_table_grow(struct grant_table *table, unsigned int n_frames)
 {
 	if (n_frames > table->max_frames)
@@ -96,13 +91,14 @@ static uint16_t *use_word(const struct grant_table *table, uint32_t ref)
 
 static bool mark_v1(const struct grant_table *table, uint32_t ref, uint16_t domid, bool read_only, bool whole_page)
 {
-	uint32_t header = read_header(table, ref);
+	uint32_t *word = (uint32_t *)(void *)entry_v1(table, ref);
+	uint32_t header = __atomic_load_n(word, __ATOMIC_SEQ_CST);
 
 	for (int i = 0; i < ATTEMPTS; i++) {
 		if (!permits(header, domid, read_only, whole_page))
 			return false;
-		if (__atomic_compare_exchange_n(header_of(table, ref), &header, header | use_bits(read_only), false,
-						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (__atomic_compare_exchange_n(word, &header, header | use_bits(read_only), false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST))
 			return true;
 	}
 	return false;
@@ -163,6 +159,14 @@ static int16_t acquire(struct grant_table *table, uint32_t ref, uint16_t domid, 
 
 	struct grant_pin *pin = &table->pins[ref];
 	bool in_use = pin->readers || pin->writers;
+	/* What the pages of all requests are; the rest is for the others. */
+	if (!in_use && table->version == 1) {
+		if (!mark_v1(table, ref, domid, read_only, whole_page))
+			return GNTST_general_error;
+		*page = (struct grant_page){ __atomic_load_n(&entry_v1(table, ref)->frame, __ATOMIC_RELAXED), 0, PAGE_BYTES };
+		*pin = (struct grant_pin){ page->gfn, domid, 0, PAGE_BYTES, read_only, !read_only };
+		return GNTST_okay;
+	}
 	if (in_use && (pin->domid != domid || pin->readers == UINT16_MAX || pin->writers == UINT16_MAX ||
 		       (whole_page && pin->len_bytes != PAGE_BYTES)))
 		return GNTST_general_error;

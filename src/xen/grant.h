@@ -53,7 +53,10 @@ bool grant_table_init(struct grant_table *table, void *shared, void *status, uns
 		      unsigned int max_version);
 void grant_table_fini(struct grant_table *table);
 
-uint32_t grant_table_entries(const struct grant_table *table);
+static inline uint32_t grant_table_entries(const struct grant_table *table)
+{
+	return table->n_frames * (table->version == 1 ? GRANT_ENTRIES_V1_PER_FRAME : GRANT_ENTRIES_V2_PER_FRAME);
+}
 
 /* The guest's table is to have n_frames at least. FALSE: more than it may have. */
 bool grant_table_grow(struct grant_table *table, unsigned int n_frames);

@@ -6,7 +6,7 @@
  * usage: block-floor DEVICE BYTES DEPTH MILLISECONDS [plain]
  *
  * At random places, past the page cache. The file is registered, and the buffers, and completions are taken a quarter of
- * the depth at a time; "plain": buffers as a guest's are, that nobody has registered. Prints "operations N" and "cpu_ns N".
+ * the depth at a time; "plain": buffers as a guest's are, that nobody has registered and whose pages lie apart. Prints "operations N" and "cpu_ns N".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,9 @@
 #include <liburing.h>
 #include <linux/fs.h>
 
-#define DEPTH_MAX 256u
+#define DEPTH_MAX  256u
+#define PAGE_BYTES 4096u
+#define PIECES_MAX 64u
 
 struct floor {
 	struct io_uring ring;
@@ -30,6 +32,7 @@ struct floor {
 	int plain;
 	uint64_t n_blocks, random;
 	uint8_t *buffers;
+	struct iovec pieces[DEPTH_MAX][PIECES_MAX]; /* of a slot's buffer */
 };
 
 static void check(int rc, const char *what)
@@ -56,11 +59,22 @@ static void submit(struct floor *floor, unsigned int slot)
 	floor->random = floor->random * 6364136223846793005u + 1442695040888963407u;
 	const uint64_t offset_bytes = (floor->random >> 33) % floor->n_blocks * floor->bytes;
 	if (floor->plain)
-		io_uring_prep_read(sqe, 0, buffer, (unsigned int)floor->bytes, offset_bytes);
+		io_uring_prep_readv(sqe, 0, floor->pieces[slot], (unsigned int)(floor->bytes / PAGE_BYTES), offset_bytes);
 	else
 		io_uring_prep_read_fixed(sqe, 0, buffer, (unsigned int)floor->bytes, offset_bytes, 0);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, slot);
+}
+
+/* From the last page to the first: no two in a row that could be one piece. */
+static void cut(struct floor *floor)
+{
+	const size_t n = floor->bytes / PAGE_BYTES;
+
+	check(n > 0 && n <= PIECES_MAX && floor->bytes % PAGE_BYTES == 0 ? 0 : -EINVAL, "size");
+	for (unsigned int slot = 0; slot < floor->depth; slot++)
+		for (size_t i = 0; i < n; i++)
+			floor->pieces[slot][i] = (struct iovec){ floor->buffers + slot * floor->bytes + (n - 1 - i) * PAGE_BYTES, PAGE_BYTES };
 }
 
 static void set_up(struct floor *floor, const char *device)
@@ -79,7 +93,9 @@ static void set_up(struct floor *floor, const char *device)
 	check(io_uring_queue_init(DEPTH_MAX, &floor->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN), "io_uring");
 	check(io_uring_register_ring_fd(&floor->ring), "registering the ring");
 	check(io_uring_register_files(&floor->ring, &fd, 1), "registering the file");
-	if (!floor->plain)
+	if (floor->plain)
+		cut(floor);
+	else
 		check(io_uring_register_buffers(&floor->ring, &all, 1), "registering the buffers");
 }
 
