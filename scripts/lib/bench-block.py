@@ -20,7 +20,9 @@ LOADS = {
     "sequential128k": ("128 KiB, sequential, 8 in flight", 1 / 2.5),
     "latency4k": ("4 KiB, random, one at a time", None),
 }
-FLOORS = ("random4k", "sequential128k")
+# Of the host's kernel alone: what it reads, and how the pages of a buffer lie.
+FLOORS = (("random4k", "apart", "4 KiB, random"), ("sequential128k", "apart", "128 KiB, into pages that lie apart"),
+          ("sequential128k", "whole", "128 KiB, into pages side by side"))
 # "No worse": what two runs of the same may differ by.
 LATENCY_GOAL = 1.05
 EVENTS_GOAL = 0.2
@@ -60,8 +62,8 @@ def metrics_of(folder):
 
 
 def floor_table(folder):
-    return table(["", "CPU us"], [[LOADS[load][0], spread(list(map(cpu_us, read_runs(folder, f"floor.{load}"))), 1)]
-                                  for load in FLOORS])
+    return table(["", "CPU us"], [[title, spread(list(map(cpu_us, read_runs(folder, f"floor-{pages}.{load}"))), 1)]
+                                  for load, pages, title in FLOORS])
 
 
 def report(folder, metrics, peers):

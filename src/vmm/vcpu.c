@@ -333,13 +333,24 @@ static void write_power_port(struct vm *vm, uint16_t port, uint8_t value)
 	vm_end(vm, off ? OUTCOME_POWEROFF : OUTCOME_REBOOT, 0, NULL);
 }
 
-/* But for the power registers, there are no devices behind ports: all bits set, as on an empty bus. */
+#define PIT_CHANNEL_2_PORT 0x42u
+
+/*
+ * But for the power registers, there are no devices behind ports: all bits set, as on an empty bus. The counter by which Linux
+ * measures its CPU, where CPUID does not tell, stands at zero: while it had ones it would be read 100,000 times, in vain
+ * (quick_pit_calibrate()).
+ */
+static uint8_t port_value(uint16_t port)
+{
+	return port == POWER_SLEEP_STATUS_PORT || port == PIT_CHANNEL_2_PORT ? 0 : 0xff;
+}
+
 static void answer_io(struct vm *vm, struct kvm_run *run)
 {
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
 	if (run->io.direction == KVM_EXIT_IO_IN)
-		memset(data, run->io.port == POWER_SLEEP_STATUS_PORT ? 0 : 0xff, (size_t)run->io.size * run->io.count);
+		memset(data, port_value(run->io.port), (size_t)run->io.size * run->io.count);
 	else if (run->io.size == 1)
 		write_power_port(vm, run->io.port, data[0]);
 }

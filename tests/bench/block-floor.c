@@ -3,10 +3,10 @@
  * What the host's kernel takes for reads of a disk, and nothing else: a thread that keeps so many in flight by io_uring in
  * the best ways that there are. No guest, no ring, no events: what a VMM takes less than this is not to be had.
  *
- * usage: block-floor DEVICE BYTES DEPTH MILLISECONDS [plain]
+ * usage: block-floor DEVICE BYTES DEPTH MILLISECONDS [apart | whole]
  *
  * At random places, past the page cache. The file is registered, and the buffers, and completions are taken a quarter of
- * the depth at a time; "plain": buffers as a guest's are, that nobody has registered and whose pages lie apart. Prints "operations N" and "cpu_ns N".
+ * the depth at a time; "apart": buffers as a guest's are, that nobody has registered and whose pages lie apart; "whole": whose pages lie side by side. Prints "operations N" and "cpu_ns N".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@ struct floor {
 	struct io_uring ring;
 	size_t bytes;
 	unsigned int depth;
-	int plain;
+	int apart, whole;
 	uint64_t n_blocks, random;
 	uint8_t *buffers;
 	struct iovec pieces[DEPTH_MAX][PIECES_MAX]; /* of a slot's buffer */
@@ -58,8 +58,10 @@ static void submit(struct floor *floor, unsigned int slot)
 
 	floor->random = floor->random * 6364136223846793005u + 1442695040888963407u;
 	const uint64_t offset_bytes = (floor->random >> 33) % floor->n_blocks * floor->bytes;
-	if (floor->plain)
+	if (floor->apart)
 		io_uring_prep_readv(sqe, 0, floor->pieces[slot], (unsigned int)(floor->bytes / PAGE_BYTES), offset_bytes);
+	else if (floor->whole)
+		io_uring_prep_read(sqe, 0, buffer, (unsigned int)floor->bytes, offset_bytes);
 	else
 		io_uring_prep_read_fixed(sqe, 0, buffer, (unsigned int)floor->bytes, offset_bytes, 0);
 	sqe->flags |= IOSQE_FIXED_FILE;
@@ -93,9 +95,9 @@ static void set_up(struct floor *floor, const char *device)
 	check(io_uring_queue_init(DEPTH_MAX, &floor->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN), "io_uring");
 	check(io_uring_register_ring_fd(&floor->ring), "registering the ring");
 	check(io_uring_register_files(&floor->ring, &fd, 1), "registering the file");
-	if (floor->plain)
+	if (floor->apart)
 		cut(floor);
-	else
+	else if (!floor->whole)
 		check(io_uring_register_buffers(&floor->ring, &all, 1), "registering the buffers");
 }
 
@@ -133,12 +135,13 @@ int main(int argc, char **argv)
 	static struct floor floor;
 
 	if (argc < 5) {
-		fputs("usage: block-floor DEVICE BYTES DEPTH MILLISECONDS [plain]\n", stderr);
+		fputs("usage: block-floor DEVICE BYTES DEPTH MILLISECONDS [apart | whole]\n", stderr);
 		return 2;
 	}
 	floor.bytes = strtoul(argv[2], NULL, 10);
 	floor.depth = (unsigned int)strtoul(argv[3], NULL, 10);
-	floor.plain = argc > 5;
+	floor.apart = argc > 5 && strcmp(argv[5], "apart") == 0;
+	floor.whole = argc > 5 && strcmp(argv[5], "whole") == 0;
 	set_up(&floor, argv[1]);
 	const uint64_t before_ns = time_ns(CLOCK_PROCESS_CPUTIME_ID);
 	const uint64_t n_done = read_for(&floor, strtoul(argv[4], NULL, 10) * UINT64_C(1000000));

@@ -5,7 +5,7 @@
 # A guest of dom1, and one of QEMU for each of its ways to do asynchronous I/O, up at the same time and idle but for the one
 # that is measured: it gets a line on the console, reads a disk for a while, and says how often. Leaves in OUT, of each run,
 # VMM.LOAD.NUMBER: lines "NAME NUMBER"; VMM is dom1, native, io_uring, and for what FLOOR (tests/bench/block-floor.c) takes
-# floor. MODULES: of this host's kernel, where modprobe has none.
+# floor-apart, floor-whole. MODULES: of this host's kernel, where modprobe has none.
 set -euo pipefail
 
 out=$1
@@ -103,11 +103,11 @@ measure() {
     "$(((after[1] - before[1]) / 1000 / answer[0]))" "$((helped / 1000 / answer[0]))" >&2
 }
 
-# measure_floor LOAD NUMBER: the same reads without a guest, of the disk that keeps the CPU busy.
+# measure_floor LOAD NUMBER PAGES: the same reads without a guest, of the disk that keeps the CPU busy.
 measure_floor() {
   local words
   read -r -a words <<<"${loads[$1]}"
-  "$floor" /dev/bench-fast "${words[2]}" "${words[3]}" "$load_ms" plain >"$out/floor.$1.$2"
+  "$floor" /dev/bench-fast "${words[2]}" "${words[3]}" "$load_ms" "$3" >"$out/floor-$3.$1.$2"
 }
 
 # private NAME: KiB of memory of its own, without the guest's RAM: the mapping of that size and larger ones.
@@ -181,8 +181,9 @@ done
 measure_memory >"$out/memory"
 stop_all
 for ((i = 1; i <= runs; i++)); do
-  measure_floor random4k "$i"
-  measure_floor sequential128k "$i"
+  measure_floor random4k "$i" apart
+  measure_floor sequential128k "$i" apart
+  measure_floor sequential128k "$i" whole
 done
 describe_host guest_memory "$memory" disk_us $((disk_ns / 1000)) fast_us $((fast_ns / 1000)) \
   seconds "$(printf '%d.%d' $((load_ms / 1000)) $((load_ms % 1000 / 100)))" >"$out/host"

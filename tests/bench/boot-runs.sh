@@ -5,8 +5,9 @@
 # PROGRAMS is the folder of boot-watch, boot-floor and boot-floor-libraries.
 # Leaves in OUT, of each run, SERIES.NUMBER as boot-watch wrote it, and SERIES.NUMBER.counts of the traced ones.
 # Series: dom1, qemu (timed); dom1-cold (no kernel in dom1's cache), qemu-elf (the kernel unpacked beforehand);
-# floor, floor-libraries, floor-shim (boot-floor.c); dom1-count, qemu-count (traced); dom1-vcpus, qemu-vcpus (four vCPUs, for their
-# memory).
+# floor, floor-libraries, floor-shim (boot-floor.c); dom1-pvh, microvm-elf, microvm (the kernel without the shim, and QEMU's machine
+# for that with the unpacked kernel and with the other); dom1-count, qemu-count (traced), and of these -none without the shim's log and
+# -two with two vCPUs; dom1-vcpus, qemu-vcpus (four vCPUs, for their memory); dom1-smp, qemu-smp (two vCPUs, timed).
 set -euo pipefail
 
 out=$1
@@ -25,7 +26,17 @@ memory=512M
 # What lies side by side and has so much is guest RAM, everything else is much smaller.
 ram_mapping_kib=65536
 guest_options="console=hvc0 quiet"
+# A shim that says nothing.
+quiet_options="loglvl=none guest_loglvl=none"
+# QEMU's smallest machine, as its manual advises for a quick boot, with a serial port: Debian's kernel has virtio's console as a module.
+microvm_machine=microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on
+microvm=(qemu-system-x86_64 -nodefaults -no-user-config -display none -cpu host -accel kvm -M "$microvm_machine" -bios qboot.rom
+  -chardev "stdio,id=console,signal=off" -serial chardev:console)
 events=(kvm_exit kvm_emulate_insn kvm_userspace_exit kvm_pio kvm_mmio kvm_msr kvm_xen_hypercall)
+
+# Lines of the shim's log.
+shim_marks=(--mark "banner=Xen version " --mark "built=Scrubbing Free RAM")
+log_marks=("${shim_marks[@]}")
 
 scratch=$(mktemp -d)
 tracing=
@@ -46,15 +57,14 @@ open_tracing() {
   echo 32768 >"$tracing/buffer_size_kb"
 }
 
-# watched SERIES NUMBER COMMAND...: one run, with $watch_options. A second try, since the host may be busy.
+# watched SERIES NUMBER COMMAND...: one run, with $watch_options and $log_marks. A second try, since the host may be busy.
 watched() {
   local name=$1.$2 try
   shift 2
   for try in 1 2; do
-    if "$programs/boot-watch" --result "$out/$name" --log "$scratch/log" --limit "$limit_s" --mark "banner=Xen version " \
-      --mark "built=Scrubbing Free RAM" --mark "init=bench: init" "${watch_options[@]}" -- "$@" \
-      2>"$scratch/stderr"; then
-      same_shim_options "$name"
+    if "$programs/boot-watch" --result "$out/$name" --log "$scratch/log" --limit "$limit_s" "${log_marks[@]}" \
+      --mark "init=bench: init" "${watch_options[@]}" -- "$@" 2>"$scratch/stderr"; then
+      ((${#log_marks[@]} == 0)) || same_shim_options "$name"
       tell "$name"
       return 0
     fi
@@ -83,15 +93,27 @@ same_shim_options() {
   fi
 }
 
-# run_dom1 SERIES NUMBER CACHE VCPUS
+# run_dom1 SERIES NUMBER CACHE VCPUS [SHIM-OPTIONS]
 run_dom1() {
   XDG_CACHE_HOME=$3 watched "$1" "$2" dom1 run --kernel "$kernel" --initrd "$initrd" --shim "$shim" --memory "$memory" \
-    --vcpus "$4" --append "$guest_options" --shim-append "${shim_options##* }"
+    --vcpus "$4" --append "$guest_options" --shim-append "${shim_options##* }${5:+ $5}"
 }
 
-# run_qemu SERIES NUMBER KERNEL VCPUS
+# run_qemu SERIES NUMBER KERNEL VCPUS [SHIM-OPTIONS]
 run_qemu() {
-  watched "$1" "$2" "${qemu[@]}" -m "$memory" -smp "$4" -kernel "$shim" -append "$shim_options" -initrd "$3 $guest_options,$initrd"
+  watched "$1" "$2" "${qemu[@]}" -m "$memory" -smp "$4" -kernel "$shim" -append "$shim_options${5:+ $5}" \
+    -initrd "$3 $guest_options,$initrd"
+}
+
+# run_pvh NUMBER: the kernel without the shim, by dom1, and by QEMU's machine for that.
+run_pvh() {
+  local log_marks=() file
+  XDG_CACHE_HOME=$scratch/cache watched dom1-pvh "$1" dom1 run --type pvh --kernel "$kernel" --initrd "$initrd" --memory "$memory" \
+    --append "$guest_options"
+  for file in "$scratch/vmlinux" "$kernel"; do
+    watched "microvm$([[ $file == "$kernel" ]] || echo -elf)" "$1" "${microvm[@]}" -m "$memory" -smp 1 -kernel "$file" \
+      -initrd "$initrd" -append "${guest_options/hvc0/ttyS0}"
+  done
 }
 
 # run_floor SERIES NUMBER PROGRAM [FILE]
@@ -127,6 +149,9 @@ time_runs() {
     run_floor floor "$i" boot-floor
     run_floor floor-libraries "$i" boot-floor-libraries
     run_floor floor-shim "$i" boot-floor "$shim"
+    run_pvh "$i"
+    run_dom1 dom1-smp "$i" "$scratch/cache" 2
+    run_qemu qemu-smp "$i" "$kernel" 2
   done
 }
 
@@ -145,6 +170,12 @@ count_runs() {
   for ((i = 1; i <= count_runs; i++)); do
     counted dom1-count "$i" run_dom1 dom1-count "$i" "$scratch/cache" 1
     counted qemu-count "$i" run_qemu qemu-count "$i" "$kernel" 1
+    counted dom1-count-two "$i" run_dom1 dom1-count-two "$i" "$scratch/cache" 2
+    counted qemu-count-two "$i" run_qemu qemu-count-two "$i" "$kernel" 2
+    log_marks=()
+    counted dom1-count-none "$i" run_dom1 dom1-count-none "$i" "$scratch/cache" 1 "$quiet_options"
+    counted qemu-count-none "$i" run_qemu qemu-count-none "$i" "$kernel" 1 "$quiet_options"
+    log_marks=("${shim_marks[@]}")
   done
 }
 
@@ -164,5 +195,6 @@ warm_up
 time_runs
 count_runs
 vcpu_runs
-describe_host guest_memory "$memory" shim_options "$shim_options" failures "$failures" >"$out/host"
+describe_host guest_memory "$memory" shim_options "$shim_options" failures "$failures" \
+  microvm "$microvm_machine" >"$out/host"
 rm -f "$out"/warm-up.*

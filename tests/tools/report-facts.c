@@ -4,7 +4,8 @@
  *
  *   report-facts FILE
  *
- *   outcome WORD, status N, restarts N, in order: phase NAME [TEXT or path]
+ *   outcome WORD, status N, restarts N, in order: phase NAME [TEXT or path], count NAME N: exits.KIND, hypercalls (all that
+ *   came to dom1), private_kib (the peak)
  *
  * That phases come in the order of their times is checked here.
  */
@@ -44,6 +45,20 @@ static bool print_phases(const json_t *phases)
 	return true;
 }
 
+static void print_counts(json_t *counters, const json_t *memory)
+{
+	const json_t *value;
+	const char *key;
+	json_int_t n_hypercalls = 0;
+
+	json_object_foreach(json_object_get(counters, "exits"), key, value)
+		printf("count exits.%s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+	json_object_foreach(json_object_get(counters, "hypercalls"), key, value)
+		n_hypercalls += json_integer_value(value);
+	printf("count hypercalls %" JSON_INTEGER_FORMAT "\n", n_hypercalls);
+	printf("count private_kib %" JSON_INTEGER_FORMAT "\n", number(memory, "peak_private_kib"));
+}
+
 int main(int argc, char **argv)
 {
 	json_error_t error;
@@ -57,7 +72,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "report-facts: %s: line %d, column %d: %s\n", argv[1], error.line, error.column, error.text);
 		return 1;
 	}
-	const json_t *phases = json_object_get(report, "phases"), *counters = json_object_get(report, "counters");
+	const json_t *phases = json_object_get(report, "phases");
+	json_t *counters = json_object_get(report, "counters");
 	if (number(report, "version") != 1 || !json_is_array(phases) || !json_is_object(counters) ||
 	    !json_is_object(json_object_get(report, "memory")) || !json_is_object(json_object_get(report, "machine")) ||
 	    !json_is_object(json_object_get(report, "host"))) {
@@ -68,6 +84,7 @@ int main(int argc, char **argv)
 	printf("status %" JSON_INTEGER_FORMAT "\n", number(report, "status"));
 	printf("restarts %" JSON_INTEGER_FORMAT "\n", number(counters, "restarts"));
 	bool good = print_phases(phases);
+	print_counts(counters, json_object_get(report, "memory"));
 	json_decref(report);
 	return good ? 0 : 1;
 }

@@ -81,6 +81,20 @@ stop_watcher() {
   return "$result"
 }
 
+# within_bounds TEST: whether the counts of its first domain stay below what tests/boot/bounds has for it.
+within_bounds() {
+  local test key most got result=0
+  while read -r test key most; do
+    [[ $test == "$1" ]] || continue
+    got=$("$DOM1_TOOLS/report-facts" "$DOM1_BOOT_OUT/1/report.json" | sed -n "s/^count $key //p")
+    if ! ((${got:--1} >= 0 && got <= most)); then
+      echo "fail: bounds: $key is ${got:-not in the report}, and may be $most (tests/boot/bounds)"
+      result=1
+    fi
+  done < <(sed 's/#.*//' "$root/tests/boot/bounds")
+  return "$result"
+}
+
 # tail_of FILE NUMBER: its last lines, for a person's terminal.
 tail_of() {
   tail -c 4000 "$1" | tail -n "$2" | tr -d '\r' | tr -c '\11\12\40-\176' '?' | sed 's/^/  | /'
@@ -131,6 +145,7 @@ run_test() {
     echo "fail: the test did not end within $limit s" >>"$DOM1_BOOT_OUT/log"
   fi
   stop_watcher "$file" >>"$DOM1_BOOT_OUT/log" || status=1
+  ((status != 0)) || within_bounds "$1" >>"$DOM1_BOOT_OUT/log" || status=1
   left=$(leftovers)
   if [[ $left ]]; then
     printf '%s\n' "$left" >>"$DOM1_BOOT_OUT/log"
