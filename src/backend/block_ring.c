@@ -41,7 +41,10 @@ static void copy_slot(const struct block_ring *ring, uint32_t index, uint8_t *by
 		size_t piece = len_bytes < BLOCK_PAGE_BYTES - in_page ? len_bytes : BLOCK_PAGE_BYTES - in_page;
 		uint8_t *shared = ring->pages[offset / BLOCK_PAGE_BYTES] + in_page;
 
-		memcpy(to_guest ? shared : bytes, to_guest ? bytes : shared, piece);
+		if (to_guest)
+			memcpy(shared, bytes, piece);
+		else
+			ring_copy_from(bytes, shared, piece);
 		bytes += piece;
 		offset += piece;
 		len_bytes -= piece;

@@ -31,7 +31,7 @@ size_t console_ring_take(struct console_ring *ring, uint8_t *buffer, size_t room
 		}
 		if (len_bytes > room_bytes - taken_bytes)
 			len_bytes = (uint32_t)(room_bytes - taken_bytes);
-		memcpy(buffer + taken_bytes, page->out + offset_bytes, len_bytes);
+		ring_copy_from(buffer + taken_bytes, page->out + offset_bytes, len_bytes);
 		taken_bytes += len_bytes;
 		consumer += len_bytes;
 	}

@@ -9,6 +9,7 @@
 #include "vmm/guest_memory.h"
 #include "xen/domid.h"
 #include "xen/grant.h"
+#include "xen/ring.h"
 
 /* Frames of one turn; then others have theirs. */
 #define BUDGET_FRAMES       128u
@@ -196,7 +197,7 @@ static void settle_checksum(const struct net_connection *connection, const struc
 	size_t have_bytes = frame_bytes < sizeof(bytes) ? frame_bytes : sizeof(bytes);
 	struct net_headers headers;
 
-	memcpy(bytes, pages[0].iov_base, have_bytes);
+	ring_copy_from(bytes, pages[0].iov_base, have_bytes);
 	if (connection->features.csum && net_headers_parse(bytes, have_bytes, frame_bytes, &headers) && headers.l4_at == offload->csum_from &&
 	    headers.csum_at == offload->csum_at)
 		return;

@@ -9,6 +9,7 @@
 #include "vmm/guest_memory.h"
 #include "xen/domid.h"
 #include "xen/grant.h"
+#include "xen/ring.h"
 
 /* A packet on its way: the link's header, a copy of the frame's, and the guest's pages. */
 struct sending {
@@ -90,7 +91,7 @@ static size_t copy_headers(struct sending *sending)
 
 		if (len_bytes > NET_HEADERS_MAX - have_bytes)
 			len_bytes = NET_HEADERS_MAX - have_bytes;
-		memcpy(sending->headers + have_bytes, sending->bases[i], len_bytes);
+		ring_copy_from(sending->headers + have_bytes, sending->bases[i], len_bytes);
 		have_bytes += len_bytes;
 	}
 	return have_bytes;

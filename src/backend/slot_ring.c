@@ -44,7 +44,7 @@ enum slot_ring_state slot_ring_look(const struct slot_ring *ring, unsigned int *
 void slot_ring_take(struct slot_ring *ring, void *slot, size_t len_bytes)
 {
 	assert(len_bytes <= ring->slot_bytes);
-	memcpy(slot, slot_at(ring, ring->taken++), len_bytes);
+	ring_copy_from(slot, slot_at(ring, ring->taken++), len_bytes);
 }
 
 bool slot_ring_arm(struct slot_ring *ring, unsigned int n)

@@ -11,6 +11,7 @@
 
 #include "vmm/error.h"
 #include "vmm/worker.h"
+#include "xen/ring.h"
 
 /* Of the 65530 mappings that a process may have by default, at most these times two. */
 #define MAX_HOLE_RUNS 1024u
@@ -279,7 +280,7 @@ bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *de
 
 	if (!source)
 		return false;
-	memcpy(destination, source, len_bytes);
+	ring_copy_from(destination, source, len_bytes);
 	return true;
 }
 

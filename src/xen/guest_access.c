@@ -9,6 +9,7 @@
 #include "vmm/vm.h"
 #include "xen/domain.h"
 #include "xen/hypercall.h"
+#include "xen/ring.h"
 
 static size_t bytes_in_page(uint64_t gva, size_t len_bytes)
 {
@@ -39,7 +40,7 @@ bool copy_from_guest(struct vcpu *vcpu, void *destination, uint64_t gva, size_t 
 
 		if (!vcpu_translate(vcpu, gva, GUEST_READ, &gpa) || !(from = find(vcpu, gpa, piece_bytes)))
 			return false;
-		memcpy(to, from, piece_bytes);
+		ring_copy_from(to, from, piece_bytes);
 		to += piece_bytes;
 		gva += piece_bytes;
 		len_bytes -= piece_bytes;

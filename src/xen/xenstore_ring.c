@@ -113,7 +113,7 @@ static bool move_requests(struct xenstore_ring *ring)
 	if (len_bytes == 0)
 		return false;
 	/* A copy: the store parses what cannot change under its hands. */
-	memcpy(bytes, page->req + offset_bytes, len_bytes);
+	ring_copy_from(bytes, page->req + offset_bytes, len_bytes);
 	size_t taken_bytes = xs_conn_feed(ring->conn, bytes, len_bytes);
 	if (trace_wants(ring->requests_trace.trace, TRACE_XENSTORE))
 		trace_xenstore_bytes(&ring->requests_trace, bytes, taken_bytes);

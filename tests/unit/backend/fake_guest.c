@@ -54,7 +54,8 @@ void fake_guest_init(struct fake_guest *guest, bool use_uring, const char *class
 	g_assert_true(layout_init(&layout, 64 << 20, LAYOUT_LOW_RAM_DEFAULT, &error));
 	guest->memory = guest_memory_new(&layout, &error);
 	guest->store = xenstore_new(NULL);
-	guest->grant_frames = g_malloc0(FAKE_FRAMES * FAKE_PAGE);
+	guest->grant_frames = aligned_alloc(FAKE_PAGE, FAKE_FRAMES * FAKE_PAGE);
+	memset(guest->grant_frames, 0, FAKE_FRAMES * FAKE_PAGE);
 	g_assert_true(grant_table_init(&guest->grants, guest->grant_frames, NULL, FAKE_FRAMES, 1));
 	g_assert_true(grant_table_grow(&guest->grants, FAKE_FRAMES));
 	pthread_mutex_init(&guest->lock, NULL);
@@ -82,7 +83,7 @@ void fake_guest_fini(struct fake_guest *guest)
 		g_assert_cmpuint(((grant_entry_v1_t *)guest->grant_frames)[ref].flags & (GTF_reading | GTF_writing), ==, 0);
 	io_thread_free(guest->io);
 	grant_table_fini(&guest->grants);
-	g_free(guest->grant_frames);
+	free(guest->grant_frames);
 	xenstore_free(guest->store);
 	guest_memory_free(guest->memory);
 	g_free(guest->front);
