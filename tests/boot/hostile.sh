@@ -2,8 +2,8 @@
 # A guest that storms its host: hypercalls, ports, MMIO, MSRs, events, the store, rings, grants, pages. It gets nothing by it: the
 # domain goes on and answers its control socket, and neither memory nor descriptors nor logs grow. What these are otherwise says
 # a guest that only uses its CPU.
-# variants: calls devices state
-# long: devices state
+# variants: calls devices state vcpus
+# long: devices state vcpus
 # limit: 400
 # shellcheck source=tests/boot/lib/test.sh
 source "$(dirname "$0")/lib/test.sh"
@@ -11,11 +11,13 @@ source "$(dirname "$0")/lib/test.sh"
 questions=15
 growth_kib=8192
 log_bytes=2000
+vcpus=1
+[[ $1 != vcpus ]] || vcpus=2
 
 # begin STORM
 begin() {
   next_run
-  command=(dom1 run --type pvh --kernel "${tools%/*}/guest/guest-abi-64" --memory 64M --timeout 300 --append "hostile $1"
+  command=(dom1 run --type pvh --kernel "${tools%/*}/guest/guest-abi-64" --memory 64M --vcpus "$vcpus" --timeout 300 --append "hostile $1"
     --name "hostile-$$" --console null --console-log "$run/console" --report "$run/report.json")
   printf '%q ' "${command[@]}" >"$run/command"
   "${command[@]}" </dev/null >"$run/stdout" 2>"$run/stderr" &
@@ -85,6 +87,7 @@ case $1 in
   calls) storms=(hypercalls user) ;;
   devices) storms=(ports mmio msrs xenstore rings console) ;;
   state) storms=(multicall events grants pages memory) ;;
+  vcpus) storms=(placed resets) ;;
 esac
 for name in "${storms[@]}"; do
   storm "$name"

@@ -17,8 +17,11 @@ next_run
 if [[ $1 == linux-* ]]; then
   guest_script <<'GUEST'
 echo "up $((nonce + 1))"
+insmod /xen-blkfront.ko
+until [ -b /dev/xvda ]; do sleep 0.1; done
 cat /dev/xvda >/dev/null && echo "read $((nonce + 1))"
 GUEST
+  add_module old xen-blkfront
   guest=(--kernel "$guests/vmlinuz-old" --initrd "$scratch/initrd" --memory 160M --append "console=hvc0 quiet dom1.nonce=$nonce")
   expected=0
 else

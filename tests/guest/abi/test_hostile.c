@@ -6,6 +6,7 @@
  * the host.
  */
 #include "guest.h"
+#include "hostile.h"
 
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
@@ -29,12 +30,17 @@ static uint8_t places[2][PAGE_BYTES] __attribute__((aligned(4096)));
 static uint64_t seed = 0x9e3779b97f4a7c15u;
 
 /* xorshift64*, its upper half. */
-static uint32_t any(void)
+uint32_t hostile_any(void)
 {
 	seed ^= seed >> 12;
 	seed ^= seed << 25;
 	seed ^= seed >> 27;
 	return (uint32_t)(seed * 0x2545f4914f6cdd1du >> 32);
+}
+
+static uint32_t any(void)
+{
+	return hostile_any();
 }
 
 static unsigned long any_word(void)
@@ -344,6 +350,7 @@ static const struct {
 	{"rings", storm_rings, true},          {"grants", storm_grants, false},
 	{"pages", storm_pages, false},         {"memory", storm_memory, false},
 	{"user", storm_user, false},           {"console", storm_console, false},
+	{"placed", storm_placed, false},      {"resets", storm_resets, false},
 };
 
 static bool is_option(const char *name)
