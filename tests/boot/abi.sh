@@ -67,6 +67,8 @@ pae 1 32 reboot
 64 down 0 poweroff
 pae down 0 poweroff
 64 halt 0 poweroff
+64 triple 34 crash
+pae triple 34 crash
 64 watchdog 34 crash
 pae watchdog 34 crash
 ENDS

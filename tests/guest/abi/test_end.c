@@ -34,7 +34,18 @@ static void halt(void)
 		__asm__ volatile("cli; hlt" : : : "memory");
 }
 
-/* The word is "down", "halt", "watchdog", or a reason of <xen/sched.h> as a number. */
+/* An exception without a table of handlers, which is one more, and one more. */
+static void triple_fault(void)
+{
+	const struct {
+		uint16_t limit;
+		unsigned long base;
+	} __attribute__((packed)) no_table = { 0, 0 };
+
+	__asm__ volatile("lidt %0; int3" : : "m"(no_table) : "memory");
+}
+
+/* The word is "down", "halt", "triple", "watchdog", or a reason of <xen/sched.h> as a number. */
 void test_end(void)
 {
 	struct sched_shutdown request = { .reason = option_number() };
@@ -45,6 +56,9 @@ void test_end(void)
 		break;
 	case 'h':
 		halt();
+		break;
+	case 't':
+		triple_fault();
 		break;
 	case 'w':
 		watchdog();
