@@ -93,7 +93,8 @@ struct lend_part {
  * Takes a range back, whether anything is lent there or not. When it returns 0, nobody reaches the file's pages through the
  * window: no instruction of the guest, no part of dom1. It does not fail for want of anything. *seq, if not NULL: its
  * number. 1 in place of 0: more was taken back than was asked for, all of the window.
- * -ENOTCONN: the connection has ended, and with it everything was taken back.
+ * -ENOTCONN: the connection has ended, and with it everything was taken back. -EBUSY, and nothing was done: all of the guest's RAM is
+ * lent (dom1 run --memory-lent), and a vCPU's next instruction needs one of these pages.
  */
 int lend_revoke(struct lend *lend, uint32_t window, uint64_t offset_bytes, uint64_t len_bytes, uint64_t *seq);
 /* At most 64 of one window. -EINVAL: one is not in the window, and nothing was done. */

@@ -45,6 +45,11 @@ def metrics_of(folder):
             for which, word in ((MEDIAN, "median"), (HIGH, "p99.9")):
                 add(f"fault_{load}_{word}", f"fault to resume, {load_title}, {word}: another process, and a userfaultfd in one",
                     which, f"fault_{load}", f"userfault_{load}", 3 if which == MEDIAN else None)
+            if f"exchange_{load}" in runs[0]:
+                add(f"fault_{load}_floor", f"fault to resume, {load_title}, median: and the messages and calls that it cannot do without",
+                    MEDIAN, f"fault_{load}", f"exchange_{load}", None)
+                add(f"exchange_{load}", f"those, {load_title}, median, and a userfaultfd", MEDIAN, f"exchange_{load}",
+                    f"userfault_{load}", None)
         add("slowest_revoke", "the slowest revoke of all", MEDIAN, "slowest_revoke", None, None)
     return metrics
 

@@ -180,7 +180,7 @@ static bool add_bridge(struct run *run, GError **error)
 	for (guint i = 0; i < run->config.lend_windows->len; i++) {
 		struct lending_window *window = &g_array_index(run->config.lend_windows, struct lending_window, i);
 
-		if (window->place == LENDING_AT_ADDRESS)
+		if (window->place == LENDING_AT_ADDRESS || window->place == LENDING_AT_RAM)
 			continue;
 		g_assert(n < SPACE_MAX_WINDOWS);
 		bar_bytes[n] = window->len_bytes;
@@ -228,9 +228,22 @@ static void close_vhosts(struct run *run)
 	g_free(run->setup.vhosts);
 }
 
+/* There is no other window in such a domain: the options say so. */
+static void make_ram_a_window(struct run *run)
+{
+	struct layout *layout = &run->setup.layout;
+	const struct lending_window ram = { .len_bytes = layout->low_ram_top_gpa, .on_fail = LEND_ACTION_STOP, .place = LENDING_AT_RAM };
+
+	layout->ram_is_lent = true;
+	g_array_append_val(run->config.lend_windows, ram);
+}
+
 static bool add_lend_windows(struct run *run, GError **error)
 {
 	GArray *windows = run->config.lend_windows;
+
+	if (run->config.memory_lent_path)
+		make_ram_a_window(run);
 
 	for (guint i = 0; i < windows->len; i++) {
 		struct lending_window *window = &g_array_index(windows, struct lending_window, i);
@@ -285,7 +298,9 @@ static void print_devices(const struct vm_config *config)
 		const struct lending_window *window = &g_array_index(config->lend_windows, struct lending_window, i);
 
 		printf("lend window %u: %" PRIu64 " MiB at 0x%" PRIx64, i, window->len_bytes >> 20, window->gpa);
-		if (window->place == LENDING_AT_VHOST)
+		if (window->place == LENDING_AT_RAM)
+			printf(", all RAM, of %s", config->memory_lent_path);
+		else if (window->place == LENDING_AT_VHOST)
 			printf(" at first, of a vhost-user device");
 		else if (window->place != LENDING_AT_ADDRESS)
 			printf(" at first, BAR %u of PCI device %02x", window->place == LENDING_AT_PMEM ? 2 : 0,
@@ -480,30 +495,37 @@ static size_t lending_mappings(void)
 	return (size_t)limit / 2;
 }
 
-/* The connection is the authority, so it is the person's who names it. */
-static bool open_borrower(struct run *run, GError **error)
+/* FALSE and errno. A path that is NULL is none to connect to. */
+static bool connect_to(const char *path, int flags, int *fd)
 {
-	const char *path = run->config.lend_to_path;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	if (!path)
 		return true;
-	int fd = strlen(path) < sizeof(address.sun_path) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : (errno = ENAMETOOLONG, -1);
-	if (fd >= 0) {
-		strcpy(address.sun_path, path);
-		run->setup.lend_to_fd = fd;
-		if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-			return true;
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return false;
 	}
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--lend-to: %s: %s: is there a domain with --lend-window?", path,
-		    g_strerror(errno));
-	return false;
+	strcpy(address.sun_path, path);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	return *fd >= 0 && connect(*fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
+/* The connections are the authority, so it is the person's who names them. */
 static bool open_lending(struct run *run, GError **error)
 {
-	if (!open_borrower(run, error))
+	const struct vm_config *config = &run->config;
+
+	if (!connect_to(config->lend_to_path, 0, &run->setup.lend_to_fd)) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--lend-to: %s: %s: is there a domain with --lend-window?",
+			    config->lend_to_path, g_strerror(errno));
 		return false;
+	}
+	if (!connect_to(config->memory_lent_path, SOCK_NONBLOCK, &run->setup.memory_lent_fd)) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--memory-lent: %s: %s: is there a lender that listens?",
+			    config->memory_lent_path, g_strerror(errno));
+		return false;
+	}
 	if (run->config.lend_windows->len == 0)
 		return true;
 	run->setup.lending.max_mappings = lending_mappings();
@@ -652,6 +674,7 @@ static void init(struct run *run, struct record *record)
 			.console = CONSOLE_FILES_NONE,
 			.lending.listen_fd = -1,
 			.lend_to_fd = -1,
+			.memory_lent_fd = -1,
 			.tty_fd = -1,
 			.folder_fd = -1,
 			.folder_parent_fd = -1,

@@ -305,6 +305,23 @@ static gboolean parse_sandbox(const char *text, enum sandbox_mode *mode, GError 
 	return usage_error(error, "--sandbox=%s: must be on, off, log or strict", text);
 }
 
+/* Whoever holds a page of RAM would keep it from its lender. */
+static gboolean check_memory_lent(const struct vm_config *config, const struct words *words, GError **error)
+{
+	if (!config->memory_lent_path)
+		return TRUE;
+	if (config->type != GUEST_PV)
+		return usage_error(error, "--memory-lent: only the shim is known to need no memory of its own: use it with --type=pv");
+	if (config->memory_backing != MEMORY_ANONYMOUS)
+		return usage_error(error, "--memory-lent: all memory is the lender's: --memory-backing has nothing to say");
+	if (config->disks->len > 0 || config->vifs->len > 0 || config->channels->len > 0 || words->injects || config->core_path)
+		return usage_error(error, "--memory-lent: not with --disk, --share, --net, --channel, --inject or --core: they hold "
+					  "pages of the guest's RAM, which is another's");
+	if (config->memory_bytes > config->low_memory_bytes)
+		return usage_error(error, "--memory-lent: all RAM must be below 4 GiB: use it with a smaller --memory");
+	return TRUE;
+}
+
 /* The shim lets its guest use RAM alone, and this is none. */
 static gboolean parse_lend_windows(struct vm_config *config, const struct words *words, GError **error)
 {
@@ -363,6 +380,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       nets_settle(config->vifs, config->name, config->warnings, error) && parse_lend_windows(config, words, error) &&
 	       channel_options_parse(config->channels, words->channels, config->warnings, error) &&
 	       channels_settle(config->channels, error) && parse_faults(config, words, error) &&
+	       check_memory_lent(config, words, error) &&
 	       parse_sandbox(words->sandbox, &config->sandbox, error);
 }
 
@@ -403,6 +421,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "net", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.nets, "user[,hostfwd=tcp::PORT-:PORT], tap[,ifname=], bridge=NAME, socket:PATH, none; [,mac=]: a PV network interface; any number", "NET" },
 		{ "lend-window", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.lend_windows, "SIZE[,place=address|pci|pmem][,gpa=ADDRESS][,on-fail=zero|fault|stop]: a range in which others lend memory to the guest (not pv); any number", "WINDOW" },
 		{ "vhost-user", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.vhosts, "SOCKET,type=WORD[,queues=N]: a virtio device that the process at this socket is (not pv); up to 4", "DEVICE" },
+		{ "memory-lent", 0, 0, G_OPTION_ARG_FILENAME, &config->memory_lent_path, "all of the guest's RAM is lent by who listens at this socket (pv only)", "SOCKET" },
 		{ "lend-to", 0, 0, G_OPTION_ARG_FILENAME, &config->lend_to_path, "the guest may lend its RAM, by a hypercall, to the domain of this lend.sock (not pv)", "SOCKET" },
 		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
@@ -461,6 +480,7 @@ void vm_config_clear(struct vm_config *config)
 {
 	g_free(config->help);
 	g_free(config->lend_to_path);
+	g_free(config->memory_lent_path);
 	g_free(config->name);
 	g_free(config->uuid);
 	if (config->warnings)

@@ -49,6 +49,7 @@ struct vm_config {
 	GPtrArray *vifs;  /* of struct vif_config *, each with its kind and MAC; never NULL */
 	GArray *lend_windows; /* of struct lending_window; never NULL */
 	char *lend_to_path;   /* the borrower's lend.sock; NULL: none */
+	char *memory_lent_path; /* where the lender of all RAM listens; NULL: it is the domain's own */
 	GPtrArray *vhosts;    /* of struct vhost_option *; never NULL */
 	GPtrArray *channels; /* of struct channel_config *, each with its name; never NULL */
 	char *console_log_path;

@@ -22,10 +22,12 @@
 
 #include <linux/sched/types.h>
 
+#include "lend/lent_ram.h"
 #include "lend/machine_check.h"
 #include "vmm/error.h"
 #include "vmm/kvm.h"
 #include "vmm/guest_memory.h"
+#include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/worker.h"
 
@@ -453,16 +455,24 @@ static void memory_thread(void *opaque)
 	ask_for_short_turns();
 	while (atomic_load(&lending->order) != LENDING_END) {
 		int n = epoll_wait(lending->epoll_fd, events, G_N_ELEMENTS(events), wait_ms);
+		bool alone = lent_ram_is_wanted(lending);
 
+		/* When the VM stops it is all the same. Without the lock: a vCPU on its way out may want it. */
+		if (alone)
+			(void)vcpu_keep_out(lending->vm);
 		pthread_mutex_lock(&lending->state_lock);
 		lending->space.now_ns = now_ns();
 		obey(lending);
+		if (alone)
+			lent_ram_take_back(lending, STEP_PAGES);
 		for (int i = 0; i < n; i++)
 			handle(lending, &events[i]);
 		if (has_jobs(lending))
 			wake_answered(lending);
 		wait_ms = time_to_wait_ms(lending, work(lending));
 		pthread_mutex_unlock(&lending->state_lock);
+		if (alone)
+			vcpu_let_in(lending->vm);
 		/* Not earlier, where the rest is quick: a vCPU that comes with its next fault is to find the lock free. */
 		wake_answered(lending);
 	}
@@ -503,6 +513,14 @@ int lending_sync(const struct lending *lending, unsigned int window)
 	return mapper_host_sync(lending->mapper, window);
 }
 
+static void become_ram(struct lending *lending, unsigned int number)
+{
+	lending->space.windows[number].is_ram = true;
+	lending->copies = g_malloc((gsize)lending->vm->n_vcpus * LEND_PAGE_BYTES);
+	for (unsigned int i = 0; i < lending->vm->n_vcpus; i++)
+		lending->slots[i].page_bytes = lending->copies + (size_t)i * LEND_PAGE_BYTES;
+}
+
 static bool add_window(struct lending *lending, const struct lending_window *window, GError **error)
 {
 	unsigned int number = lending->space.n_windows;
@@ -512,11 +530,14 @@ static bool add_window(struct lending *lending, const struct lending_window *win
 		return false;
 	if (!space_add_window(&lending->space, SPACE_NOWHERE, window->len_bytes / LEND_PAGE_BYTES, window->on_fail))
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory for a lend window");
-	else if (window->place == LENDING_AT_ADDRESS && (rc = lending_place(lending, number, window->gpa)) != 0)
+	else if ((window->place == LENDING_AT_ADDRESS || window->place == LENDING_AT_RAM) && (rc = lending_place(lending, number, window->gpa)) != 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "KVM takes no lend window at 0x%llx: %s",
 			    (unsigned long long)window->gpa, g_strerror(rc));
-	else
+	else {
+		if (window->place == LENDING_AT_RAM)
+			become_ram(lending, number);
 		return true;
+	}
 	return false;
 }
 
@@ -661,6 +682,7 @@ void lending_free(struct lending *lending)
 		close(lending->wake_fd);
 	if (lending->spare_fd >= 0)
 		close(lending->spare_fd);
+	g_free(lending->copies);
 	pthread_cond_destroy(&lending->order_done);
 	pthread_mutex_destroy(&lending->order_lock);
 	pthread_mutex_destroy(&lending->state_lock);

@@ -25,6 +25,7 @@ enum lending_place {
 	LENDING_AT_ADDRESS, /* always there */
 	LENDING_AT_PCI,     /* the BAR of a PCI function: where the guest puts it */
 	LENDING_AT_PMEM,    /* the same, and the function is a virtio-pmem */
+	LENDING_AT_RAM,     /* it is the guest's RAM: lend/lent_ram.h */
 	LENDING_AT_VHOST,   /* the same, and the function is a vhost-user back end's, who lends what it shows */
 };
 

@@ -20,6 +20,7 @@ struct slot {
 	enum space_answer answer;
 	_Atomic int state; /* enum slot_state */
 	bool had_machine_check; /* the vCPU's own */
+	uint8_t *page_bytes;    /* where RAM is lent: a page for what is copied */
 } __attribute__((aligned(64)));
 
 struct lender {
@@ -45,6 +46,7 @@ struct lending {
 	struct space space;
 	struct lender lenders[LENDING_MAX_LENDERS];
 	struct slot slots[SPACE_MAX_VCPUS];
+	uint8_t *copies; /* their pages; NULL: RAM is not lent */
 	bool answered; /* the memory thread's: a vCPU is to be woken */
 	struct lent_files files;
 	int epoll_fd, listen_fd, wake_fd;
@@ -61,6 +63,9 @@ struct lending {
  * next that must wake. FALSE: nothing was done; the memory thread is to have the report.
  */
 bool lending_ask(struct lending *lending, unsigned int vcpu);
+
+/* The vCPU's own thread: waits for the answer, which is in its slot then. FALSE: the VM stops first. */
+bool lending_report(struct vcpu *vcpu, const struct space_report *report);
 
 /* Any thread: there is something in a slot, or an order. */
 void lending_wake(const struct lending *lending);

@@ -327,11 +327,15 @@ static void on_revoke(struct session *session)
 		reply(session, header.request, error, ranges->window, false);
 		return;
 	}
-	session->job = SESSION_REVOKES;
 	session->answers = header.request;
 	session->next_range = 0;
 	session->widened = false;
 	start_clock(session);
+	if (session->space->windows[ranges->window].is_ram) {
+		session->job = SESSION_WAITS;
+		return;
+	}
+	session->job = SESSION_REVOKES;
 	begin_next_range(session);
 }
 
@@ -564,4 +568,26 @@ bool session_work(struct session *session, size_t max_pages)
 	default:
 		return false;
 	}
+}
+
+void session_go_on(struct session *session, size_t max_pages,
+		   bool (*is_in_use)(void *opaque, unsigned int window, size_t page, size_t n_pages), void *opaque)
+{
+	const struct lend_ranges *ranges = &session->ranges;
+	size_t page, n_pages;
+
+	if (session->job != SESSION_WAITS)
+		return;
+	for (uint32_t i = 0; i < ranges->n_ranges; i++) {
+		(void)to_pages(ranges->ranges[i].offset_bytes, ranges->ranges[i].len_bytes, &page, &n_pages);
+		if (!is_in_use(opaque, ranges->window, page, n_pages))
+			continue;
+		session->job = SESSION_IDLE;
+		reply(session, session->answers, EBUSY, ranges->window, false);
+		return;
+	}
+	session->job = SESSION_REVOKES;
+	begin_next_range(session);
+	while (session->job == SESSION_REVOKES)
+		(void)session_work(session, max_pages);
 }

@@ -20,7 +20,7 @@
 #define SESSION_OUT_BYTES 16384u
 #define SESSION_DOMID     1u
 
-enum session_job { SESSION_IDLE, SESSION_ASKS, SESSION_REVOKES, SESSION_RELEASES, SESSION_DIES, SESSION_DEAD };
+enum session_job { SESSION_IDLE, SESSION_ASKS, SESSION_WAITS, SESSION_REVOKES, SESSION_RELEASES, SESSION_DIES, SESSION_DEAD };
 
 struct session {
 	struct space *space;
@@ -59,6 +59,13 @@ void session_kill(struct session *session);
 
 /* One step of the job. FALSE: there is none. */
 bool session_work(struct session *session, size_t max_pages);
+
+/*
+ * SESSION_WAITS, which is no job for session_work(): a revoke of RAM begins now, while no vCPU runs, and is done. is_in_use():
+ * a page of the range cannot be missed; then nothing is done, and the lender gets EBUSY.
+ */
+void session_go_on(struct session *session, size_t max_pages,
+		   bool (*is_in_use)(void *opaque, unsigned int window, size_t page, size_t n_pages), void *opaque);
 
 /* n_bytes of session->out were sent. */
 void session_sent(struct session *session, size_t n_bytes);

@@ -53,10 +53,11 @@ struct space_report {
 	unsigned int window; /* but for UNKNOWN */
 	size_t page;
 	size_t offset_bytes; /* READ and WRITE: within the page, as is the end */
-	size_t len_bytes;    /* at most 8 */
+	size_t len_bytes;    /* at most 8, where page_bytes is NULL */
 	bool no_fault;    /* SPACE_FAULT would do harm: zeros instead */
 	bool fault_undone; /* since it was answered, and could not be done */
 	uint8_t bytes[8];
+	uint8_t *page_bytes; /* NULL, or instead of them: up to a page, the owner's until there is an answer */
 };
 
 enum space_answer {
@@ -100,6 +101,7 @@ struct space_counters {
 
 struct space_window {
 	uint64_t gpa; /* or SPACE_NOWHERE */
+	bool is_ram; /* a revoke waits until its owner says so: session_go_on() */
 	struct page_map map;
 	enum lend_action on_fail; /* never DEFAULT */
 	enum lend_action on_fail_unclaimed; /* what on_fail is while nobody lends */

@@ -124,8 +124,8 @@ static bool complete(struct space *space, unsigned int number)
 	}
 	int error = write && state == LEND_PAGE_LIVE_RO ?
 			    EFAULT :
-			    space->mapper->copy(SPACE_WHERE(space, window), report->page, report->offset_bytes, report->bytes,
-						report->len_bytes, write);
+			    space->mapper->copy(SPACE_WHERE(space, window), report->page, report->offset_bytes,
+						report->page_bytes ? report->page_bytes : report->bytes, report->len_bytes, write);
 	if (error == 0) {
 		window->counters.emulated++;
 		answer(space, number, SPACE_AGAIN);
@@ -463,7 +463,8 @@ void space_report(struct space *space, unsigned int number, const struct space_r
 	assert(number < space->n_vcpus && vcpu->state == SPACE_VCPU_RUNS);
 	assert(report->access == SPACE_ACCESS_UNKNOWN ||
 	       (report->window < space->n_windows && report->page < space->windows[report->window].map.n_pages &&
-		report->offset_bytes + report->len_bytes <= LEND_PAGE_BYTES && report->len_bytes <= sizeof(report->bytes)));
+		report->offset_bytes + report->len_bytes <= LEND_PAGE_BYTES &&
+		(report->page_bytes || report->len_bytes <= sizeof(report->bytes))));
 	vcpu->report = *report;
 	if (report->access == SPACE_ACCESS_UNKNOWN)
 		on_unknown(space, number);

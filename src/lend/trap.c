@@ -36,8 +36,7 @@ static bool is_answered(void *opaque)
 	return atomic_load(&slot->state) == SLOT_ANSWERED;
 }
 
-/* FALSE: the VM stops first. */
-static bool report_and_wait(struct vcpu *vcpu, const struct space_report *report)
+bool lending_report(struct vcpu *vcpu, const struct space_report *report)
 {
 	struct lending *lending = vcpu->vm->lending;
 	struct slot *slot = &lending->slots[vcpu->number];
@@ -101,13 +100,13 @@ static void wait_for_page(struct vcpu *vcpu, struct space_report *report)
 
 	/* The stack or the code for a machine check lies in a page that is not there: another one would not end either. */
 	report->no_fault = slot->had_machine_check && machine_check_in_delivery(vcpu->fd);
-	if (!report_and_wait(vcpu, report) || slot->answer != SPACE_FAULT)
+	if (!lending_report(vcpu, report) || slot->answer != SPACE_FAULT)
 		return;
 	slot->had_machine_check = true;
 	if (machine_check_inject(vcpu->fd, gpa))
 		return;
 	report->no_fault = report->fault_undone = true;
-	(void)report_and_wait(vcpu, report);
+	(void)lending_report(vcpu, report);
 }
 
 bool lending_on_failed_run(struct vcpu *vcpu, int error)
@@ -130,7 +129,7 @@ bool lending_on_failed_run(struct vcpu *vcpu, int error)
 		wait_for_page(vcpu, &report);
 		return true;
 	}
-	if (!report_and_wait(vcpu, &report))
+	if (!lending_report(vcpu, &report))
 		return true;
 	return lending->slots[vcpu->number].answer != SPACE_NOTHING;
 }
@@ -149,7 +148,7 @@ bool lending_on_mmio(struct vcpu *vcpu)
 	if (report.len_bytes > sizeof(report.bytes) || report.offset_bytes + report.len_bytes > LEND_PAGE_BYTES)
 		return false;
 	memcpy(report.bytes, run->mmio.data, report.len_bytes);
-	if (report_and_wait(vcpu, &report) && !run->mmio.is_write)
+	if (lending_report(vcpu, &report) && !run->mmio.is_write)
 		memcpy(run->mmio.data, lending->slots[vcpu->number].report.bytes, report.len_bytes);
 	return true;
 }
@@ -164,7 +163,7 @@ static bool read_awaited(struct vcpu *vcpu, uint64_t gpa, void *bytes, size_t le
 		return guest_memory_read(vcpu->vm->memory, gpa, bytes, len_bytes);
 	report.offset_bytes = gpa % LEND_PAGE_BYTES;
 	report.len_bytes = len_bytes;
-	if (report.offset_bytes + len_bytes > LEND_PAGE_BYTES || !report_and_wait(vcpu, &report))
+	if (report.offset_bytes + len_bytes > LEND_PAGE_BYTES || !lending_report(vcpu, &report))
 		return false;
 	memcpy(bytes, lending->slots[vcpu->number].report.bytes, len_bytes);
 	return true;

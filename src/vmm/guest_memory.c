@@ -35,6 +35,12 @@ struct guest_memory {
 	size_t n_hole_runs; /* of such side by side, at most: each is a mapping of its own */
 };
 
+/* What is below is no memory of ours. */
+static uint64_t ram_gpa(const struct layout *layout)
+{
+	return layout->ram_is_lent ? layout->low_ram_top_gpa : 0;
+}
+
 static void advise(const struct guest_memory *memory, void *hva, size_t len_bytes)
 {
 	/* Wishes: a kernel without them boots guests as well, only slower, or with guests in our core dumps. */
@@ -111,7 +117,7 @@ struct guest_memory *guest_memory_new_on(const struct layout *layout, const stru
 	/* On both sides something of the reservation is left, which nothing can be mapped to. */
 	memory->base = (uint8_t *)(((uintptr_t)reservation + GUEST_MEMORY_HUGE_BYTES) & ~(GUEST_MEMORY_HUGE_BYTES - 1));
 
-	if (map_ram(memory, 0, layout->special_end_gpa) != 0 || map_ram(memory, LAYOUT_4GIB, layout->high_ram_top_gpa) != 0)
+	if (map_ram(memory, ram_gpa(layout), layout->special_end_gpa) != 0 || map_ram(memory, LAYOUT_4GIB, layout->high_ram_top_gpa) != 0)
 		goto fail;
 	return memory;
 fail:
@@ -148,7 +154,8 @@ size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory
 	const struct layout *layout = &memory->layout;
 	size_t n = 0;
 
-	slots[n++] = (struct guest_memory_slot){ 0, layout->low_window_end_gpa, memory->base };
+	slots[n++] = (struct guest_memory_slot){ ram_gpa(layout), layout->low_window_end_gpa - ram_gpa(layout),
+						 memory->base + ram_gpa(layout) };
 	if (layout->high_ram_top_gpa > LAYOUT_4GIB)
 		slots[n++] = (struct guest_memory_slot){ LAYOUT_4GIB, layout->high_ram_top_gpa - LAYOUT_4GIB,
 							 memory->base + LAYOUT_4GIB };
@@ -208,7 +215,7 @@ static void await_range(const struct guest_memory *memory, uint64_t gpa, uint64_
 bool guest_memory_defer(struct guest_memory *memory, uint64_t gpa, uint64_t len_bytes)
 {
 	if (memory->deferred_end_gpa != 0 || gpa % GUEST_MEMORY_HUGE_BYTES != 0 || len_bytes % GUEST_MEMORY_HUGE_BYTES != 0 ||
-	    len_bytes == 0 || !inside(gpa, len_bytes, 0, memory->layout.low_ram_top_gpa))
+	    len_bytes == 0 || !inside(gpa, len_bytes, ram_gpa(&memory->layout), memory->layout.low_ram_top_gpa))
 		return false;
 	if (map_at(memory, memory->base + gpa, gpa, len_bytes, PROT_NONE) != 0)
 		return false;
@@ -267,7 +274,7 @@ void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t 
 
 	if (len_bytes == 0)
 		return NULL;
-	if (!inside(gpa, len_bytes, 0, layout->special_end_gpa) &&
+	if (!inside(gpa, len_bytes, ram_gpa(layout), layout->special_end_gpa) &&
 	    !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa))
 		return NULL;
 	await_range(memory, gpa, len_bytes);
@@ -301,7 +308,7 @@ static bool gfn_is_ram(const struct guest_memory *memory, uint64_t gfn)
 
 	if (gfn > UINT64_MAX / LAYOUT_PAGE_BYTES)
 		return false;
-	return inside(gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, 0, layout->low_ram_top_gpa) ||
+	return inside(gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, ram_gpa(layout), layout->low_ram_top_gpa) ||
 	       inside(gfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES, LAYOUT_4GIB, layout->high_ram_top_gpa);
 }
 
@@ -463,7 +470,7 @@ bool guest_memory_discard(struct guest_memory *memory, uint64_t gpa, uint64_t le
 	const struct layout *layout = &memory->layout;
 	struct change change = { .memory = memory, .gpa = gpa, .len_bytes = len_bytes };
 
-	if (len_bytes == 0 || gpa % LAYOUT_PAGE_BYTES != 0 || (!inside(gpa, len_bytes, 0, layout->low_ram_top_gpa) &&
+	if (len_bytes == 0 || gpa % LAYOUT_PAGE_BYTES != 0 || (!inside(gpa, len_bytes, ram_gpa(layout), layout->low_ram_top_gpa) &&
 			       !inside(gpa, len_bytes, LAYOUT_4GIB, layout->high_ram_top_gpa)))
 		return false;
 	await_range(memory, gpa, len_bytes);

@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -49,6 +50,7 @@
 struct layout {
 	uint64_t ram_bytes;
 	uint64_t low_ram_top_gpa;
+	bool ram_is_lent; /* what is below low_ram_top_gpa, all RAM there is, is a lend window: set by who wants that */
 	uint64_t console_gpa;
 	uint64_t xenstore_gpa;
 	uint64_t special_end_gpa;

@@ -176,6 +176,8 @@ static bool load_memory(struct machine *machine, GError **error)
 	if (!memory)
 		return false;
 	guest_memory_map_by(memory, machine->workers.mapper);
+	if (machine->setup->layout.ram_is_lent)
+		return true;
 	machine->loader = memory_loader_new(&machine->vm, plan, &loader_error);
 	if (loader_error) {
 		g_propagate_error(error, loader_error);
@@ -297,6 +299,8 @@ static bool start_vm(struct machine *machine, GError **error)
 		return false;
 	if (!machine_start_lending(machine, error) || !machine_start_pci(machine, error))
 		return false;
+	if (setup->layout.ram_is_lent && !machine_load_lent(machine, error))
+		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	machine_start_faults(machine);
 	machine_start_vcpus(vm);
@@ -400,6 +404,9 @@ bool machine_wants_restart(const struct machine_setup *setup)
 {
 	const struct vm_config *config = setup->config;
 
+	/* Its lender has lent for one start. */
+	if (setup->layout.ram_is_lent)
+		return false;
 	switch (atomic_load(&setup->record->outcome)) {
 	case OUTCOME_POWEROFF:
 		return config->on_poweroff == END_RESTART;
@@ -439,7 +446,7 @@ static void close_other_files(const struct machine_setup *setup)
 {
 	const int fixed[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->core_fd, setup->console.in_fd,
-		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->lend_to_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->lend_to_fd, setup->memory_lent_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +

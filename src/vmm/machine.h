@@ -45,6 +45,7 @@ struct machine_setup {
 	struct vhost_backend *vhosts; /* n_vhosts of them, connected; the machine's while it runs */
 	size_t n_vhosts;
 	int lend_to_fd; /* a connection to the borrower; -1: none. The machine's */
+	int memory_lent_fd; /* one to the lender of all RAM; -1: it is the domain's own. The machine's */
 	struct nic *nics; /* n_nics of them; borrowed */
 	size_t n_nics;
 	struct channel *channels; /* n_channels of them; borrowed */

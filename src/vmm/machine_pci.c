@@ -58,18 +58,20 @@ static bool add_pmem(struct machine *machine, struct pci_window *shown, const st
 	return shown->pmem != NULL;
 }
 
-/* Of its lends, when there are lenders in the machine itself. syscalls(main): socketpair */
+/* With the lenders that are there from the start: of all RAM, and those in the machine itself. syscalls(main): socketpair */
 bool machine_start_lending(struct machine *machine, GError **error)
 {
 	const struct machine_setup *setup = machine->setup;
 	struct lending_config config = setup->lending;
-	int fds[VM_MAX_VHOSTS], ends[2];
+	int fds[VM_MAX_VHOSTS + 1], ends[2];
 
 	for (size_t i = 0; i < VM_MAX_VHOSTS; i++)
 		machine->vhost_lend_fds[i] = -1;
 	if (config.n_windows == 0)
 		return true;
 	config.lender_fds = fds;
+	if (setup->memory_lent_fd >= 0)
+		fds[config.n_lenders++] = setup->memory_lent_fd;
 	for (size_t i = 0; i < setup->n_vhosts; i++) {
 		if (!setup->vhosts[i].has_shmem)
 			continue;

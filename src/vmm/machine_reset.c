@@ -32,6 +32,10 @@ bool machine_soft_reset(struct machine *machine, GError **error)
 	if (!atomic_load(&vm->soft_reset))
 		return false;
 	machine_stop_vcpus(vm);
+	if (machine->setup->layout.ram_is_lent) {
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "a guest whose RAM is lent cannot start another kernel");
+		return false;
+	}
 	/* Another vCPU, or a person, may have ended it meanwhile. */
 	if (atomic_load(&vm->record->outcome) != OUTCOME_NONE)
 		return false;

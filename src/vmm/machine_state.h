@@ -100,6 +100,8 @@ void machine_stop_channels(struct machine *machine);
 /* The PCI host bridge with a function for each lend window that wants one, after the windows. */
 bool machine_start_lending(struct machine *machine, GError **error);
 bool machine_start_pci(struct machine *machine, GError **error);
+/* Lent RAM, when it is there: what the plan wants in it. DOM1_STATUS_HOST. */
+bool machine_load_lent(struct machine *machine, GError **error);
 /* While no vCPU runs: as at the start. */
 void machine_reset_pci(struct machine *machine);
 void machine_stop_pci(struct machine *machine);

@@ -147,7 +147,7 @@ bool vcpu_set_entry(struct vcpu *vcpu, uint32_t eip, uint32_t eax, uint32_t ebx,
 	return true;
 }
 
-/* syscalls(main, vcpu): tgkill */
+/* syscalls(main, vcpu, memory): tgkill */
 void vcpu_kick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -159,14 +159,14 @@ void vcpu_kick(struct vcpu *vcpu)
 static void rest_begin(struct vm *vm)
 {
 	vm->n_busy--;
-	if (vm->alone)
+	if (vm->is_alone)
 		pthread_cond_broadcast(&vm->calls_changed);
 }
 
 static void rest_end(struct vm *vm)
 {
 	/* Also when the VM stops: who is alone ends by itself, and soon. */
-	while (vm->alone)
+	while (vm->is_alone)
 		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
 	vm->n_busy++;
 }
@@ -197,7 +197,7 @@ static void serve_calls(struct vcpu *vcpu)
 	pthread_mutex_lock(&vcpu->vm->calls_lock);
 	serve_calls_locked(vcpu);
 	/* Paused: it stays here, and goes on serving. */
-	while ((vcpu->vm->paused && !atomic_load(&vcpu->vm->stopping)) || vcpu->vm->alone) {
+	while ((vcpu->vm->paused && !atomic_load(&vcpu->vm->stopping)) || vcpu->vm->is_alone) {
 		rest_begin(vcpu->vm);
 		pthread_cond_wait(&vcpu->vm->calls_changed, &vcpu->vm->calls_lock);
 		rest_end(vcpu->vm);
@@ -276,9 +276,9 @@ int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void 
 
 	pthread_mutex_lock(&vm->calls_lock);
 	rest_begin(vm);
-	while (vm->alone)
+	while (vm->is_alone)
 		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
-	vm->alone = self;
+	vm->is_alone = true;
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
 		if (&vm->vcpus[i] != self)
 			vcpu_kick(&vm->vcpus[i]);
@@ -290,11 +290,47 @@ int64_t vcpu_run_alone(struct vcpu *self, int64_t (*fn)(struct vcpu *self, void 
 		result = fn(self, argument);
 		pthread_mutex_lock(&vm->calls_lock);
 	}
-	vm->alone = NULL;
+	vm->is_alone = false;
 	vm->n_busy++;
 	pthread_cond_broadcast(&vm->calls_changed);
 	pthread_mutex_unlock(&vm->calls_lock);
 	return result;
+}
+
+bool vcpu_keep_out(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->calls_lock);
+	while (vm->is_alone)
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+	vm->is_alone = true;
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		vcpu_kick(&vm->vcpus[i]);
+	while (vm->n_busy > 0 && !atomic_load(&vm->stopping))
+		pthread_cond_wait(&vm->calls_changed, &vm->calls_lock);
+	bool out = vm->n_busy == 0;
+	pthread_mutex_unlock(&vm->calls_lock);
+	return out;
+}
+
+void vcpu_let_in(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->calls_lock);
+	vm->is_alone = false;
+	pthread_cond_broadcast(&vm->calls_changed);
+	pthread_mutex_unlock(&vm->calls_lock);
+}
+
+void vcpu_work_as(struct vcpu *vcpu, void (*fn)(struct vcpu *vcpu, void *argument), void *argument)
+{
+	struct vm *vm = vcpu->vm;
+
+	pthread_mutex_lock(&vm->calls_lock);
+	rest_end(vm);
+	pthread_mutex_unlock(&vm->calls_lock);
+	fn(vcpu, argument);
+	pthread_mutex_lock(&vm->calls_lock);
+	rest_begin(vm);
+	pthread_mutex_unlock(&vm->calls_lock);
 }
 
 bool vcpu_rest_until(struct vcpu *self, bool (*is_over)(void *opaque), void *opaque)

@@ -89,6 +89,16 @@ bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, u
 struct guest_paging vcpu_paging(struct vcpu *vcpu);
 
 /*
+ * Keeps all vCPUs out of the guest and of hypercalls, until vcpu_let_in(), as vcpu_run_alone() does. For a thread that is no
+ * vCPU's and that none waits for but by resting; it holds no lock. FALSE: the VM stops first; they are let in all the same.
+ */
+bool vcpu_keep_out(struct vm *vm);
+void vcpu_let_in(struct vm *vm);
+
+/* The caller's thread is the vCPU's for a while, before that has one. */
+void vcpu_work_as(struct vcpu *vcpu, void (*fn)(struct vcpu *vcpu, void *argument), void *argument);
+
+/*
  * Waits until is_over() says so, as a vCPU waits: it serves calls, rests for others, and can be paused. is_over() looks at
  * atomics alone: a lock is held. FALSE: the VM stops first. Own thread only, outside KVM_RUN.
  */

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "lend/lent_ram.h"
+#include "vmm/guest_memory.h"
 #include "vmm/guest_walk.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -44,7 +46,9 @@ struct guest_paging vcpu_paging(struct vcpu *vcpu)
 
 bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa)
 {
-	const struct guest_paging paging = vcpu_paging(vcpu);
+	struct guest_paging paging = vcpu_paging(vcpu);
 
+	if (guest_memory_layout(vcpu->vm->memory)->ram_is_lent)
+		paging.read_entry = lent_ram_read_entry;
 	return guest_walk(vcpu->vm->memory, &paging, gva, access, gpa);
 }

@@ -58,7 +58,7 @@ struct vm {
 	int stop_fd;                /* eventfd: wakes the main thread, which then tears down */
 	pthread_mutex_t calls_lock; /* of every vCPU's calls, paused, alone; innermost */
 	bool paused;
-	const struct vcpu *alone;   /* under calls_lock: all but this one rest, or are asked to */
+	bool is_alone;              /* under calls_lock: one, or nobody, is; all others rest, or are asked to */
 	unsigned int n_busy;        /* under calls_lock: vCPU threads that do not rest */
 	pthread_cond_t calls_changed;
 };

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "lend/lent_ram.h"
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
 #include "xen/domain.h"
@@ -29,18 +30,30 @@ static uint8_t *find(const struct vcpu *vcpu, uint64_t gpa, size_t len_bytes)
 	return hva ? hva + gpa % LAYOUT_PAGE_BYTES : NULL;
 }
 
+/* Within a page. */
+static bool copy_piece(struct vcpu *vcpu, uint64_t gpa, void *bytes, size_t len_bytes, bool to_guest)
+{
+	uint8_t *hva = find(vcpu, gpa, len_bytes);
+
+	if (!hva)
+		return lent_ram_copy(vcpu, gpa, bytes, len_bytes, to_guest);
+	if (to_guest)
+		memcpy(hva, bytes, len_bytes);
+	else
+		ring_copy_from(bytes, hva, len_bytes);
+	return true;
+}
+
 bool copy_from_guest(struct vcpu *vcpu, void *destination, uint64_t gva, size_t len_bytes)
 {
 	uint8_t *to = destination;
 
 	while (len_bytes > 0) {
 		size_t piece_bytes = bytes_in_page(gva, len_bytes);
-		const uint8_t *from;
 		uint64_t gpa;
 
-		if (!vcpu_translate(vcpu, gva, GUEST_READ, &gpa) || !(from = find(vcpu, gpa, piece_bytes)))
+		if (!vcpu_translate(vcpu, gva, GUEST_READ, &gpa) || !copy_piece(vcpu, gpa, to, piece_bytes, false))
 			return false;
-		ring_copy_from(to, from, piece_bytes);
 		to += piece_bytes;
 		gva += piece_bytes;
 		len_bytes -= piece_bytes;
@@ -50,16 +63,15 @@ bool copy_from_guest(struct vcpu *vcpu, void *destination, uint64_t gva, size_t 
 
 bool copy_to_guest(struct vcpu *vcpu, uint64_t gva, const void *source, size_t len_bytes)
 {
-	const uint8_t *from = source;
+	/* It is not written to. */
+	uint8_t *from = (uint8_t *)(uintptr_t)source;
 
 	while (len_bytes > 0) {
 		size_t piece_bytes = bytes_in_page(gva, len_bytes);
-		uint8_t *to;
 		uint64_t gpa;
 
-		if (!vcpu_translate(vcpu, gva, GUEST_WRITE, &gpa) || !(to = find(vcpu, gpa, piece_bytes)))
+		if (!vcpu_translate(vcpu, gva, GUEST_WRITE, &gpa) || !copy_piece(vcpu, gpa, from, piece_bytes, true))
 			return false;
-		memcpy(to, from, piece_bytes);
 		from += piece_bytes;
 		gva += piece_bytes;
 		len_bytes -= piece_bytes;

@@ -6,6 +6,7 @@
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 
+#include "lend/lent_ram.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
@@ -122,7 +123,8 @@ static int64_t get_mem_type(struct xen_domain *xen, struct vcpu *vcpu, const str
 	if (rc != 0)
 		return rc;
 	bool is_ram = request.pfn <= UINT64_MAX / LAYOUT_PAGE_BYTES - 1 &&
-		      guest_memory_span(vcpu->vm->memory, request.pfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES) != NULL;
+		      (guest_memory_span(vcpu->vm->memory, request.pfn * LAYOUT_PAGE_BYTES, LAYOUT_PAGE_BYTES) ||
+		       lent_ram_has(vcpu->vm, request.pfn * LAYOUT_PAGE_BYTES));
 	request.mem_type = is_ram ? HVMMEM_ram_rw : HVMMEM_mmio_dm;
 	return copy_to_guest(vcpu, call->arguments[1], &request, sizeof(request)) ? 0 : -XEN_EFAULT;
 }

@@ -3,7 +3,8 @@
  * How long it takes. Lines "METRIC MEDIAN P99.9 WORST N", in microseconds. A revoke is measured three times at once: by us,
  * from the call to its return; in the memory thread, from the request's arrival to its reply; and how much of that was in
  * the kernel's mmap() and mprotect(), the bare calls that there is no doing without. A fault is measured by the guest, from
- * before its access to behind it; beside it, a userfaultfd round trip between two threads of this process.
+ * before its access to behind it; beside it, a userfaultfd round trip between two threads of this process, and the floor: what
+ * the messages between a process that must not stop and its lender cost without a guest and without a rule (bench_exchange()).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/userfaultfd.h>
@@ -166,6 +169,114 @@ static void bench_userfault(unsigned int n, const char *load)
 	free(samples);
 }
 
+/*
+ * A request and its answer with a file, as LEND/1 sends them, and the file's page mapped: by three parties that there is no doing
+ * without. The vCPU's thread waits for the page, the lender is another process, and who hears it must not be a thread that
+ * may be in the guest.
+ */
+struct exchange {
+	int fd; /* of the connection */
+	uint8_t *memory;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned int n_done;
+};
+
+#define REQUEST_BYTES 56u /* header and fault; header and page have as many */
+
+static void answer_requests(int fd, int memory_fd)
+{
+	union {
+		struct cmsghdr header;
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	uint8_t bytes[REQUEST_BYTES];
+
+	while (read(fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes)) {
+		struct iovec iov = { bytes, sizeof(bytes) };
+		struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+
+		control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.header), &memory_fd, sizeof(memory_fd));
+		if (sendmsg(fd, &message, 0) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+static void *map_answers(void *opaque)
+{
+	struct exchange *exchange = opaque;
+	union {
+		struct cmsghdr header;
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	uint8_t bytes[REQUEST_BYTES];
+
+	for (;;) {
+		struct iovec iov = { bytes, sizeof(bytes) };
+		struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+		int fd;
+
+		if (recvmsg(exchange->fd, &message, MSG_CMSG_CLOEXEC) <= 0)
+			return NULL;
+		memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+		off_t offset = (off_t)exchange->n_done * LEND_PAGE_BYTES;
+		if (mmap(exchange->memory + offset, LEND_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED)
+			check_fatal("mmap: %s", strerror(errno));
+		close(fd);
+		pthread_mutex_lock(&exchange->lock);
+		exchange->n_done++;
+		pthread_cond_broadcast(&exchange->changed);
+		pthread_mutex_unlock(&exchange->lock);
+	}
+}
+
+static void bench_exchange(unsigned int n, const char *load)
+{
+	struct exchange exchange = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct samples *samples = calloc(1, sizeof(*samples));
+	size_t len_bytes = (size_t)n * LEND_PAGE_BYTES;
+	int memory_fd = memfd_create("exchange", MFD_CLOEXEC), ends[2];
+	const uint8_t request[REQUEST_BYTES] = { 0 };
+	pthread_t thread;
+
+	samples->name = "exchange";
+	exchange.memory = mmap(NULL, len_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory_fd < 0 || ftruncate(memory_fd, (off_t)len_bytes) != 0 || exchange.memory == MAP_FAILED ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+		check_fatal("exchange: %s", strerror(errno));
+	pid_t lender = fork();
+	if (lender == 0) {
+		close(ends[0]);
+		answer_requests(ends[1], memory_fd);
+	}
+	close(ends[1]);
+	exchange.fd = ends[0];
+	if (lender < 0 || pthread_create(&thread, NULL, map_answers, &exchange) != 0)
+		check_fatal("exchange: %s", strerror(errno));
+	for (unsigned int i = 0; i < n; i++) {
+		uint64_t began_ns = now_ns();
+
+		if (write(exchange.fd, request, sizeof(request)) != (ssize_t)sizeof(request))
+			check_fatal("exchange: %s", strerror(errno));
+		pthread_mutex_lock(&exchange.lock);
+		while (exchange.n_done <= i)
+			pthread_cond_wait(&exchange.changed, &exchange.lock);
+		pthread_mutex_unlock(&exchange.lock);
+		(void)*(volatile uint8_t *)(exchange.memory + (size_t)i * LEND_PAGE_BYTES);
+		add(samples, now_ns() - began_ns);
+	}
+	print(samples, load);
+	shutdown(exchange.fd, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	(void)waitpid(lender, NULL, 0);
+	close(exchange.fd);
+	close(memory_fd);
+	munmap(exchange.memory, len_bytes);
+	free(samples);
+}
+
 static void bench_all(struct check *check, const char *load, unsigned int rounds)
 {
 	bench_revoke(check, 1, rounds, load);
@@ -173,6 +284,7 @@ static void bench_all(struct check *check, const char *load, unsigned int rounds
 	bench_revoke(check, 4096, rounds / 20 + 1, load);
 	bench_fault(check, rounds / 100 + 1, load);
 	bench_userfault(rounds, load);
+	bench_exchange(rounds, load);
 }
 
 void check_bench(struct check *check, uint64_t rounds, unsigned int n_vcpus)

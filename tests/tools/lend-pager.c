@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * lend-pager SOCKET SWAP POOL_PAGES: the lender of tests/guest/borrowed, all of whose memory is lent.
+ * lend-pager SOCKET SWAP POOL_PAGES [ram]: the lender of tests/guest/borrowed, all of whose memory is lent. ram: of any guest with
+ * --memory-lent; it listens at SOCKET until dom1 comes.
  *
  * It has less memory than the guest: POOL_PAGES. What the guest uses and is not there comes from the file SWAP; to make room
  * a page is taken back, whichever it is, and written there. Pages are also taken back for no reason, some at a time. A
@@ -15,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dom1/lend.h"
@@ -25,16 +29,24 @@
 #define RUBBISH     0xdd
 #define IDLE_MS     20 /* without a fault for so long: pages go for no reason */
 #define MAX_AT_ONCE 8u
+#define SOMETIMES   16 /* faults */
+#define SELDOM      64
+#define TELL_S      10
+#define N_RECENT    64u
 
 struct pager {
 	struct lend *lend;
 	uint32_t window;
 	int pool_fd, swap_fd;
 	uint8_t *pool;
-	uint32_t n_frames;
-	uint32_t frame_of[BORROWED_PAGES];
-	uint32_t *page_in; /* of each frame */
-	uint64_t faults, supplies, stale, page_outs;
+	uint32_t n_frames, n_pages;
+	bool is_ram;
+	uint32_t *frame_of; /* of each page */
+	uint32_t *page_in;  /* of each frame */
+	uint32_t next_frame; /* where to look for one that is free */
+	uint32_t recent[N_RECENT]; /* pages that were supplied last: such as a vCPU stands on */
+	uint32_t n_recent;
+	uint64_t faults, supplies, stale, busy, page_outs;
 };
 
 static void fatal(const char *what, int error)
@@ -48,14 +60,16 @@ static uint8_t *frame_at(const struct pager *pager, uint32_t frame)
 	return pager->pool + (size_t)frame * LEND_PAGE_BYTES;
 }
 
-/* FALSE: the domain has ended. */
-static bool page_out(struct pager *pager, uint32_t page)
+/* 0, -ENOTCONN: the domain has ended, or -EBUSY: a vCPU is just there. */
+static int page_out(struct pager *pager, uint32_t page)
 {
 	uint32_t frame = pager->frame_of[page];
 	int rc = lend_revoke(pager->lend, pager->window, (uint64_t)page * LEND_PAGE_BYTES, LEND_PAGE_BYTES, NULL);
 
-	if (rc == -ENOTCONN)
-		return false;
+	if (rc == -EBUSY && pager->is_ram)
+		pager->busy++;
+	if (rc == -ENOTCONN || (rc == -EBUSY && pager->is_ram))
+		return rc;
 	if (rc < 0)
 		fatal("lend_revoke", rc);
 	if (pwrite(pager->swap_fd, frame_at(pager, frame), LEND_PAGE_BYTES, (off_t)page * LEND_PAGE_BYTES) != LEND_PAGE_BYTES)
@@ -64,18 +78,60 @@ static bool page_out(struct pager *pager, uint32_t page)
 	pager->frame_of[page] = NOWHERE;
 	pager->page_in[frame] = NOWHERE;
 	pager->page_outs++;
-	return true;
+	return 0;
 }
 
 /* A frame without a page; NOWHERE: the domain has ended. */
 static uint32_t find_frame(struct pager *pager)
 {
-	for (uint32_t frame = 0; frame < pager->n_frames; frame++)
-		if (pager->page_in[frame] == NOWHERE)
-			return frame;
-	uint32_t frame = (uint32_t)random() % pager->n_frames;
+	for (uint32_t i = 0; i < pager->n_frames; i++) {
+		uint32_t frame = (pager->next_frame + i) % pager->n_frames;
 
-	return page_out(pager, pager->page_in[frame]) ? frame : NOWHERE;
+		if (pager->page_in[frame] != NOWHERE)
+			continue;
+		pager->next_frame = frame + 1;
+		return frame;
+	}
+	for (;;) {
+		uint32_t frame = (uint32_t)random() % pager->n_frames;
+		int rc = page_out(pager, pager->page_in[frame]);
+
+		if (rc != -EBUSY)
+			return rc == 0 ? frame : NOWHERE;
+	}
+}
+
+/* Any, or one that is surely in use. */
+static uint32_t pick_page(const struct pager *pager)
+{
+	uint32_t page = pager->recent[(uint32_t)random() % N_RECENT];
+
+	return random() % 2 == 0 && pager->frame_of[page] != NOWHERE ? page : pager->page_in[(uint32_t)random() % pager->n_frames];
+}
+
+static bool page_out_some(struct pager *pager)
+{
+	for (unsigned int n = (unsigned int)random() % MAX_AT_ONCE; n > 0; n--) {
+		uint32_t page = pick_page(pager);
+
+		if (page != NOWHERE && page_out(pager, page) == -ENOTCONN)
+			return false;
+	}
+	return true;
+}
+
+/* The kernel has no mappings for more pieces: there must be fewer. -ENOTCONN: the domain has ended. */
+static int supply(struct pager *pager, const struct lend_fault *fault, uint32_t frame)
+{
+	for (;;) {
+		int rc = lend_supply(pager->lend, fault, LEND_PAGE_BYTES, pager->pool_fd, (uint64_t)frame * LEND_PAGE_BYTES,
+				     LEND_WRITABLE);
+
+		if (rc != -ENOSPC)
+			return rc;
+		if (!page_out_some(pager))
+			return -ENOTCONN;
+	}
 }
 
 static bool page_in(struct pager *pager, const struct lend_fault *fault)
@@ -89,12 +145,12 @@ static bool page_in(struct pager *pager, const struct lend_fault *fault)
 			return false;
 		if (pread(pager->swap_fd, frame_at(pager, frame), LEND_PAGE_BYTES, (off_t)page * LEND_PAGE_BYTES) != LEND_PAGE_BYTES)
 			fatal("swap", errno);
-		if (page == BORROWED_SAYS_PAGE)
+		if (!pager->is_ram && page == BORROWED_SAYS_PAGE)
 			((struct borrowed_says *)(void *)frame_at(pager, frame))->go = BORROWED_GO;
 		pager->frame_of[page] = frame;
 		pager->page_in[frame] = page;
 	}
-	int rc = lend_supply(pager->lend, fault, LEND_PAGE_BYTES, pager->pool_fd, (uint64_t)frame * LEND_PAGE_BYTES, LEND_WRITABLE);
+	int rc = supply(pager, fault, frame);
 
 	if (rc == -ENOTCONN)
 		return false;
@@ -106,22 +162,23 @@ static bool page_in(struct pager *pager, const struct lend_fault *fault)
 	if (rc != 0 && rc != -EEXIST)
 		fatal("lend_supply", rc);
 	pager->supplies++;
+	pager->recent[pager->n_recent++ % N_RECENT] = page;
 	return true;
 }
 
-static bool page_out_some(struct pager *pager)
+static void tell(const struct pager *pager)
 {
-	for (unsigned int n = (unsigned int)random() % MAX_AT_ONCE; n > 0; n--) {
-		uint32_t page = pager->page_in[(uint32_t)random() % pager->n_frames];
-
-		if (page != NOWHERE && !page_out(pager, page))
-			return false;
-	}
-	return true;
+	printf("pages %" PRIu32 ", frames %" PRIu32 ", faults %" PRIu64 ", supplies %" PRIu64 ", stale %" PRIu64 ", busy %" PRIu64
+	       ", paged out %" PRIu64 "\n",
+	       pager->n_pages, pager->n_frames, pager->faults, pager->supplies, pager->stale, pager->busy, pager->page_outs);
+	fflush(stdout);
 }
 
 static void run(struct pager *pager)
 {
+	const int one_in = pager->is_ram ? SELDOM : SOMETIMES;
+	time_t told = time(NULL);
+
 	for (;;) {
 		struct lend_fault fault;
 		int rc = lend_next_fault(pager->lend, &fault, IDLE_MS);
@@ -132,36 +189,67 @@ static void run(struct pager *pager)
 			return;
 		if (rc != 0 && rc != -ETIMEDOUT)
 			fatal("lend_next_fault", rc);
-		if ((rc == -ETIMEDOUT || random() % 16 == 0) && !page_out_some(pager))
+		if ((rc == -ETIMEDOUT || random() % one_in == 0) && !page_out_some(pager))
 			return;
+		if (time(NULL) - told < TELL_S)
+			continue;
+		tell(pager);
+		told = time(NULL);
 	}
+}
+
+static int wait_for_domain(const char *path, struct lend **lend)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	if (bind(listener, (const struct sockaddr *)&address, sizeof(address)) != 0 || listen(listener, 1) != 0 ||
+	    (fd = accept(listener, NULL, NULL)) < 0)
+		return -errno;
+	close(listener);
+	return lend_from_fd(fd, lend);
+}
+
+static void *allocate(size_t n, size_t bytes)
+{
+	void *memory = malloc(n * bytes);
+
+	if (!memory)
+		fatal("memory", ENOMEM);
+	memset(memory, 0xff, n * bytes);
+	return memory;
 }
 
 static void open_pager(struct pager *pager, const char *socket_path, const char *swap_path)
 {
 	size_t pool_bytes = (size_t)pager->n_frames * LEND_PAGE_BYTES;
 	struct lend_claimed claimed;
-	int rc = lend_open(socket_path, &pager->lend);
+	int rc = pager->is_ram ? wait_for_domain(socket_path, &pager->lend) : lend_open(socket_path, &pager->lend);
 
 	if (rc != 0)
 		fatal(socket_path, rc);
-	pager->swap_fd = open(swap_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (pager->swap_fd < 0 || ftruncate(pager->swap_fd, BORROWED_BYTES) != 0)
-		fatal(swap_path, errno);
 	pager->pool_fd = lend_memory_new(LEND_MEMORY_ANY, pool_bytes);
 	if (pager->pool_fd < 0)
 		fatal("lend_memory_new", pager->pool_fd);
 	pager->pool = mmap(NULL, pool_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pager->pool_fd, 0);
-	pager->page_in = calloc(pager->n_frames, sizeof(pager->page_in[0]));
-	if (pager->pool == MAP_FAILED || !pager->page_in)
+	if (pager->pool == MAP_FAILED)
 		fatal("pool", errno);
-	memset(pager->page_in, 0xff, pager->n_frames * sizeof(pager->page_in[0]));
-	memset(pager->frame_of, 0xff, sizeof(pager->frame_of));
+	pager->page_in = allocate(pager->n_frames, sizeof(pager->page_in[0]));
 	if ((rc = lend_claim(pager->lend, 0, LEND_ACTION_STOP, 0, &claimed)) != 0)
 		fatal("lend_claim", rc);
 	pager->window = claimed.window;
-	if (claimed.gpa != BORROWED_GPA || claimed.len_bytes != BORROWED_BYTES)
+	if (!pager->is_ram && (claimed.gpa != BORROWED_GPA || claimed.len_bytes != BORROWED_BYTES))
 		fatal("the window is not the guest's", EINVAL);
+	pager->n_pages = (uint32_t)(claimed.len_bytes / LEND_PAGE_BYTES);
+	pager->frame_of = allocate(pager->n_pages, sizeof(pager->frame_of[0]));
+	pager->swap_fd = open(swap_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (pager->swap_fd < 0 || ftruncate(pager->swap_fd, (off_t)claimed.len_bytes) != 0)
+		fatal(swap_path, errno);
+	if (pager->is_ram)
+		return;
 	/* What the guest has looked at while nobody lent. */
 	if ((rc = lend_revoke(pager->lend, 0, 0, BORROWED_BYTES, NULL)) < 0)
 		fatal("lend_revoke", rc);
@@ -208,13 +296,13 @@ int main(int argc, char **argv)
 {
 	struct pager pager = { .pool_fd = -1 };
 
-	if (argc != 4 || (pager.n_frames = (uint32_t)strtoul(argv[3], NULL, 10)) < 32) {
-		fprintf(stderr, "usage: lend-pager SOCKET SWAP POOL_PAGES (32 or more)\n");
+	if ((argc != 4 && (argc != 5 || strcmp(argv[4], "ram") != 0)) || (pager.n_frames = (uint32_t)strtoul(argv[3], NULL, 10)) < 32) {
+		fprintf(stderr, "usage: lend-pager SOCKET SWAP POOL_PAGES (32 or more) [ram]\n");
 		return 2;
 	}
+	pager.is_ram = argc == 5;
 	open_pager(&pager, argv[1], argv[2]);
 	run(&pager);
-	printf("pages %u, frames %" PRIu32 ", faults %" PRIu64 ", supplies %" PRIu64 ", stale %" PRIu64 ", paged out %" PRIu64 "\n",
-	       BORROWED_PAGES, pager.n_frames, pager.faults, pager.supplies, pager.stale, pager.page_outs);
-	return compare(&pager) ? 0 : 1;
+	tell(&pager);
+	return pager.is_ram || compare(&pager) ? 0 : 1;
 }

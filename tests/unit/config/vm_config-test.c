@@ -653,6 +653,15 @@ static void test_lend_windows(void)
 	g_assert_cmpstr(config.lend_to_path, ==, "/l");
 	vm_config_clear(&config);
 	expect_refusal(WORDS("--kernel=k", "--lend-window=2M,place=pci"), "shim");
+	parse_ok(&config, WORDS("--kernel=k", "--memory-lent=/m"));
+	g_assert_cmpstr(config.memory_lent_path, ==, "/m");
+	vm_config_clear(&config);
+	expect_refusal(WORDS("--kernel=k", "--memory-lent=/m", "--type=pvh"), "--type=pv");
+	expect_refusal(WORDS("--kernel=k", "--memory-lent=/m", "--memory-backing=memfd"), "--memory-backing");
+	expect_refusal(WORDS("--kernel=k", "--memory-lent=/m", "--memory=8G"), "--memory");
+	static const char *const holders[] = { "--disk=d", "--share=/d", "--net=user", "--channel=pty", "--core=c", "--inject=event:drop=1" };
+	for (size_t i = 0; i < G_N_ELEMENTS(holders); i++)
+		expect_refusal(WORDS("--kernel=k", "--memory-lent=/m", holders[i]), "--memory-lent");
 	/* As many as there are places for, and not one more. */
 	expect_refusal(WORDS("--kernel=k", "--type=pvh", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M",
 			     "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M", "--lend-window=2M"),

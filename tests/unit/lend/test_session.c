@@ -62,6 +62,7 @@ static struct world *world_new(void)
 	}
 	for (unsigned int i = 0; i < N_SESSIONS; i++) {
 		session_init(&world->sessions[i], &world->space, i + 1, &world->files, -1);
+		world->space.windows[i].is_ram = g_test_rand_bit();
 		/* Else most would not get through the door. */
 		world->sessions[i].greeted = g_test_rand_int_range(0, 8) != 0;
 		if (g_test_rand_int_range(0, 8) != 0)
@@ -120,10 +121,22 @@ static size_t random_message(uint8_t *bytes)
 	return sizeof(header) + shapes[shape].len_bytes;
 }
 
+/* Every tenth page is some vCPU's. */
+static bool is_in_use(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	const struct world *world = opaque;
+
+	g_assert_true(world->space.windows[window].is_ram);
+	return page % 10 == 0 || page % 10 + n_pages > 10;
+}
+
 static void turn(struct world *world)
 {
-	for (unsigned int i = 0; i < N_SESSIONS; i++)
+	for (unsigned int i = 0; i < N_SESSIONS; i++) {
+		session_go_on(&world->sessions[i], 20, is_in_use, world);
+		g_assert_cmpint(world->sessions[i].job, !=, SESSION_WAITS);
 		(void)session_work(&world->sessions[i], 20);
+	}
 	(void)space_work(&world->space, 100);
 }
 
@@ -222,6 +235,75 @@ static void test_anything(void)
 	g_assert_cmpuint(lends, >, 50);
 }
 
+/* A revoke of pages of window 0; returns how many bytes the answer has, so far. */
+static size_t ask_to_revoke(struct session *session, size_t page, size_t n_pages)
+{
+	const struct lend_header header = { LEND_REVOKE, LEND_FLAGS_VERSION, LEND_RANGES_BYTES(1) };
+	const struct lend_ranges ranges = { .window = 0, .n_ranges = 1, .ranges = { { page * LEND_PAGE_BYTES, n_pages * LEND_PAGE_BYTES } } };
+
+	session_sent(session, session->out_bytes);
+	memcpy(session->in, &header, sizeof(header));
+	session_received(session, sizeof(header), -1);
+	memcpy(session->in + sizeof(header), &ranges, header.len_bytes);
+	session_received(session, header.len_bytes, -1);
+	return session->out_bytes;
+}
+
+static uint32_t answered_error(const struct session *session)
+{
+	struct lend_reply reply;
+
+	g_assert_cmpuint(session->out_bytes, ==, sizeof(struct lend_header) + sizeof(reply));
+	memcpy(&reply, session->out + sizeof(struct lend_header), sizeof(reply));
+	return reply.error;
+}
+
+/* Of RAM nothing is taken back before no vCPU runs, and then not what one of them stands on. */
+static void test_ram(void)
+{
+	struct world *world = g_new0(struct world, 1);
+	struct session *session = &world->sessions[0];
+	const struct page_map *map = &world->space.windows[0].map;
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	world->fake.n_windows = 1;
+	world->fake.n_pages[0] = 64;
+	world->fake.max_mappings = 1000;
+	space_init(&world->space, 2, 900, &FAKE_MAPPER, &world->fake, &EVENTS, world);
+	g_assert_true(space_add_window(&world->space, 0, 64, LEND_ACTION_STOP));
+	world->space.windows[0].is_ram = true;
+	session_init(session, &world->space, 1, &world->files, -1);
+	session->greeted = true;
+	g_assert_cmpint(space_claim(&world->space, 0, 1, LEND_ACTION_STOP, 0), ==, 0);
+	g_assert_cmpint(space_lend(&world->space, 1, 0, 0, 64, fd, 0, true, 0), ==, 0);
+	close(fd);
+
+	g_assert_cmpuint(ask_to_revoke(session, 11, 2), ==, 0);
+	g_assert_false(session_work(session, 100));
+	g_assert_cmpuint(session_wants(session), ==, 0);
+	g_assert_cmpuint(page_map_count(map, LEND_PAGES(LIVE)), ==, 64);
+	session_go_on(session, 1, is_in_use, world);
+	g_assert_cmpuint(answered_error(session), ==, 0);
+	g_assert_cmpuint(page_map_count(map, LEND_PAGES(LIVE)), ==, 62);
+	g_assert_cmpint(page_map_get(map, 11), ==, LEND_PAGE_ABSENT);
+
+	g_assert_cmpuint(ask_to_revoke(session, 19, 2), ==, 0);
+	session_go_on(session, 1, is_in_use, world);
+	g_assert_cmpuint(answered_error(session), ==, EBUSY);
+	g_assert_cmpuint(page_map_count(map, LEND_PAGES(LIVE)), ==, 62);
+	g_assert_cmpuint(world->space.windows[0].holds, ==, 0);
+
+	/* Its death needs nobody's leave: the domain ends with it. */
+	g_assert_cmpuint(ask_to_revoke(session, 0, 64), ==, 0);
+	session_kill(session);
+	while (session->job != SESSION_DEAD)
+		g_assert_true(session_work(session, 100));
+	g_assert_cmpuint(page_map_count(map, LEND_PAGES_LENT), ==, 0);
+	space_fini(&world->space);
+	lent_files_fini(&world->files);
+	g_free(world);
+}
+
 /* What is asked is answered in a thread; what is refused is closed there. */
 static bool may_be_lent(struct lent_files *files, int fd)
 {
@@ -302,6 +384,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/lend/session/anything", test_anything);
+	g_test_add_func("/lend/session/ram", test_ram);
 	g_test_add_func("/lend/session/files", test_files);
 	g_test_add_func("/lend/session/files-limit", test_files_limit);
 	return g_test_run();

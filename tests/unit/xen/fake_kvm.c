@@ -7,6 +7,7 @@
 
 #include <glib.h>
 
+#include "lend/lent_ram.h"
 #include "lend/peer.h"
 #include "vmm/evidence.h"
 #include "vmm/guest_memory.h"
@@ -32,6 +33,19 @@ void vm_soft_reset(struct vm *vm)
 void evidence_tail_add(struct evidence_tail *tail, const void *bytes, uint32_t len_bytes)
 {
 	(void)tail, (void)bytes, (void)len_bytes;
+}
+
+/* This one's RAM is its own. */
+bool lent_ram_has(const struct vm *vm, uint64_t gpa)
+{
+	(void)vm, (void)gpa;
+	return false;
+}
+
+bool lent_ram_copy(struct vcpu *vcpu, uint64_t gpa, void *bytes, size_t len_bytes, bool to_guest)
+{
+	(void)vcpu, (void)gpa, (void)bytes, (void)len_bytes, (void)to_guest;
+	return false;
 }
 
 bool vcpu_translate(struct vcpu *vcpu, uint64_t gva, enum guest_access access, uint64_t *gpa)
