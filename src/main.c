@@ -27,6 +27,8 @@ static const struct {
 	{ "list", cmd_list, "list your running domains" },
 	{ "info", cmd_info, "say what a domain is and how it does" },
 	{ "console", cmd_console, "connect this terminal to a domain's console" },
+	{ "save", cmd_save, "write a running domain to a file, to go on later" },
+	{ "saved", cmd_saved, "show what is in such a file" },
 	{ "pause", cmd_pause, "stop the vCPUs of domains" },
 	{ "unpause", cmd_unpause, "let them go on" },
 	{ "shutdown", cmd_shutdown, "ask guests to power off" },

@@ -23,6 +23,9 @@ _dom1() {
       info | console | pause | unpause | shutdown | reboot | destroy | sysrq | balloon | vcpu-set | trigger | events)
         words=$(_dom1_domains)
         ;;
+      save)
+        ((COMP_CWORD > 2)) || words=$(_dom1_domains)
+        ;;
     esac
   fi
   if [[ $words ]]; then

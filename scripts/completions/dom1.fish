@@ -14,4 +14,5 @@ end
 
 complete -c dom1 -n 'test (count (commandline -opc)) -eq 1' -f -a '(__dom1_commands)'
 complete -c dom1 -n 'test (count (commandline -opc)) -gt 1; and string match -q -- "-*" (commandline -ct)' -a '(__dom1_options)'
+complete -c dom1 -n '__fish_seen_subcommand_from save' -a '(__dom1_domains)'
 complete -c dom1 -n '__fish_seen_subcommand_from info console pause unpause shutdown reboot destroy sysrq balloon vcpu-set trigger events' -f -a '(__dom1_domains)'

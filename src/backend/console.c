@@ -167,6 +167,14 @@ void console_pump(struct console *console)
 	g_mutex_unlock(&console->lock);
 }
 
+bool console_holds_input(struct console *console)
+{
+	g_mutex_lock(&console->lock);
+	bool holds_input = console->holds_input;
+	g_mutex_unlock(&console->lock);
+	return holds_input;
+}
+
 static gboolean on_output_ready(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct console *console = opaque;

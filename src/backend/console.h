@@ -42,6 +42,9 @@ struct console;
 struct console *console_new(void *page, const struct backend_port *port, const struct console_files *files,
 			    struct record *record);
 
+/* Whether the guest has not written anything yet, and input waits for that. */
+bool console_holds_input(struct console *console);
+
 /* Passes on what the output takes without waiting. */
 void console_pump(struct console *console);
 

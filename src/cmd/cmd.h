@@ -19,6 +19,8 @@ int cmd_check(int argc, char **argv, uint64_t exec_ns);
 int cmd_list(int argc, char **argv, uint64_t exec_ns);
 int cmd_info(int argc, char **argv, uint64_t exec_ns);
 int cmd_console(int argc, char **argv, uint64_t exec_ns);
+int cmd_save(int argc, char **argv, uint64_t exec_ns);
+int cmd_saved(int argc, char **argv, uint64_t exec_ns);
 int cmd_pause(int argc, char **argv, uint64_t exec_ns);
 int cmd_unpause(int argc, char **argv, uint64_t exec_ns);
 int cmd_shutdown(int argc, char **argv, uint64_t exec_ns);

@@ -27,6 +27,7 @@
 #include "config/vm_config.h"
 #include "control/folders.h"
 #include "inject/inject.h"
+#include "saved/image.h"
 #include "shim/boot_plan.h"
 #include "shim/elf.h"
 #include "shim/find_shim.h"
@@ -59,6 +60,7 @@ struct run {
 	char *shim_command_line;
 	char *guest_command_line; /* the person's, and what dom1 adds */
 	struct boot_plan *plan;
+	struct saved_image saved; /* empty: the domain boots */
 	struct run_folder folder;
 	struct machine_setup setup;
 	struct launcher_files launcher;
@@ -577,7 +579,7 @@ static bool open_files(struct run *run, GError **error)
 	const struct vm_config *config = &run->config;
 	int sockets[2];
 
-	run->setup.console.hold_input = config->type == GUEST_PV;
+	run->setup.console.hold_input = config->restore_path ? run->saved.rings.console_holds_input : config->type == GUEST_PV;
 	if (!open_output_file(run, &run->report_fd, "--report", config->report_path, error) ||
 	    !open_output_file(run, &run->setup.console.log_fd, "--console-log", config->console_log_path, error) ||
 	    !open_output_file(run, &run->setup.shim_log_fd, "--shim-log", config->shim_log_path, error) ||
@@ -633,6 +635,33 @@ static void tell_seeds(const struct run *run)
 	}
 }
 
+/* The file says what the command line says of a domain that boots. */
+static bool load_saved(struct run *run, GError **error)
+{
+	struct vm_config *config = &run->config;
+
+	if (!saved_image_open(&run->saved, config->restore_path, error))
+		return false;
+	const struct saved_domain *domain = &run->saved.domain;
+	if (!config->name)
+		config->name = g_strdup(domain->name);
+	config->uuid = g_strdup(domain->uuid);
+	config->kernel_path = g_strdup(domain->kernel);
+	config->type = domain->has_shim ? GUEST_PV : GUEST_PVH;
+	config->memory_bytes = domain->memory_bytes;
+	config->low_memory_bytes = domain->low_memory_bytes;
+	config->n_vcpus = domain->n_vcpus;
+	config->max_vcpus = domain->max_vcpus;
+	config->max_event_channels = domain->max_event_channels;
+	config->max_grant_frames = domain->max_grant_frames;
+	config->xen_version = domain->xen_version;
+	if (config->symbols_path && !(run->symbols = symbols_open(config->symbols_path, error)))
+		return false;
+	run->plan = g_new0(struct boot_plan, 1);
+	run->setup.restored = &run->saved;
+	return layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error);
+}
+
 static bool prepare(struct run *run, GError **error)
 {
 	for (guint i = 0; run->config.warnings && i < run->config.warnings->len; i++)
@@ -642,12 +671,14 @@ static bool prepare(struct run *run, GError **error)
 		return false;
 	if (run->config.dump_dtb_path && !run->config.dry_run)
 		return true;
-	if (!load_images(run, error) || !open_vhosts(run, error) || !make_plan(run, error))
+	if (!(run->config.restore_path ? load_saved(run, error) :
+					 load_images(run, error) && open_vhosts(run, error) && make_plan(run, error)))
 		return false;
 	if (run->config.dry_run)
 		return true;
 	run->setup.kvm_fd = kvm_open(NULL, error);
-	if (run->setup.kvm_fd < 0 || !memory_backing_check(run->config.memory_backing, run->setup.kvm_fd, error) ||
+	if (run->setup.kvm_fd < 0 || (run->setup.restored && !machine_check_restore(run->setup.restored, run->setup.kvm_fd, error)) ||
+	    !memory_backing_check(run->config.memory_backing, run->setup.kvm_fd, error) ||
 	    !run_folder_take(&run->folder, run->config.name, error) ||
 	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error) ||
 	    !nics_open(&run->setup.nics, &run->setup.n_nics, run->config.vifs, run->config.max_vcpus, error))
@@ -660,6 +691,7 @@ static bool prepare(struct run *run, GError **error)
 static void init(struct run *run, struct record *record)
 {
 	*run = (struct run){
+		.saved.file.fd = -1,
 		.folder = { .parent_fd = -1, .fd = -1, .lock_fd = -1 },
 		.setup = {
 			.config = &run->config,
@@ -700,6 +732,7 @@ static void release(struct run *run)
 	block_files_close(run->setup.disks, run->setup.n_disks);
 	nics_close(run->setup.nics, run->setup.n_nics);
 	close_vhosts(run);
+	saved_image_close(&run->saved);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
 	g_free(run->guest_command_line);

@@ -223,6 +223,8 @@ static char *default_name(const char *kernel_path)
 
 static gboolean check_name(struct vm_config *config, GError **error)
 {
+	if (!config->name && config->restore_path)
+		return TRUE;
 	if (!config->name)
 		config->name = default_name(config->kernel_path);
 	size_t len_bytes = strlen(config->name);
@@ -353,8 +355,64 @@ static gboolean parse_faults(struct vm_config *config, const struct words *words
 	return inject_plan_parse(words->injects, seed, &config->inject, error);
 }
 
+/* What the file of a saved domain says, nobody else does. */
+static gboolean refuse_with_restore(const struct vm_config *config, const struct words *words, GError **error)
+{
+	const struct {
+		const char *option;
+		gboolean given;
+	} options[] = {
+		{ "--kernel", config->kernel_path != NULL },
+		{ "--initrd", config->initrd_path != NULL },
+		{ "--append", config->guest_command_line != NULL },
+		{ "--no-auto-append", config->no_auto_append },
+		{ "--type", words->type != NULL },
+		{ "--memory", words->memory != NULL },
+		{ "--low-memory", words->low_memory != NULL },
+		{ "--memory-backing", words->memory_backing != NULL },
+		{ "--vcpus", words->vcpus != NULL },
+		{ "--max-vcpus", words->max_vcpus != NULL },
+		{ "--max-event-channels", words->max_event_channels != NULL },
+		{ "--max-grant-frames", words->max_grant_frames != NULL },
+		{ "--disk", words->disks || config->disks->len > 0 },
+		{ "--share", words->shares != NULL },
+		{ "--net", words->nets || config->vifs->len > 0 },
+		{ "--channel", words->channels || config->channels->len > 0 },
+		{ "--lend-window", words->lend_windows != NULL },
+		{ "--lend-to", config->lend_to_path != NULL },
+		{ "--vhost-user", words->vhosts != NULL },
+		{ "--shim", config->shim_path != NULL },
+		{ "--shim-append", config->shim_append != NULL },
+		{ "--shim-entry", words->entry != NULL },
+		{ "--inject", words->injects != NULL },
+		{ "--xen-version", words->xen_version != NULL },
+		{ "--dry-run", config->dry_run },
+		{ "--dump-dtb", config->dump_dtb_path != NULL },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
+		if (options[i].given)
+			return usage_error(error, "%s: not with --restore: the domain goes on as it was saved", options[i].option);
+	/* There is nothing to boot again. */
+	if (g_strcmp0(words->on_reboot, "restart") == 0 || g_strcmp0(words->on_poweroff, "restart") == 0 ||
+	    g_strcmp0(words->on_crash, "restart") == 0)
+		return usage_error(error, "--restore: the domain cannot be started again: it has no kernel to boot; use stop");
+	return TRUE;
+}
+
+static gboolean interpret_restore(struct vm_config *config, const struct words *words, GError **error)
+{
+	return refuse_with_restore(config, words, error) && check_name(config, error) &&
+	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
+	       (!words->trace || trace_parse_kinds(words->trace, &config->trace_kinds, error)) &&
+	       parse_console(config, words->console ? words->console : "stdio", error) && parse_faults(config, words, error) &&
+	       parse_sandbox(words->sandbox, &config->sandbox, error);
+}
+
 static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
 {
+	if (config->restore_path)
+		return interpret_restore(config, words, error);
 	if (!config->kernel_path)
 		return usage_error(error, "no kernel: give one with --kernel (dom1 run --help shows the rest)");
 	config->on_reboot = END_RESTART;
@@ -424,6 +482,7 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "memory-lent", 0, 0, G_OPTION_ARG_FILENAME, &config->memory_lent_path, "all of the guest's RAM is lent by who listens at this socket (pv only)", "SOCKET" },
 		{ "lend-to", 0, 0, G_OPTION_ARG_FILENAME, &config->lend_to_path, "the guest may lend its RAM, by a hypercall, to the domain of this lend.sock (not pv)", "SOCKET" },
 		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
+		{ "restore", 0, 0, G_OPTION_ARG_FILENAME, &config->restore_path, "go on with the domain that dom1 save wrote to FILE, instead of booting one", "FILE" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
 		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
@@ -494,6 +553,7 @@ void vm_config_clear(struct vm_config *config)
 	g_clear_pointer(&config->vhosts, g_ptr_array_unref);
 	if (config->channels)
 		g_ptr_array_unref(config->channels);
+	g_free(config->restore_path);
 	g_free(config->kernel_path);
 	g_free(config->initrd_path);
 	g_free(config->guest_command_line);

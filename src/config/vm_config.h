@@ -26,9 +26,10 @@ struct inject_plan;
 
 struct vm_config {
 	char *help; /* --help was given: the text, and nothing else is set */
-	char *name;
+	char *name; /* NULL with restore_path: as it was saved */
 	char *uuid; /* NULL: a new one */
 	GPtrArray *warnings; /* of char *, about the guest's file; NULL or lines to be shown */
+	char *restore_path; /* a saved domain, which says all that is about its machine; NULL: it boots */
 	char *kernel_path;
 	char *initrd_path; /* NULL: none */
 	char *guest_command_line;

@@ -22,7 +22,7 @@ struct call {
 	json_t *result;          /* NULL: an empty object */
 };
 
-enum parameter_type { PARAMETER_NONE, PARAMETER_STRING, PARAMETER_INTEGER, PARAMETER_ANY };
+enum parameter_type { PARAMETER_NONE, PARAMETER_STRING, PARAMETER_INTEGER, PARAMETER_BOOLEAN, PARAMETER_ANY };
 
 struct parameter {
 	const char *name;
@@ -270,6 +270,23 @@ static bool run_destroy(struct call *call, GError **error)
 	return ops->destroy ? ops->destroy(call->request->opaque, error) : not_offered(error);
 }
 
+static bool run_save(struct call *call, GError **error)
+{
+	const struct control_request *request = call->request;
+	uint64_t stored_bytes;
+
+	if (!request->ops->save)
+		return not_offered(error);
+	if (request->n_fds == 0 || request->fds[0] < 0)
+		return refuse_usage(error, "save: the descriptor of an empty file comes with the request");
+	if (!request->ops->save(request->opaque, json_is_true(json_object_get(call->arguments, "leave_running")), request->fds[0],
+				&stored_bytes, error))
+		return false;
+	call->result = json_object();
+	json_add_count(call->result, "bytes", stored_bytes);
+	return true;
+}
+
 static bool run_sysrq(struct call *call, GError **error)
 {
 	struct xenstore *store = store_of_guest(call, error);
@@ -426,6 +443,7 @@ static const struct command COMMANDS[] = {
 	{ "shutdown", run_shutdown, { { NULL } } },
 	{ "reboot", run_reboot, { { NULL } } },
 	{ "destroy", run_destroy, { { NULL } } },
+	{ "save", run_save, { { "leave_running", PARAMETER_BOOLEAN, true } } },
 	{ "sysrq", run_sysrq, { { "key", PARAMETER_STRING, false } } },
 	{ "balloon", run_balloon, { { "bytes", PARAMETER_INTEGER, false } } },
 	{ "vcpu-set", run_vcpu_set, { { "vcpus", PARAMETER_INTEGER, false } } },
@@ -455,6 +473,8 @@ static bool type_fits(const struct parameter *parameter, const json_t *value)
 		return json_is_string(value);
 	case PARAMETER_INTEGER:
 		return json_is_integer(value);
+	case PARAMETER_BOOLEAN:
+		return json_is_boolean(value);
 	default:
 		return true;
 	}
@@ -473,7 +493,8 @@ static bool check_arguments(const struct command *command, const json_t *argumen
 			return refuse_usage(error, "argument %s is missing", parameter->name);
 		if (value && !type_fits(parameter, value))
 			return refuse_usage(error, "argument %s must be %s", parameter->name,
-				      parameter->type == PARAMETER_STRING ? "a string" : "an integer");
+				      parameter->type == PARAMETER_STRING	 ? "a string" :
+				      parameter->type == PARAMETER_BOOLEAN ? "true or false" : "an integer");
 	}
 	return json_object_size(arguments) == n_known || refuse_usage(error, "%s takes no other arguments", command->name);
 }

@@ -11,6 +11,8 @@
  *                                         asked for it
  *   shutdown, reboot                      asks the guest; {"heeded": whether it has said that it listens}
  *   destroy
+ *   save       leave_running (default false)      {"bytes"}; a descriptor: an empty regular file. What goes wrong leaves the domain
+ *                                         as it was
  *   sysrq      key                        one printable character; {"heeded"} as above
  *   balloon    bytes                      {"target_kib"}
  *   vcpu-set   vcpus

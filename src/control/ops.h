@@ -55,6 +55,11 @@ struct control_ops {
 	bool (*destroy)(void *opaque, GError **error);
 	/* vcpu < max_vcpus, or CONTROL_EVERY_VCPU */
 	bool (*trigger)(void *opaque, enum control_trigger trigger, int vcpu, GError **error);
+	/*
+	 * fd: of an empty regular file, borrowed; unfinished without the last of what is written, which is its beginning. The domain goes
+	 * on, or ends as saved when the answer has been given. *stored_bytes: those of the file that are no holes, about.
+	 */
+	bool (*save)(void *opaque, bool leave_running, int fd, uint64_t *stored_bytes, GError **error);
 	/* FALSE: the port is free. Asked for every port from 1 to the ABI's limit. */
 	bool (*event_channel)(void *opaque, uint32_t port, struct control_event_channel *channel);
 	uint32_t n_ports;

@@ -189,6 +189,7 @@ static bool is_bad_end(const struct verdict_engine *engine, enum tap_result tap,
 		[OUTCOME_POWEROFF] = VERDICT_FAILED,   [OUTCOME_REBOOT] = VERDICT_REBOOT,
 		[OUTCOME_CRASH] = VERDICT_CRASH,       [OUTCOME_SHIM_CRASH] = VERDICT_SHIM_CRASH,
 		[OUTCOME_TIMEOUT] = VERDICT_TIMEOUT,   [OUTCOME_DESTROYED] = VERDICT_DESTROYED,
+		[OUTCOME_SAVED] = VERDICT_DESTROYED,
 	};
 
 	if (end->outcome == engine->rules->expected_end)

@@ -22,6 +22,7 @@ struct guest_memory {
 	size_t reservation_bytes;
 	uint8_t *base; /* host address of guest-physical 0, aligned to a huge page */
 	struct memory_backing backing;
+	bool has_image; /* what is given back would show it again */
 	struct worker *mapper; /* NULL: each thread maps for itself */
 
 	uint64_t deferred_gpa, deferred_end_gpa; /* both 0: nothing is, nor was */
@@ -126,6 +127,30 @@ fail:
 		    layout->ram_bytes >> 20, g_strerror(errno));
 	guest_memory_free(memory);
 	return NULL;
+}
+
+static bool show_range(const struct guest_memory *memory, uint64_t gpa, uint64_t end_gpa, int fd, uint64_t offset_bytes)
+{
+	if (end_gpa <= gpa)
+		return true;
+	if (mmap(memory->base + gpa, end_gpa - gpa, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
+		 (off_t)(offset_bytes + gpa)) == MAP_FAILED)
+		return false;
+	advise(memory, memory->base + gpa, end_gpa - gpa);
+	return true;
+}
+
+/* syscalls(mapper): mmap(~PROT_EXEC) madvise */
+bool guest_memory_show_image(struct guest_memory *memory, int fd, uint64_t offset_bytes)
+{
+	const struct layout *layout = &memory->layout;
+
+	g_assert(memory->backing.fd < 0);
+	memory->has_image = true;
+	/* Huge pages would be copies: what is not written to stays the file's, for all domains that show it. */
+	memory->backing.has_huge_pages = false;
+	return show_range(memory, 0, layout->special_end_gpa, fd, offset_bytes) &&
+	       show_range(memory, LAYOUT_4GIB, layout->high_ram_top_gpa, fd, offset_bytes);
 }
 
 /* syscalls(main): munmap close */
@@ -459,6 +484,12 @@ static void do_discard(void *opaque)
 	struct guest_memory *memory = change->memory;
 	const uint64_t len_bytes = (change->len_bytes + LAYOUT_PAGE_BYTES - 1) & ~(uint64_t)(LAYOUT_PAGE_BYTES - 1);
 
+	/* Where no more mappings may be made, the memory stays taken. */
+	if (memory->has_image) {
+		if (map_ram(memory, change->gpa, change->gpa + len_bytes) != 0)
+			memset(memory->base + change->gpa, 0, len_bytes);
+		return;
+	}
 	keep_holes(memory, change->gpa, change->len_bytes);
 	bool done = memory->backing.fd >= 0 ? punch_hole(memory, change->gpa, len_bytes) :
 					      madvise(memory->base + change->gpa, len_bytes, MADV_DONTNEED) == 0;

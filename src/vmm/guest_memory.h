@@ -50,6 +50,12 @@ size_t guest_memory_slots(const struct guest_memory *memory, struct guest_memory
 /* The file that RAM is, a byte at its guest-physical address; -1: it is none. Borrowed. */
 int guest_memory_file(const struct guest_memory *memory);
 
+/*
+ * RAM shows what the file holds from offset_bytes on, where a byte is at its guest-physical address, and keeps what is written to
+ * itself. Once, in the mapper, on memory that is fresh and anonymous; the file must stay as it is and as long as it is. FALSE: errno.
+ */
+bool guest_memory_show_image(struct guest_memory *memory, int fd, uint64_t offset_bytes);
+
 /* The whole reservation, for who must leave it out of an account. */
 void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end);
 

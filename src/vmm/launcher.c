@@ -186,6 +186,7 @@ static int status_of(const struct launcher *launcher)
 
 	switch (atomic_load(&record->outcome)) {
 	case OUTCOME_POWEROFF:
+	case OUTCOME_SAVED:
 		return DOM1_STATUS_OK;
 	case OUTCOME_REBOOT:
 		return DOM1_STATUS_REBOOT;

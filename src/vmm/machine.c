@@ -20,6 +20,7 @@
 #include <glib-unix.h>
 
 #include "lend/peer.h"
+#include "saved/image.h"
 #include "vmm/acpi.h"
 #include "vmm/core.h"
 #include "vmm/error.h"
@@ -178,6 +179,8 @@ static bool load_memory(struct machine *machine, GError **error)
 	guest_memory_map_by(memory, machine->workers.mapper);
 	if (machine->setup->layout.ram_is_lent)
 		return true;
+	if (machine->setup->restored)
+		return machine_restore_memory(machine, error);
 	machine->loader = memory_loader_new(&machine->vm, plan, &loader_error);
 	if (loader_error) {
 		g_propagate_error(error, loader_error);
@@ -208,6 +211,8 @@ static bool create_vcpus(struct machine *machine, GError **error)
 	for (unsigned int i = 0; i < vm->n_vcpus; i++)
 		if (!vcpu_init(&vm->vcpus[i], vm, i, machine->supported_cpuid, error))
 			return false;
+	if (machine->setup->restored)
+		return machine_restore_cpuid(machine, error);
 	return vcpu_set_entry(&vm->vcpus[0], machine->setup->plan->eip, machine->setup->plan->eax, machine->setup->plan->ebx,
 			      error);
 }
@@ -295,7 +300,8 @@ static bool start_vm(struct machine *machine, GError **error)
 	    !(vm->peer = peer_new(vm, setup->lend_to_fd, error)))
 		return false;
 	vm->xen = xen_domain_new(vm, &xen_config, error);
-	if (!vm->xen || !create_vcpus(machine, error) || !start_backends(machine, error))
+	if (!vm->xen || !create_vcpus(machine, error) || (setup->restored && !machine_restore_xen(machine, error)) ||
+	    !start_backends(machine, error))
 		return false;
 	if (!machine_start_lending(machine, error) || !machine_start_pci(machine, error))
 		return false;
@@ -303,6 +309,8 @@ static bool start_vm(struct machine *machine, GError **error)
 		return false;
 	machine->halt_watch = halt_watch_new(vm, power_off_halted);
 	machine_start_faults(machine);
+	if (setup->restored)
+		return machine_restore_vcpus(machine, error);
 	machine_start_vcpus(vm);
 	return true;
 }
@@ -446,7 +454,9 @@ static void close_other_files(const struct machine_setup *setup)
 {
 	const int fixed[] = {
 		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->core_fd, setup->console.in_fd,
-		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd, setup->lending.listen_fd, setup->lend_to_fd, setup->memory_lent_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd,
+		setup->lending.listen_fd, setup->lend_to_fd, setup->memory_lent_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
+		setup->restored ? setup->restored->file.fd : -1,
 		setup->folder_parent_fd, setup->folder_lock_fd, INT_MAX,
 	};
 	g_autofree int *kept = g_new(int, G_N_ELEMENTS(fixed) + setup->plan->n_segments + setup->n_disks * BLOCK_FILE_FDS_MAX +

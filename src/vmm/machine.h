@@ -25,10 +25,13 @@
 #define MACHINE_PCI_DEVICE(n)       ((n) + 1u)
 #define MACHINE_VHOST_PCI_DEVICE(n) MACHINE_PCI_DEVICE(SPACE_MAX_WINDOWS + (n))
 
+struct saved_image;
+
 struct machine_setup {
 	const struct vm_config *config;
 	struct layout layout;
-	const struct boot_plan *plan;
+	const struct boot_plan *plan; /* with restored: of nothing */
+	const struct saved_image *restored; /* the domain goes on from here; NULL: it boots. Borrowed */
 	struct record *record;
 	struct sandbox sandbox;
 	int kvm_fd;
@@ -72,6 +75,9 @@ void machine_record_stop(const struct machine_setup *setup, enum outcome outcome
 /* How the guest has ended, by the record, is not the end: the domain starts again. */
 bool machine_wants_restart(const struct machine_setup *setup);
 
+
+/* Whether this host is one on which the domain can go on, as far as /dev/kvm can tell. FALSE: DOM1_STATUS_FILE, _HOST. */
+bool machine_check_restore(const struct saved_image *image, int kvm_fd, GError **error);
 
 /* Runs the domain until it ends for good. Returns the machine process's exit status; the record says the rest. */
 int machine_main(const struct machine_setup *setup);

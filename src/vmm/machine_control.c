@@ -171,6 +171,7 @@ const struct control_ops MACHINE_CONTROL_OPS = {
 	.pause = pause_domain,
 	.unpause = unpause_domain,
 	.destroy = destroy_domain,
+	.save = machine_save,
 	.trigger = trigger,
 	.event_channel = event_channel,
 	.n_ports = EVTCHN_N_PORTS,

@@ -14,6 +14,8 @@
 #include "vmm/machine.h"
 #include "vmm/vm.h"
 
+struct xs_conn;
+
 struct machine {
 	const struct machine_setup *setup;
 	GMainLoop *loop;
@@ -116,6 +118,20 @@ bool machine_detach_disk(void *opaque, const char *vdev, GError **error);
 bool machine_eject_disk(void *opaque, const char *vdev, GError **error);
 bool machine_resize_disk(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
 bool machine_describe_disk(void *opaque, unsigned int index, struct control_disk *description);
+
+/* Of struct control_ops too. */
+bool machine_save(void *opaque, bool leave_running, int fd, uint64_t *stored_bytes, GError **error);
+
+/*
+ * The parts of start_vm() for a domain that was saved, setup->restored. The last starts the vCPUs. DOM1_STATUS_HOST, or DOM1_STATUS_FILE
+ * where this host cannot do what the file needs.
+ */
+bool machine_restore_memory(struct machine *machine, GError **error);
+bool machine_restore_cpuid(struct machine *machine, GError **error);
+bool machine_restore_xen(struct machine *machine, GError **error);
+/* machine->store, and the guest's connection to it. */
+bool machine_restore_store(struct machine *machine, struct xs_conn **conn, GError **error);
+bool machine_restore_vcpus(struct machine *machine, GError **error);
 
 /* A line on standard error while the domain runs. Any thread. */
 void machine_say(const struct machine *machine, const char *format, ...) G_GNUC_PRINTF(2, 3);

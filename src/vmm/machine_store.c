@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "saved/image.h"
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 #include "vmm/machine_state.h"
@@ -81,14 +82,19 @@ static bool fill_store(struct machine *machine, GError **error)
 	return rc == 0;
 }
 
-/* After each making of the port, which the guest may have closed. */
-static bool open_ring(struct machine *machine, GError **error)
+/* After each making of the port, which the guest may have closed. conn: of a guest that was saved; NULL: a new one. */
+static bool open_ring(struct machine *machine, struct xs_conn *conn, GError **error)
 {
 	struct xen_domain *xen = machine->vm.xen;
+	const struct evtchn_backend *port = evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port);
+	const struct saved_image *image = machine->setup->restored;
 
-	machine->store_ring = xenstore_ring_new(machine->store, machine->vm.memory,
-						evtchn_kvm_backend(xen->events_kvm, xen->xenstore_port), machine->vm.record,
-						&machine->vm.trace, write_memory_target, machine);
+	machine->store_ring =
+		conn ? xenstore_ring_restore(machine->store, conn, machine->vm.memory, port, machine->vm.record, &machine->vm.trace,
+					     write_memory_target, machine, image->rings.xenstore_had_request,
+					     image->rings.xenstore_is_broken) :
+		       xenstore_ring_new(machine->store, machine->vm.memory, port, machine->vm.record, &machine->vm.trace,
+					 write_memory_target, machine);
 	if (!machine->store_ring) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 		return false;
@@ -99,14 +105,21 @@ static bool open_ring(struct machine *machine, GError **error)
 	return true;
 }
 
-bool machine_start_store(struct machine *machine, GError **error)
+static bool make_store(struct machine *machine, GError **error)
 {
 	machine->store = xenstore_new(&XENSTORE_QUOTA_DEFAULT);
-	if (!machine->store) {
-		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
-		return false;
-	}
-	if (!fill_store(machine, error) || !open_ring(machine, error))
+	if (machine->store)
+		return fill_store(machine, error);
+	g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
+	return false;
+}
+
+bool machine_start_store(struct machine *machine, GError **error)
+{
+	struct xs_conn *conn = NULL;
+
+	if (!(machine->setup->restored ? machine_restore_store(machine, &conn, error) : make_store(machine, error)) ||
+	    !open_ring(machine, conn, error))
 		return false;
 	machine->mark_watch = xenstore_watch(machine->store, "/local/domain/1/data/mark", on_mark, machine);
 	machine->xenstore_socket = xenstore_socket_new(machine->setup->xenstore_fd, machine->store);
@@ -137,7 +150,7 @@ bool machine_reset_store(struct machine *machine, GError **error)
 	if (ok && has_target)
 		(void)xenstore_write(machine->store, TARGET, target, len_bytes);
 	free(target);
-	if (!ok || !open_ring(machine, error))
+	if (!ok || !open_ring(machine, NULL, error))
 		return false;
 	/* The same domain, and to who watches on the host a new one. */
 	xenstore_fire_special(machine->store, "@releaseDomain");

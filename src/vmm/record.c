@@ -34,6 +34,7 @@ const char *const OUTCOME_NAMES[N_OUTCOMES] = {
 	[OUTCOME_SHIM_CRASH] = "shim-crash",
 	[OUTCOME_TIMEOUT] = "timeout",
 	[OUTCOME_DESTROYED] = "destroyed",
+	[OUTCOME_SAVED] = "saved",
 	[OUTCOME_HOST_ERROR] = "host-error",
 };
 

@@ -41,6 +41,7 @@ enum outcome {
 	OUTCOME_SHIM_CRASH,
 	OUTCOME_TIMEOUT,
 	OUTCOME_DESTROYED,
+	OUTCOME_SAVED, /* into a file, from which it may go on */
 	OUTCOME_HOST_ERROR,
 	N_OUTCOMES,
 };

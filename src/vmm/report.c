@@ -146,7 +146,8 @@ static json_t *build(const struct machine_setup *setup, const struct launcher_en
 	if (setup->config->inject)
 		add_inject(report, setup->config->inject, record);
 	add_memory(report, setup);
-	if (outcome != OUTCOME_POWEROFF && outcome != OUTCOME_REBOOT && outcome != OUTCOME_DESTROYED)
+	if (outcome != OUTCOME_POWEROFF && outcome != OUTCOME_REBOOT && outcome != OUTCOME_DESTROYED &&
+	    outcome != OUTCOME_SAVED)
 		evidence_add_json(report, record, symbols);
 	return report;
 }

@@ -199,7 +199,10 @@ static void serve_calls(struct vcpu *vcpu)
 	/* Paused: it stays here, and goes on serving. */
 	while ((vcpu->vm->paused && !atomic_load(&vcpu->vm->stopping)) || vcpu->vm->is_alone) {
 		rest_begin(vcpu->vm);
+		if (++vcpu->vm->n_paused == vcpu->vm->n_vcpus)
+			pthread_cond_broadcast(&vcpu->vm->calls_changed);
 		pthread_cond_wait(&vcpu->vm->calls_changed, &vcpu->vm->calls_lock);
+		vcpu->vm->n_paused--;
 		rest_end(vcpu->vm);
 		serve_calls_locked(vcpu);
 	}
@@ -214,6 +217,24 @@ void vcpu_pause_all(struct vm *vm, bool paused)
 	pthread_mutex_unlock(&vm->calls_lock);
 	for (unsigned int i = 0; paused && i < vm->n_vcpus; i++)
 		vcpu_kick(&vm->vcpus[i]);
+}
+
+/* syscalls(main): clock_gettime futex */
+bool vcpu_await_pause(struct vm *vm, unsigned int timeout_ms)
+{
+	const unsigned int ns_per_ms = 1000000, ms_per_s = 1000;
+	struct timespec end;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += timeout_ms / ms_per_s + (end.tv_nsec + (long)(timeout_ms % ms_per_s * ns_per_ms)) / (ms_per_s * ns_per_ms);
+	end.tv_nsec = (end.tv_nsec + (long)(timeout_ms % ms_per_s * ns_per_ms)) % (ms_per_s * ns_per_ms);
+	pthread_mutex_lock(&vm->calls_lock);
+	while (vm->n_paused < vm->n_vcpus && !atomic_load(&vm->stopping) && rc == 0)
+		rc = pthread_cond_timedwait(&vm->calls_changed, &vm->calls_lock, &end);
+	bool all = vm->n_paused == vm->n_vcpus && !atomic_load(&vm->stopping);
+	pthread_mutex_unlock(&vm->calls_lock);
+	return all;
 }
 
 static void unlink_call(struct vcpu *target, struct vcpu_call *call)
@@ -484,6 +505,18 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
+bool vcpu_settle(struct vcpu *vcpu)
+{
+	int rc;
+
+	/* It stays set: serve_calls() looks again before the guest is entered. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	/* An access in several pieces comes out with the next one. */
+	while ((rc = ioctl(vcpu->fd, KVM_RUN, 0)) == 0)
+		handle_exit(vcpu);
+	return errno == EINTR || errno == EAGAIN;
+}
+
 /* syscalls(vcpu): ioctl(KVM_RUN) */
 static void run_guest(struct vcpu *vcpu)
 {
@@ -530,7 +563,9 @@ static void vcpu_thread(void *opaque)
 	rest_end(vm);
 	pthread_mutex_unlock(&vm->calls_lock);
 	lending_vcpu_starts(vcpu);
-	hypercall_vcpu_starts(vcpu);
+	/* One that was restored has its place of events already. */
+	if (!vcpu->vcpu_info)
+		hypercall_vcpu_starts(vcpu);
 	if (vcpu->number == 0)
 		record_phase(vm->record, PHASE_VCPU_RUN, NULL);
 	run_guest(vcpu);

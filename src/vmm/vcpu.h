@@ -66,6 +66,18 @@ void vcpu_join(struct vcpu *vcpu); /* the main thread's, after vm_stop() */
 void vcpu_pause_all(struct vm *vm, bool paused);
 
 /*
+ * Until all of them have come out and are at nothing for the guest, which vcpu_pause_all() keeps so. Any thread but a vCPU's.
+ * FALSE: the VM stops, or one is not there within timeout_ms.
+ */
+bool vcpu_await_pause(struct vm *vm, unsigned int timeout_ms);
+
+/*
+ * Its own thread, while it is paused: what KVM had still to do for its last exit is done, so that its registers are those after it.
+ * FALSE: errno.
+ */
+bool vcpu_settle(struct vcpu *vcpu);
+
+/*
  * Runs fn in the target's thread and returns what it returned, or cancelled_result when the VM stops first. self: the
  * calling vCPU, NULL for any other thread.
  */

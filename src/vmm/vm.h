@@ -60,6 +60,7 @@ struct vm {
 	bool paused;
 	bool is_alone;              /* under calls_lock: one, or nobody, is; all others rest, or are asked to */
 	unsigned int n_busy;        /* under calls_lock: vCPU threads that do not rest */
+	unsigned int n_paused;      /* under calls_lock: those that are between two entries of the guest, and stay there */
 	pthread_cond_t calls_changed;
 };
 

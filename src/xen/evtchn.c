@@ -242,6 +242,48 @@ int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port)
 	return rc;
 }
 
+/* TRUE: the port may be as it is, and its virtual interrupt is listed. */
+static bool take_over_port(struct evtchn_table *table, uint32_t number)
+{
+	const struct evtchn_port *port = &table->ports[number];
+	uint16_t *virq_port;
+
+	if (port->vcpu >= table->n_vcpus || (port->reserved && port->kind != EVTCHN_BACKEND))
+		return false;
+	switch (port->kind) {
+	case EVTCHN_UNBOUND:
+	case EVTCHN_IPI:
+		return true;
+	case EVTCHN_LOOPBACK:
+		return port->remote_port < EVTCHN_N_PORTS && port->remote_port != number &&
+		       table->ports[port->remote_port].kind == EVTCHN_LOOPBACK &&
+		       table->ports[port->remote_port].remote_port == number;
+	case EVTCHN_BACKEND:
+		return port->reserved && port->remote_port == number;
+	case EVTCHN_VIRQ:
+		if (port->virq >= EVTCHN_N_VIRQS)
+			return false;
+		virq_port = &table->virq_port[virq_owner(port)][port->virq];
+		if (*virq_port)
+			return false;
+		*virq_port = (uint16_t)number;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool evtchn_take_over(struct evtchn_table *table)
+{
+	memset(table->virq_port, 0, sizeof(table->virq_port));
+	if (table->n_ports == 0 || table->n_ports > EVTCHN_N_PORTS || table->ports[0].kind != EVTCHN_FREE)
+		return false;
+	for (uint32_t port = 1; port < EVTCHN_N_PORTS; port++)
+		if (table->ports[port].kind != EVTCHN_FREE && !take_over_port(table, port))
+			return false;
+	return true;
+}
+
 struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port)
 {
 	struct evtchn_view view = { .target = EVTCHN_VIEW_NONE };

@@ -88,4 +88,10 @@ void evtchn_backend_unbind(struct evtchn_table *table, uint32_t port);
 /* As bind, with a fresh port that the guest finds bound from the start, and that the thread serves that sends. */
 int evtchn_backend_reserve(struct evtchn_table *table, uint32_t *port);
 
+/*
+ * The ports of a table that was saved, as they are now in table->ports, become those of a table in use: what follows from
+ * them is filled in. FALSE: no table of this size ever had such ports. A back end's port must be a reserved one.
+ */
+bool evtchn_take_over(struct evtchn_table *table);
+
 struct evtchn_view evtchn_view(const struct evtchn_table *table, uint32_t port);

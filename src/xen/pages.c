@@ -9,14 +9,24 @@
 #include "vmm/error.h"
 #include "vmm/guest_memory.h"
 
+static unsigned int status_frames_of(unsigned int n_grant_frames)
+{
+	return (n_grant_frames + PAGES_MAX_STATUS_FRAMES - 1) / PAGES_MAX_STATUS_FRAMES;
+}
+
 static unsigned int n_status_frames(const struct pages *pages)
 {
-	return (pages->n_grant_frames + PAGES_MAX_STATUS_FRAMES - 1) / PAGES_MAX_STATUS_FRAMES;
+	return status_frames_of(pages->n_grant_frames);
+}
+
+unsigned int pages_number(unsigned int n_grant_frames)
+{
+	return 1 + n_grant_frames + status_frames_of(n_grant_frames);
 }
 
 static unsigned int n_pages(const struct pages *pages)
 {
-	return 1 + pages->n_grant_frames + n_status_frames(pages);
+	return pages_number(pages->n_grant_frames);
 }
 
 static size_t pages_bytes(const struct pages *pages)
@@ -94,6 +104,14 @@ static int place(struct pages *pages, struct guest_memory *memory, unsigned int 
 	uint64_t old_gfn = pages->gfn[page];
 	pages->gfn[page] = gfn;
 	return old_gfn == PAGES_NOWHERE ? 0 : guest_memory_overlay_remove(memory, old_gfn);
+}
+
+int pages_show(struct pages *pages, struct guest_memory *memory, unsigned int page, uint64_t gfn)
+{
+	if (page >= n_pages(pages))
+		return EINVAL;
+	return page >= 1 && page <= pages->n_grant_frames ? pages_place_grant_frame(pages, memory, page - 1, gfn) :
+							    place(pages, memory, page, gfn);
 }
 
 int pages_place_shared_info(struct pages *pages, struct guest_memory *memory, uint64_t gfn)

@@ -36,6 +36,12 @@ void *pages_shared_info(const struct pages *pages);
 void *pages_grant_frames(const struct pages *pages);
 void *pages_status_frames(const struct pages *pages);
 
+/* How many there are in all: shared_info, n_grant_frames, and their status frames. They lie at hva, one after the other. */
+unsigned int pages_number(unsigned int n_grant_frames);
+
+/* The n-th of them is shown at gfn from now on; what it was before that comes from elsewhere. 0 or a positive errno. */
+int pages_show(struct pages *pages, struct guest_memory *memory, unsigned int page, uint64_t gfn);
+
 /* Where a page is shown; PAGES_NOWHERE. */
 uint64_t pages_grant_frame_gfn(const struct pages *pages, unsigned int frame);
 

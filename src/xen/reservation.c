@@ -2,6 +2,7 @@
 #include "xen/reservation.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/layout.h"
 
@@ -85,4 +86,28 @@ bool reservation_give_up(struct reservation *reservation, uint64_t gfn, unsigned
 bool reservation_take_back(struct reservation *reservation, uint64_t gfn, unsigned int order)
 {
 	return change(reservation, gfn, order, false);
+}
+
+size_t reservation_bytes(const struct reservation *reservation)
+{
+	return (reservation->low_gfns + reservation->high_gfns) / 8 + 1;
+}
+
+bool reservation_take_absent(struct reservation *reservation, const uint8_t *absent, size_t len_bytes)
+{
+	const uint64_t n = reservation->low_gfns + reservation->high_gfns;
+	uint64_t n_absent = 0;
+
+	if (len_bytes != reservation_bytes(reservation) || absent[n / 8] >> n % 8)
+		return false;
+	for (uint64_t i = 0; i < n; i++) {
+		if (!(absent[i / 8] >> i % 8 & 1))
+			continue;
+		if (i >= HOLE_GFN && i < HOLE_END_GFN)
+			return false;
+		n_absent++;
+	}
+	memcpy(reservation->absent, absent, len_bytes);
+	reservation->absent_pages = n_absent;
+	return true;
 }

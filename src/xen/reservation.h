@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct layout;
@@ -30,6 +31,11 @@ bool reservation_take_back(struct reservation *reservation, uint64_t gfn, unsign
 
 /* A page that the domain has. FALSE for what is not RAM. */
 bool reservation_has(const struct reservation *reservation, uint64_t gfn);
+
+/* Of the field absent. */
+size_t reservation_bytes(const struct reservation *reservation);
+/* That of a domain with the same memory, which was saved. FALSE: it is not. */
+bool reservation_take_absent(struct reservation *reservation, const uint8_t *absent, size_t len_bytes);
 
 static inline uint64_t reservation_pages(const struct reservation *reservation)
 {

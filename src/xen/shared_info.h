@@ -82,3 +82,12 @@ static inline void vcpu_info_mark_all(void *info, bool is_64bit)
 		__atomic_store_n((uint32_t *)(void *)((uint8_t *)info + VCPU_INFO_SEL_OFFSET_32), ~UINT32_C(0), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&((struct vcpu_info *)info)->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
 }
+
+/* Whether the vCPU has been told of an event at the port: that there is one, and in which word of the pending array. */
+static inline bool vcpu_info_is_told(const void *info, bool is_64bit, uint32_t port)
+{
+	const uint8_t *sel = (const uint8_t *)info + (is_64bit ? VCPU_INFO_SEL_OFFSET_64 : VCPU_INFO_SEL_OFFSET_32);
+
+	return __atomic_load_n(&((const struct vcpu_info *)info)->evtchn_upcall_pending, __ATOMIC_SEQ_CST) != 0 &&
+	       shared_info_bit(sel, port / (is_64bit ? 64 : 32));
+}

@@ -9,6 +9,7 @@
 
 #include <glib-unix.h>
 
+#include "saved/hypervisor.h"
 #include "vmm/guest_memory.h"
 #include "vmm/vm.h"
 #include "vmm/worker.h"
@@ -180,4 +181,38 @@ int timers_watchdog(struct xen_domain *xen, uint32_t id, uint32_t timeout_s)
 	}
 	arm_elsewhere(xen);
 	return rc;
+}
+
+static void save_times(uint64_t *delays_ns, const uint64_t *times_ns, size_t n, uint64_t now)
+{
+	for (size_t i = 0; i < n; i++)
+		delays_ns[i] = times_ns[i] == 0 ? UINT64_MAX : times_ns[i] > now ? times_ns[i] - now : 0;
+}
+
+static void restore_times(uint64_t *times_ns, const uint64_t *delays_ns, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		times_ns[i] = delays_ns[i] == UINT64_MAX ? 0 : after(delays_ns[i]);
+}
+
+void timers_save(const struct xen_domain *xen, struct saved_timers *saved)
+{
+	const struct timers *timers = &xen->timers;
+	const uint64_t now = now_ns();
+
+	save_times(saved->singleshot_ns, timers->singleshot_ns, EVTCHN_MAX_VCPUS, now);
+	save_times(saved->periodic_ns, timers->periodic_ns, EVTCHN_MAX_VCPUS, now);
+	save_times(saved->watchdog_ns, timers->watchdog_ns, TIMERS_N_WATCHDOGS, now);
+	memcpy(saved->period_ns, timers->period_ns, sizeof(saved->period_ns));
+}
+
+void timers_restore(struct xen_domain *xen, const struct saved_timers *saved)
+{
+	struct timers *timers = &xen->timers;
+
+	restore_times(timers->singleshot_ns, saved->singleshot_ns, EVTCHN_MAX_VCPUS);
+	restore_times(timers->periodic_ns, saved->periodic_ns, EVTCHN_MAX_VCPUS);
+	restore_times(timers->watchdog_ns, saved->watchdog_ns, TIMERS_N_WATCHDOGS);
+	memcpy(timers->period_ns, saved->period_ns, sizeof(timers->period_ns));
+	arm(timers);
 }

@@ -15,6 +15,7 @@
 
 #include "xen/evtchn.h"
 
+struct saved_timers;
 struct xen_domain;
 
 #define TIMERS_N_WATCHDOGS 2u /* as many as Xen has */
@@ -38,6 +39,10 @@ void timers_set_singleshot(struct xen_domain *xen, unsigned int vcpu, uint64_t d
 void timers_set_period(struct xen_domain *xen, unsigned int vcpu, uint64_t period_ns);
 
 void timers_stop_all(struct xen_domain *xen);
+
+/* As delays from now on, and to delays from now on. Main thread. */
+void timers_save(const struct xen_domain *xen, struct saved_timers *saved);
+void timers_restore(struct xen_domain *xen, const struct saved_timers *saved);
 
 /* Xen's answer to SCHEDOP_watchdog: the id of a new one, 0, or a negative errno. */
 int timers_watchdog(struct xen_domain *xen, uint32_t id, uint32_t timeout_s);

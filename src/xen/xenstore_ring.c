@@ -18,6 +18,7 @@
 #include "xen/evtchn.h"
 #include "xen/evtchn_kvm.h"
 #include "xen/ring.h"
+#include "xen/xenstore/saved.h"
 #include "xen/xenstore/xenstore.h"
 
 /* A guest that asks without end lets the console and the host have their turn after so many pieces. */
@@ -235,9 +236,10 @@ static void on_pending(void *opaque)
 	evtchn_backend_wake(ring->port);
 }
 
-struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
-					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
-					void (*on_first_request)(void *opaque), void *opaque)
+/* The store's connection is the caller's to give it. */
+static struct xenstore_ring *make_ring(struct xenstore *store, struct guest_memory *memory, const struct evtchn_backend *port,
+				       struct record *record, const struct trace *trace, void (*on_first_request)(void *opaque),
+				       void *opaque)
 {
 	struct xenstore_ring *ring = g_new0(struct xenstore_ring, 1);
 
@@ -250,6 +252,37 @@ struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_mem
 	ring->replies_trace = (struct trace_xenstore){ .trace = trace };
 	ring->on_first_request = on_first_request;
 	ring->opaque = opaque;
+	return ring;
+}
+
+struct xenstore_ring *xenstore_ring_restore(struct xenstore *store, struct xs_conn *conn, struct guest_memory *memory,
+					    const struct evtchn_backend *port, struct record *record, const struct trace *trace,
+					    void (*on_first_request)(void *opaque), void *opaque, bool had_request, bool is_broken)
+{
+	struct xenstore_ring *ring = make_ring(store, memory, port, record, trace, on_first_request, opaque);
+
+	ring->conn = conn;
+	ring->had_request = had_request;
+	ring->broken = is_broken;
+	xs_conn_notify(conn, on_pending, ring);
+	ring->source = event_source_add(port->from_guest_fd, G_IO_IN, on_port, ring);
+	evtchn_backend_wake(port);
+	return ring;
+}
+
+const struct xs_conn *xenstore_ring_conn(const struct xenstore_ring *ring, bool *had_request, bool *is_broken)
+{
+	*had_request = ring->had_request;
+	*is_broken = ring->broken;
+	return ring->conn;
+}
+
+struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
+					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
+					void (*on_first_request)(void *opaque), void *opaque)
+{
+	struct xenstore_ring *ring = make_ring(store, memory, port, record, trace, on_first_request, opaque);
+
 	ring->conn = xs_conn_new(store, GUEST_DOMID, on_pending, ring);
 	if (!ring->conn) {
 		g_free(ring);

@@ -18,6 +18,7 @@ struct trace;
 struct xenstore;
 struct inject_plan;
 struct xenstore_ring;
+struct xs_conn;
 
 /*
  * NULL: out of memory. All arguments are borrowed. on_first_request is called before the guest's first
@@ -26,6 +27,16 @@ struct xenstore_ring;
 struct xenstore_ring *xenstore_ring_new(struct xenstore *store, struct guest_memory *memory,
 					const struct evtchn_backend *port, struct record *record, const struct trace *trace,
 					void (*on_first_request)(void *opaque), void *opaque);
+/*
+ * The same for a guest that was saved: its connection came with the store, and its page is as it was. From the first turn of the
+ * loop on it is served.
+ */
+struct xenstore_ring *xenstore_ring_restore(struct xenstore *store, struct xs_conn *conn, struct guest_memory *memory,
+					    const struct evtchn_backend *port, struct record *record, const struct trace *trace,
+					    void (*on_first_request)(void *opaque), void *opaque, bool had_request, bool is_broken);
+/* With the store in hand. */
+const struct xs_conn *xenstore_ring_conn(const struct xenstore_ring *ring, bool *had_request, bool *is_broken);
+
 /* What is planned for the guest's transactions and answers happens. Before the first vCPU runs. Borrowed. */
 void xenstore_ring_inject(struct xenstore_ring *ring, const struct inject_plan *plan);
 void xenstore_ring_free(struct xenstore_ring *ring);

@@ -219,3 +219,38 @@ void xs_out_sent(struct xs_out *out, size_t len_bytes)
 	while (out->first_seq != out->next_seq && slot_at(out, out->first_seq)->start < out->sent)
 		out->first_seq++;
 }
+
+const struct xs_event_slot *xs_out_event_slot(const struct xs_out *out, unsigned int n)
+{
+	return slot_at(out, out->first_seq + n);
+}
+
+bool xs_out_take(struct xs_out *out, const void *pending, size_t len_bytes, size_t replied_bytes)
+{
+	if (replied_bytes > len_bytes || !xs_out_reserve(out, len_bytes))
+		return false;
+	append(out, pending, len_bytes);
+	out->replied = replied_bytes;
+	return true;
+}
+
+bool xs_out_take_event(struct xs_out *out, struct xenstore_watch *watch, size_t start_bytes, size_t size_bytes)
+{
+	const size_t end_bytes = out->next_seq == out->first_seq ? 0 :
+				 slot_at(out, out->next_seq - 1)->start + slot_at(out, out->next_seq - 1)->size_bytes;
+	const uint8_t *message = out->bytes + out->head + start_bytes;
+
+	/* is_repeated() looks for a NUL in it. */
+	if (start_bytes < end_bytes || start_bytes > out->tail || size_bytes > out->tail - start_bytes ||
+	    size_bytes <= sizeof(struct xsd_sockmsg) || size_bytes > XS_MESSAGE_MAX || message[size_bytes - 1] != 0 || !slots_reserve(out))
+		return false;
+	const char *path = (const char *)message + sizeof(struct xsd_sockmsg);
+	*slot_at(out, out->next_seq) = (struct xs_event_slot){
+		.watch = watch,
+		.start = start_bytes,
+		.size_bytes = (uint32_t)size_bytes,
+		.hash = xs_hash(path, strlen(path)),
+	};
+	slot_link(out, out->next_seq++);
+	return true;
+}

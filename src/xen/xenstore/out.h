@@ -60,6 +60,15 @@ void xs_out_drop_events(struct xs_out *out, const struct xenstore_watch *watch);
 
 void xs_out_sent(struct xs_out *out, size_t len_bytes);
 
+/*
+ * For who brings a saved stream back (saved.c): what was pending, into one that is fresh; replied_bytes of it end with its last
+ * reply. Then its events, in their order, each where it begins in what was pending. FALSE: it is none, or memory is out.
+ */
+bool xs_out_take(struct xs_out *out, const void *pending, size_t len_bytes, size_t replied_bytes);
+bool xs_out_take_event(struct xs_out *out, struct xenstore_watch *watch, size_t start_bytes, size_t size_bytes);
+/* The n-th of them, from 0 to xs_out_pending_events(). */
+const struct xs_event_slot *xs_out_event_slot(const struct xs_out *out, unsigned int n);
+
 static inline size_t xs_out_pending_bytes(const struct xs_out *out)
 {
 	return out->tail - out->head;

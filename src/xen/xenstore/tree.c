@@ -550,3 +550,44 @@ int xs_tree_graft(struct xs_tree *tree, const char *path, size_t len_bytes, stru
 	owned_subtree(tree, node, OWNED_ADD);
 	return 0;
 }
+
+/* Trees that come from elsewhere */
+
+int xs_name_compare(const char *a, size_t a_len_bytes, const char *b, size_t b_len_bytes)
+{
+	int order = memcmp(a, b, a_len_bytes < b_len_bytes ? a_len_bytes : b_len_bytes);
+
+	return order ? order : (a_len_bytes > b_len_bytes) - (a_len_bytes < b_len_bytes);
+}
+
+struct xs_node *xs_node_make(const char *name, size_t name_len_bytes, const void *value, size_t value_len_bytes, struct xs_perms *perms,
+			     struct xs_node *const *children, unsigned int n_children)
+{
+	struct xs_node *node = node_new(name, name_len_bytes);
+
+	if (!node)
+		return NULL;
+	node->perms = xs_perms_ref(perms);
+	if (value_len_bytes && !(node->value = value_new(value, value_len_bytes)))
+		goto fail;
+	if (n_children && !(node->children = malloc(n_children * sizeof(node->children[0]))))
+		goto fail;
+	node->cap_children = n_children;
+	for (; node->n_children < n_children; node->n_children++)
+		node->children[node->n_children] = xs_node_ref(children[node->n_children]);
+	return node;
+fail:
+	xs_node_unref(node);
+	return NULL;
+}
+
+int xs_tree_take(struct xs_tree *tree, struct xs_node *root)
+{
+	int rc = owned_subtree(tree, root, OWNED_RESERVE);
+
+	if (rc != 0)
+		return rc;
+	tree->root = xs_node_ref(root);
+	owned_subtree(tree, root, OWNED_ADD);
+	return 0;
+}

@@ -90,3 +90,14 @@ int xs_tree_remove(struct xs_tree *tree, const char *path, size_t len_bytes, str
 int xs_tree_graft(struct xs_tree *tree, const char *path, size_t len_bytes, struct xs_node *node);
 
 unsigned int xs_tree_owned(const struct xs_tree *tree, uint16_t domid);
+
+/*
+ * For who brings a saved tree back (saved.c), from the leaves up: a node of its own, whose children are already there and
+ * sorted; of them and of perms it takes references. NULL when memory is out. xs_tree_take() puts the root into an empty tree, which
+ * takes a reference.
+ */
+struct xs_node *xs_node_make(const char *name, size_t name_len_bytes, const void *value, size_t value_len_bytes, struct xs_perms *perms,
+			     struct xs_node *const *children, unsigned int n_children);
+int xs_tree_take(struct xs_tree *tree, struct xs_node *root);
+/* The order of children: below 0, 0 or above. */
+int xs_name_compare(const char *a, size_t a_len_bytes, const char *b, size_t b_len_bytes);

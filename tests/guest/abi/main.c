@@ -48,6 +48,7 @@ static const struct {
 	{ "lend_to", test_lend_to },
 	{ "pci", test_pci },
 	{ "stress", test_stress },
+	{ "saved", test_saved },
 	{ "end", test_end },
 	{ "say", test_say },
 	{ "fail", fail_on_purpose },

@@ -58,7 +58,8 @@ static const enum verdict BY_END[N_OUTCOMES] = {
 	[OUTCOME_NONE] = VERDICT_HOST_ERROR,	  [OUTCOME_POWEROFF] = VERDICT_PASSED,
 	[OUTCOME_REBOOT] = VERDICT_REBOOT,	  [OUTCOME_CRASH] = VERDICT_CRASH,
 	[OUTCOME_SHIM_CRASH] = VERDICT_SHIM_CRASH, [OUTCOME_TIMEOUT] = VERDICT_TIMEOUT,
-	[OUTCOME_DESTROYED] = VERDICT_DESTROYED,  [OUTCOME_HOST_ERROR] = VERDICT_HOST_ERROR,
+	[OUTCOME_DESTROYED] = VERDICT_DESTROYED,  [OUTCOME_SAVED] = VERDICT_DESTROYED,
+	[OUTCOME_HOST_ERROR] = VERDICT_HOST_ERROR,
 };
 
 /*
@@ -332,7 +333,7 @@ static void test_worst(void)
 
 static void test_statuses(void)
 {
-	static const int statuses[N_OUTCOMES] = { 125, 0, 32, 34, 35, 124, 143, 125 };
+	static const int statuses[N_OUTCOMES] = { 125, 0, 32, 34, 35, 124, 143, 143, 125 };
 	static const int host[] = { 2, 3, 4, 5, 125 };
 	struct rules r;
 	struct verdict_result result;

@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# A domain is saved and restored, again and again, and its guest does not notice: a freestanding guest that checks itself (64 and
+# 32 bits, N vCPUs, so many times). What it prints before and after is one text. Files that are
+# damaged are refused, and so is what cannot be saved; a save that fails leaves the domain running and no file.
+# variants: guest-64-2-1 guest-64-1-3 guest-64-2-5 guest-pae-2-30 guest-64-1-150 guest-64-2-150 refused
+# long: guest-64-1-3 guest-64-2-5 guest-pae-2-30 guest-64-1-150 guest-64-2-150 refused
+# limit: 900
+# shellcheck source=tests/boot/lib/refused.sh
+source "$(dirname "$0")/lib/refused.sh"
+
+file=$scratch/domain.saved
+
+# start_guest MODE VCPUS: sets $pid and $name; what it prints goes to $out/text.
+start_guest() {
+  next_run
+  name=saved-$$
+  dom1 run --type pvh --kernel "${tools%/*}/guest/guest-abi-$1" --memory 64M --vcpus "$2" --timeout 800 --append saved --name "$name" \
+    --report "$run/report.json" </dev/null >>"$out/text" 2>"$run/stderr" &
+  pid=$!
+}
+
+# The same for what was saved, under its name.
+restore() {
+  next_run
+  dom1 run --restore "$file" --timeout 800 --report "$run/report.json" </dev/null >>"$out/text" 2>"$run/stderr" &
+  pid=$!
+}
+
+rounds() {
+  lines "$out/text" | grep -c '^round' || true
+}
+
+# wait_rounds NUMBER: so many in all.
+wait_rounds() {
+  local steps=0
+  until (($(rounds) >= $1)); do
+    ((++steps < 3000)) || fail "the guest does not go on after round $(rounds)"
+    kill -0 "$pid" 2>/dev/null || fail "dom1 ended in round $(rounds): $(head -n 1 "$run/stderr")"
+    sleep 0.05
+  done
+}
+
+# save [OPTION...]
+save() {
+  dom1 save "$@" "$name" "$file" || fail "dom1 save: status $?"
+}
+
+expect_saved() {
+  finish
+  expect_status 0
+  expect_outcome saved 0
+  [[ ! -s $run/stderr ]] || fail "something was said: $(head -n 1 "$run/stderr")"
+}
+
+end_guest() {
+  local steps=0
+  dom1 xenstore "$name" write control/end 1
+  while kill -0 "$pid" 2>/dev/null; do
+    ((++steps < 600)) || fail "the guest does not end"
+    sleep 0.1
+  done
+  finish
+  expect_status 0
+  expect "$out/text" "Test result: SUCCESS"
+  refuse "$out/text" "^WRONG|^FAIL|exception"
+}
+
+# Each round once, in their order: nothing of what it printed is lost, nothing is there twice.
+expect_every_round() {
+  lines "$out/text" | sed -n 's/^round //p' | awk '$1 != NR { exit 1 }' || fail "rounds are missing, or there twice"
+}
+
+self_checking() {
+  local mode=$1 vcpus=$2 times=$3 i more
+  start_guest "$mode" "$vcpus"
+  wait_rounds 2
+  for ((i = 1; i <= times; i++)); do
+    save
+    expect_saved
+    restore
+    # Sometimes at once, sometimes in the middle of something.
+    more=$((RANDOM % 3))
+    ((more == 0)) || wait_rounds $(($(rounds) + more))
+    ((RANDOM % 2)) || sleep "0.0$((RANDOM % 90 + 10))"
+    dom1 info "$name" >/dev/null 2>&1 || wait_rounds $(($(rounds) + 1))
+  done
+  dom1 saved --check "$file" >"$out/saved"
+  expect "$out/saved" "type: pvh"
+  expect "$out/saved" "memory: 64 MiB, in [0-9]+ MiB of the disk"
+  wait_rounds $(($(rounds) + 2))
+  end_guest
+  expect_every_round
+  printf '%s\n' "$(rounds) rounds, saved $times times"
+}
+
+# damage OFFSET: a copy of the file with one other byte.
+damage() {
+  cp --sparse=always "$file" "$scratch/damaged"
+  local byte
+  byte=$(od -An -tu1 -j "$1" -N 1 "$file")
+  printf '%b' "\\x$(printf '%02x' $((byte ^ 1)))" | dd of="$scratch/damaged" bs=1 seek="$1" conv=notrunc status=none
+}
+
+# expect_damaged REGEX
+expect_damaged() {
+  refused_command 4 "$1" dom1 run --restore "$scratch/damaged" --name "never-$$"
+  refused_command 4 "$1" dom1 saved "$scratch/damaged"
+}
+
+refusals() {
+  local memory_at size
+  start_guest 64 1
+  wait_rounds 2
+  # The domain goes on after each of these.
+  refused_command 2 "save: .*/nowhere/file: cannot write: No such file or directory" dom1 save "$name" /nowhere/file
+  refused_command 2 "save: usage: .*" dom1 save "$name"
+  mkdir "$scratch/full"
+  mount -t tmpfs -o size=128k tmpfs "$scratch/full"
+  refused_command 2 "save: .*cannot write the file: No space left on device" dom1 save "$name" "$scratch/full/file"
+  [[ -z $(ls -A "$scratch/full") ]] || fail "a file is left behind"
+  umount "$scratch/full"
+  run=$out/1
+  wait_rounds $(($(rounds) + 2))
+  save --leave-running
+  wait_rounds $(($(rounds) + 2))
+  end_guest
+
+  refused_command 2 "--memory: not with --restore: .*" dom1 run --restore "$file" --memory 1G
+  refused_command 2 "--restore: the domain cannot be started again: .*" dom1 run --restore "$file" --on-reboot restart
+  refused_command 4 "/nowhere: cannot open: No such file or directory" dom1 run --restore /nowhere
+  printf 'something else\n' >"$scratch/damaged"
+  expect_damaged "damaged: not a saved domain"
+  damage 8
+  expect_damaged "damaged: a saved domain of format 0, by dom1 [0-9.]+; this dom1 reads format 1: .*"
+  damage 60
+  expect_damaged "damaged: damaged: its header's sum is wrong"
+  damage 4200
+  expect_damaged "damaged: damaged: .*sum of its section domain is wrong"
+  size=$(stat -c %s "$file")
+  head -c $((size - 1)) "$file" >"$scratch/damaged"
+  expect_damaged "damaged: cut off: it has $((size - 1)) of $size bytes"
+  head -c 100 "$file" >"$scratch/damaged"
+  expect_damaged "damaged: damaged: its header's sum is wrong"
+  # Memory is looked at by who asks for that: the guest's pattern is from 16 MiB on.
+  memory_at=$((size - 64 * 1024 * 1024))
+  damage $((memory_at + 17 * 1024 * 1024))
+  refused_command 4 "damaged: damaged: the sum of memory at 0x[0-9a-f]+ is wrong" dom1 saved --check "$scratch/damaged"
+  # The negative control: a guest whose memory is not what it was notices.
+  mv "$scratch/damaged" "$file"
+  lines "$out/text" >"$out/text.whole"
+  restore
+  wait_for "$out/text" "^WRONG memory" 60
+  dom1 destroy "$name"
+  finish
+}
+
+IFS=- read -r kind first second third <<<"$1"
+case $kind in
+  guest) self_checking "$first" "$second" "$third" ;;
+  refused) refusals ;;
+esac
