@@ -89,7 +89,7 @@ is_refused() {
 }
 
 refused() {
-  is_refused "$scratch/none: No such file or directory: is there a lender that listens?" --memory 208M
+  is_refused "$scratch/none: No such file or directory: is there a lender that listens[?]" --memory 208M
   is_refused "only the shim is known to need no memory of its own: use it with --type=pv" --type pvh
   is_refused "all memory is the lender's: --memory-backing has nothing to say" --memory-backing memfd
   is_refused "not with --disk, --share, --net, --channel, --inject or --core: they hold pages of the guest's RAM, which is another's" --core "$scratch/core"
