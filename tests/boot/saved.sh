@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A domain is saved and restored, again and again, and its guest does not notice: a freestanding guest that checks itself (64 and
-# 32 bits, N vCPUs, so many times). What it prints before and after is one text. Files that are
-# damaged are refused, and so is what cannot be saved; a save that fails leaves the domain running and no file.
-# variants: guest-64-2-1 guest-64-1-3 guest-64-2-5 guest-pae-2-30 guest-64-1-150 guest-64-2-150 refused
-# long: guest-64-1-3 guest-64-2-5 guest-pae-2-30 guest-64-1-150 guest-64-2-150 refused
+# 32 bits, N vCPUs, so many times), a PVH Linux, a PV Linux in the shim. What it prints before and after is one text. Files that
+# are damaged are refused, and so is what cannot be saved; a save that fails leaves the domain running and no file.
+# variants: guest-64-2-1 guest-64-1-3 guest-64-2-5 guest-pae-2-30 guest-64-1-150 guest-64-2-150 linux-pvh-new-1 linux-pvh-new-2 linux-pv-old-1 linux-pv-old-2 refused
+# long: linux-pvh-new-1 linux-pvh-new-2 linux-pv-old-1 linux-pv-old-2 guest-64-1-3 guest-64-2-5 guest-pae-2-30 guest-64-1-150 guest-64-2-150 refused
 # limit: 900
 # shellcheck source=tests/boot/lib/refused.sh
 source "$(dirname "$0")/lib/refused.sh"
@@ -154,8 +154,46 @@ refusals() {
   finish
 }
 
+# A Linux counts, and is asked what it is after each time.
+linux() {
+  local type=$1 kernel=$2 vcpus=$3 i
+  {
+    printf 'vcpus=%s\n' "$vcpus"
+    cat <<'GUEST'
+n=0
+until [ "$(xenstore read control/end 2>/dev/null)" = 1 ]; do
+  n=$((n + 1))
+  [ "$(cat /file 2>/dev/null || echo 0)" = "$((n - 1))" ] || echo "WRONG file"
+  echo "$n" >/file
+  echo "round $n"
+  sleep 0.2
+done
+[ "$(grep -c ^processor /proc/cpuinfo)" = "$vcpus" ] || echo "WRONG vCPUs"
+dmesg | grep -E 'rcu.*stall|soft lockup|Oops|Call Trace' && echo "WRONG log"
+echo "Test result: SUCCESS"
+GUEST
+  } | guest_script
+  next_run
+  name=saved-$$
+  guest_options --vcpus "$vcpus" --name "$name"
+  "${command[@]}" </dev/null >>"$out/text" 2>"$run/stderr" &
+  pid=$!
+  wait_rounds 3
+  for ((i = 1; i <= 3; i++)); do
+    save
+    expect_saved
+    restore
+    wait_rounds $(($(rounds) + 3))
+  done
+  end_guest
+  expect_every_round
+  dom1 saved "$file" >"$out/saved"
+  expect "$out/saved" "type: $type"
+}
+
 IFS=- read -r kind first second third <<<"$1"
 case $kind in
   guest) self_checking "$first" "$second" "$third" ;;
+  linux) type=$first kernel=$second linux "$first" "$second" "$third" ;;
   refused) refusals ;;
 esac
