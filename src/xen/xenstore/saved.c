@@ -253,7 +253,7 @@ static bool read_node(struct reader *reader)
 	read->path_bytes += name_bytes > 0 ? (uint32_t)name_bytes + 1 : 0;
 	ok = ok && read->path_bytes <= XENSTORE_ABS_PATH_MAX;
 	if (ok)
-		read->node = xs_node_make((const char *)name, name_bytes, value, value_bytes, perms, children, n_children);
+		read->node = xs_node_make(name ? (const char *)name : "", name_bytes, value, value_bytes, perms, children, n_children);
 	xs_perms_unref(perms);
 	if (!read->node)
 		return false;
