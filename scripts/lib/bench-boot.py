@@ -22,7 +22,6 @@ PHASES = [
 # The most that dom1 may take of QEMU's, by phase, and for returns to user space; memory in KiB.
 PHASE_GOALS = {"first_entry": 1 / 30, "banner": 1 / 8, "init": 0.75}
 RETURNS_GOAL, RETURNS_GOAL_NONE, RETURNS_GOAL_TWO = 1 / 6, 1 / 15, 1 / 4
-PVH_GOAL = 0.9
 PRIVATE_GOAL_KIB = 3072
 PROGRAM_GOAL_KIB = 600
 VCPU_GOAL_KIB = 64
@@ -156,9 +155,6 @@ def metrics_of(results):
     for key, title, goal in (("binary", "program, stripped", PROGRAM_GOAL_KIB), ("binary_with_libraries", "program and its libraries", None)):
         metrics.append(Metric("boot", key, title, "KiB", kib([results.sizes[f"dom1_{key}"]]),
                               kib([results.sizes[f"qemu_{key}"]]), dom1_goal=goal))
-    for series, title in (("microvm-elf", "beside `-M microvm` with the unpacked kernel"), ("microvm", "beside `-M microvm` with the bzImage")):
-        metrics.append(Metric("boot-pvh", series, title, "ms", ms(results.values("dom1-pvh", "init")),
-                              ms(results.values(series, "init")), ratio_goal=PVH_GOAL))
     for phase, title in PHASES:
         metrics.append(Metric("boot-cold", phase, title, "ms", cold[phase], qemu[phase]))
     for phase, title in PHASES:
@@ -234,9 +230,6 @@ def report(results, metrics):
         comparison(metrics, "boot"),
         "### exec to first guest instruction, and the least it can be",
         floor_table(results),
-        "### PVH, without the shim: exec to init",
-        f"QEMU: `-M {host_text(results.folder)[1]['microvm']} -bios qboot.rom`.",
-        comparison(metrics, "boot-pvh"),
         "### dom1 with a cold cache",
         comparison(metrics, "boot-cold"),
         "### QEMU with the unpacked kernel",

@@ -5,8 +5,7 @@
 # PROGRAMS is the folder of boot-watch, boot-floor and boot-floor-libraries.
 # Leaves in OUT, of each run, SERIES.NUMBER as boot-watch wrote it, and SERIES.NUMBER.counts of the traced ones.
 # Series: dom1, qemu (timed); dom1-cold (no kernel in dom1's cache), qemu-elf (the kernel unpacked beforehand);
-# floor, floor-libraries, floor-shim (boot-floor.c); dom1-pvh, microvm-elf, microvm (the kernel without the shim, and QEMU's machine
-# for that with the unpacked kernel and with the other); dom1-count, qemu-count (traced), and of these -none without the shim's log and
+# floor, floor-libraries, floor-shim (boot-floor.c); dom1-count, qemu-count (traced), and of these -none without the shim's log and
 # -two with two vCPUs; dom1-vcpus, qemu-vcpus (four vCPUs, for their memory); dom1-smp, qemu-smp (two vCPUs, timed).
 set -euo pipefail
 
@@ -28,10 +27,6 @@ ram_mapping_kib=65536
 guest_options="console=hvc0 quiet"
 # A shim that says nothing.
 quiet_options="loglvl=none guest_loglvl=none"
-# QEMU's smallest machine, as its manual advises for a quick boot, with a serial port: Debian's kernel has virtio's console as a module.
-microvm_machine=microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on
-microvm=(qemu-system-x86_64 -nodefaults -no-user-config -display none -cpu host -accel kvm -M "$microvm_machine" -bios qboot.rom
-  -chardev "stdio,id=console,signal=off" -serial chardev:console)
 events=(kvm_exit kvm_emulate_insn kvm_userspace_exit kvm_pio kvm_mmio kvm_msr kvm_xen_hypercall)
 
 # Lines of the shim's log.
@@ -105,17 +100,6 @@ run_qemu() {
     -initrd "$3 $guest_options,$initrd"
 }
 
-# run_pvh NUMBER: the kernel without the shim, by dom1, and by QEMU's machine for that.
-run_pvh() {
-  local log_marks=() file
-  XDG_CACHE_HOME=$scratch/cache watched dom1-pvh "$1" dom1 run --type pvh --kernel "$kernel" --initrd "$initrd" --memory "$memory" \
-    --append "$guest_options"
-  for file in "$scratch/vmlinux" "$kernel"; do
-    watched "microvm$([[ $file == "$kernel" ]] || echo -elf)" "$1" "${microvm[@]}" -m "$memory" -smp 1 -kernel "$file" \
-      -initrd "$initrd" -append "${guest_options/hvc0/ttyS0}"
-  done
-}
-
 # run_floor SERIES NUMBER PROGRAM [FILE]
 run_floor() {
   local name=$1.$2
@@ -149,7 +133,6 @@ time_runs() {
     run_floor floor "$i" boot-floor
     run_floor floor-libraries "$i" boot-floor-libraries
     run_floor floor-shim "$i" boot-floor "$shim"
-    run_pvh "$i"
     run_dom1 dom1-smp "$i" "$scratch/cache" 2
     run_qemu qemu-smp "$i" "$kernel" 2
   done
@@ -195,6 +178,5 @@ warm_up
 time_runs
 count_runs
 vcpu_runs
-describe_host guest_memory "$memory" shim_options "$shim_options" failures "$failures" \
-  microvm "$microvm_machine" >"$out/host"
+describe_host guest_memory "$memory" shim_options "$shim_options" failures "$failures" >"$out/host"
 rm -f "$out"/warm-up.*
