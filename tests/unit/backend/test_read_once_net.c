@@ -52,17 +52,20 @@ static void forget_events(struct fake *fake, uint32_t port)
 {
 	eventfd_t count;
 
-	g_usleep(20000);
+	g_usleep(100000);
 	(void)eventfd_read(fake->guest.ports[port].to_guest_fd, &count);
 }
 
 static void wait_event(struct fake *fake, uint32_t port)
 {
 	struct pollfd event = { .fd = fake->guest.ports[port].to_guest_fd, .events = POLLIN };
+	eventfd_t count;
 
 	g_assert_cmpint(poll(&event, 1, 20000), ==, 1);
-	/* It goes on to look whether there is more. */
-	g_usleep(20000);
+	/* It goes on to look whether there is more; and what came may be late, of something before. */
+	do
+		(void)eventfd_read(event.fd, &count);
+	while (poll(&event, 1, 200) == 1);
 }
 
 static void test_transmit(void)
@@ -84,9 +87,10 @@ static void test_transmit(void)
 	watched[N_FRAMES] = queue->tx;
 	watched[N_FRAMES + 1] = fake->guest.grant_frames;
 	forget_events(fake, queue->tx_port);
-	((uint32_t *)(void *)queue->tx)[0] = queue->tx_produced;
 	((uint32_t *)(void *)queue->tx)[3] = N_FRAMES; /* the last answer is told */
 	read_watch_begin(watched, N_FRAMES + 2);
+	/* Only now can it see that there is something, also if it looks by itself. */
+	__atomic_store_n((uint32_t *)(void *)queue->tx, queue->tx_produced, __ATOMIC_SEQ_CST);
 	g_assert_cmpint(eventfd_write(fake->guest.ports[queue->tx_port].from_guest_fd, 1), ==, 0);
 	wait_event(fake, queue->tx_port);
 	g_assert_cmpuint(read_watch_end(NULL), >, 0);
@@ -118,9 +122,9 @@ static void test_receive(void)
 	}
 	forget_events(fake, queue->rx_port);
 	queue->rx_produced = N_BUFFERS;
-	((uint32_t *)(void *)queue->rx)[0] = N_BUFFERS;
 	((uint32_t *)(void *)queue->rx)[3] = N_FRAMES;
 	read_watch_begin((uint8_t *[]){ queue->rx }, 1);
+	__atomic_store_n((uint32_t *)(void *)queue->rx, N_BUFFERS, __ATOMIC_SEQ_CST);
 	make_frame(frame);
 	for (unsigned int i = 0; i < N_FRAMES; i++)
 		fake_host_send(fake, 0, frame, sizeof(frame), &plain);
