@@ -204,7 +204,11 @@ static int write_memory(const struct vm *vm, int fd, uint64_t memory_offset, uin
 	return rc;
 }
 
-/* The header last. syscalls(main): ftruncate pwrite64 */
+/*
+ * The header last. It is on the disk before the domain is let go of: what the file system finds out late is an error like others.
+ *
+ * syscalls(main): ftruncate pwrite64 fdatasync
+ */
 static bool write_file(const struct vm *vm, int fd, GByteArray *sections, uint64_t *stored_bytes, GError **error)
 {
 	struct saved_header header = { .memory_bytes = saved_memory_bytes(guest_memory_layout(vm->memory)) };
@@ -229,6 +233,8 @@ static bool write_file(const struct vm *vm, int fd, GByteArray *sections, uint64
 	saved_header_write(page, &header);
 	if (rc == 0)
 		rc = write_whole_at(fd, page, sizeof(page), 0);
+	if (rc == 0 && fdatasync(fd) != 0)
+		rc = errno;
 	if (rc != 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot write the file: %s", g_strerror(rc));
 	return rc == 0;
