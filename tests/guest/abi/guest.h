@@ -15,6 +15,8 @@
 #include <xen/xen.h>
 #include <xen/errno.h>
 
+#include "../bytes.h"
+
 #define PAGE_BYTES 4096u
 #define NO_DOMAIN  77 /* a domain that there is not */
 #define BACKEND    0  /* one that there is, and is not the guest's to change */
@@ -30,9 +32,6 @@ void finish(const char *result) __attribute__((noreturn));
 void console_drain(void);
 const char *option(void); /* what follows the family on the command line */
 unsigned int option_number(void); /* the digits in it; 0 without one */
-void *memset(void *at, int byte, size_t len_bytes);
-void *memcpy(void *to, const void *from, size_t len_bytes);
-int memcmp(const void *a, const void *b, size_t len_bytes);
 
 /* The family's functions, as main.c lists them. */
 void test_console(void);

@@ -21,30 +21,6 @@ uint16_t own_domid;
 static volatile struct xencons_interface *console;
 static evtchn_port_t console_port;
 
-void *memset(void *at, int byte, size_t len_bytes)
-{
-	uint8_t *to = at;
-
-	for (size_t i = 0; i < len_bytes; i++)
-		to[i] = (uint8_t)byte;
-	return at;
-}
-
-void *memcpy(void *to, const void *from, size_t len_bytes)
-{
-	for (size_t i = 0; i < len_bytes; i++)
-		((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
-	return to;
-}
-
-int memcmp(const void *a, const void *b, size_t len_bytes)
-{
-	for (size_t i = 0; i < len_bytes; i++)
-		if (((const uint8_t *)a)[i] != ((const uint8_t *)b)[i])
-			return 1;
-	return 0;
-}
-
 uint64_t parameter(uint32_t index)
 {
 	struct xen_hvm_param param = { .domid = DOMID_SELF, .index = index };

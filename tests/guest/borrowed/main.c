@@ -9,6 +9,7 @@
  * find it needs nothing else. Between its first entry (all that is borrowed) and that one is room for arguments: entries
  * for addresses that nobody uses.
  */
+#include "../bytes.h"
 #include "shared.h"
 
 #include <stdbool.h>
@@ -57,9 +58,6 @@ extern uint8_t _end[];
 uint64_t prepare(void);
 void borrowed_main(void);
 struct interrupt_frame;
-/* The compiler calls them. */
-void *memset(void *at, int byte, size_t len_bytes);
-void *memcpy(void *to, const void *from, size_t len_bytes);
 
 static uint8_t hypercall_page[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
 static uint64_t pointers[ENTRIES] __attribute__((aligned(PAGE_BYTES)));
@@ -67,22 +65,6 @@ static uint64_t directory[ENTRIES] __attribute__((aligned(PAGE_BYTES)));
 static uint64_t table[ENTRIES] __attribute__((aligned(PAGE_BYTES)));
 static struct gate gates[256];
 static volatile uint64_t interrupts;
-
-void *memset(void *at, int byte, size_t len_bytes)
-{
-	uint8_t *to = at;
-
-	for (size_t i = 0; i < len_bytes; i++)
-		to[i] = (uint8_t)byte;
-	return at;
-}
-
-void *memcpy(void *to, const void *from, size_t len_bytes)
-{
-	for (size_t i = 0; i < len_bytes; i++)
-		((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
-	return to;
-}
 
 static void write_msr(uint32_t msr, uint64_t value)
 {

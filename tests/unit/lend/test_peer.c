@@ -18,7 +18,6 @@
 #include "dom1/lend-abi.h"
 #include "dom1/lend.h"
 #include "lend/lending_internal.h"
-#include "lend/lent_ram.h"
 #include "lend/peer.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
@@ -47,38 +46,6 @@ static struct {
 } T;
 
 /* What the two machines are asked for. */
-
-void vcpu_end_rest(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->calls_lock);
-	pthread_cond_broadcast(&vm->calls_changed);
-	pthread_mutex_unlock(&vm->calls_lock);
-}
-
-/* None of these windows is RAM. */
-bool lent_ram_is_wanted(const struct lending *lending)
-{
-	(void)lending;
-	return false;
-}
-
-void lent_ram_take_back(struct lending *lending, size_t max_pages)
-{
-	(void)lending, (void)max_pages;
-	g_assert_not_reached();
-}
-
-bool vcpu_keep_out(struct vm *vm)
-{
-	(void)vm;
-	g_assert_not_reached();
-}
-
-void vcpu_let_in(struct vm *vm)
-{
-	(void)vm;
-	g_assert_not_reached();
-}
 
 void vm_end(struct vm *vm, enum outcome outcome, uint32_t status, const char *format, ...)
 {
