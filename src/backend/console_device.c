@@ -70,7 +70,8 @@ struct console_device *console_device_new(struct xenstore *store, const struct r
 	if (device->bus && xenbus_write_guests(device->bus, "name", "%s", channel->name) == 0 &&
 	    xenbus_write_guests(device->bus, "output", "%s", channel->kind) == 0 &&
 	    xenbus_write_guests(device->bus, "type", "xenconsoled") == 0 &&
-	    xenbus_expect_quietly(device->bus, "ring-ref") == 0 && xenbus_expect_quietly(device->bus, "port") == 0 && xenbus_device_start(device->bus) == 0)
+	    xenbus_expect_quietly(device->bus, "ring-ref") == 0 && xenbus_expect_quietly(device->bus, "port") == 0 &&
+	    xenbus_device_start(device->bus) == 0)
 		return device;
 	console_device_free(device);
 	return NULL;

@@ -49,10 +49,9 @@ static bool open_new(struct new_file *file, const char *path, GError **error)
 	return file->fd >= 0 || fail(error, path, "cannot write");
 }
 
+/* What it holds is on the disk: the domain has seen to that (machine_save.c). */
 static bool give_name(struct new_file *file, const char *path, GError **error)
 {
-	if (fsync(file->fd) != 0)
-		return fail(error, path, "cannot write");
 	if (!file->name) {
 		g_autofree char *source = g_strdup_printf("/proc/self/fd/%d", file->fd);
 		g_autofree char *name = other_name(path);
