@@ -516,6 +516,8 @@ int lending_sync(const struct lending *lending, unsigned int window)
 static void become_ram(struct lending *lending, unsigned int number)
 {
 	lending->space.windows[number].is_ram = true;
+	/* Who was named by --memory-lent, and is there from the start; not whoever comes by lend.sock first. */
+	lending->space.windows[number].kept_for = 1;
 	lending->copies = g_malloc((gsize)lending->vm->n_vcpus * LEND_PAGE_BYTES);
 	for (unsigned int i = 0; i < lending->vm->n_vcpus; i++)
 		lending->slots[i].page_bytes = lending->copies + (size_t)i * LEND_PAGE_BYTES;

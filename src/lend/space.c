@@ -173,7 +173,7 @@ int space_claim(struct space *space, unsigned int number, unsigned int lender, e
 		return EINVAL;
 	if (on_fail == LEND_ACTION_FAULT && !space->can_fault)
 		return EOPNOTSUPP;
-	if (window->lender != SPACE_NO_LENDER)
+	if (window->lender != SPACE_NO_LENDER || (window->kept_for != SPACE_NO_LENDER && window->kept_for != lender))
 		return EBUSY;
 	window->lender = lender;
 	window->on_fail = on_fail == LEND_ACTION_DEFAULT ? window->on_fail_unclaimed : on_fail;

@@ -106,6 +106,7 @@ struct space_window {
 	enum lend_action on_fail; /* never DEFAULT */
 	enum lend_action on_fail_unclaimed; /* what on_fail is while nobody lends */
 	unsigned int lender;
+	unsigned int kept_for; /* no other lender may claim it; SPACE_NO_LENDER: any may */
 	uint32_t timeout_ms; /* of a request; 0: none */
 	unsigned int holds; /* revokes between begin and end: no page becomes live */
 	uint64_t revoke_seq; /* of the last one */

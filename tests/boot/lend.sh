@@ -3,7 +3,7 @@
 # docs/lending.md, with memory of each kind; hypercalls with arguments in lent memory; bad lenders; revokes under two vCPUs
 # that use the pages in every way; dom1 lend; the ends of lender and domain; and an unmodified Linux that has lent memory at an
 # address, as a PCI device's, and as /dev/pmem0.
-# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends linux pci-moves pci-old pci-new pmem-old pmem-new peers
+# variants: rules-memfd rules-guest_memfd rules-file rules-dma-buf hypercalls bad-input stress-guest_memfd-300 stress-memfd-20000 stress-guest_memfd-20000 command ends toy linux pci-moves pci-old pci-new pmem-old pmem-new peers
 # long: rules-file rules-dma-buf bad-input stress-memfd-20000 stress-guest_memfd-20000 command linux pci-moves pci-old pci-new pmem-old pmem-new peers
 # limit: 900
 # shellcheck source=tests/boot/lib/test.sh
@@ -69,6 +69,12 @@ lend_command() {
   wait_for "$run/lender" '^fault 0x0$'
   dom1 lend list "$name" >"$run/list2"
   grep -qE 'vCPUs waiting: [12]$' "$run/list2" || fail "nobody waits: $(cat "$run/list2")"
+  # R28: what is lent is others', and nothing of it is saved.
+  status=0
+  dom1 save "$name" "$scratch/saved" >"$run/save" 2>&1 || status=$?
+  [[ $status == 2 || $status == 3 || $status == 4 ]] || fail "dom1 save with windows: status $status"
+  expect "$run/save" 'dom1: .*it has lend windows, and what they show is others.*'
+  [[ ! -e $scratch/saved ]] || fail "there is a saved domain"
   # It can be paused and goes on; the page comes.
   dom1 pause "$name"
   say answer
@@ -401,8 +407,39 @@ pci_moves() {
   expect "$run/console" 'Test result: SUCCESS'
 }
 
+# toy [deaf]: the same lender binary, with less memory than the guest uses, for a VM that is not dom1's.
+toy() {
+  local lender steps=0
+  next_run
+  "$tools/lend-pager" "$scratch/toy.sock" "$scratch/swap" 64 ram >"$run/lender" 2>&1 &
+  lender=$!
+  until [[ -S $scratch/toy.sock ]]; do
+    ((++steps < 100)) || fail "the lender does not listen: $(cat "$run/lender")"
+    sleep 0.1
+  done
+  status=0
+  timeout 100 "$tools/lend-toy" "$scratch/toy.sock" "$@" >"$run/console" 2>"$run/stderr" || status=$?
+  wait "$lender" || fail "the lender: $(cat "$run/lender")"
+  rm -f "$scratch/toy.sock" "$scratch/swap"
+  cat "$run/lender" "$run/console"
+}
+
+# R35: the interface is not Xen's, nor dom1's. Where nothing is really taken back, that guest sees it.
+any_borrower() {
+  toy
+  expect_status 0
+  expect "$run/console" 'rounds 12, mistakes 0, traps [0-9]+'
+  local outs
+  outs=$(tail -n 1 "$run/lender" | sed -n 's/.*paged out \([0-9]*\)$/\1/p')
+  ((outs > 1000)) || fail "only ${outs:-no} pages were paged out"
+  toy deaf
+  expect_status 1
+  expect "$run/console" 'rounds 12, mistakes [1-9][0-9]*, traps [0-9]+'
+}
+
 case $1 in
   peers) peers ;;
+  toy) any_borrower ;;
   pci-moves) pci_moves ;;
   pci-*) pci "${1#*-}" ;;
   pmem-*) pmem "${1#*-}" ;;

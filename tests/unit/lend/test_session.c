@@ -272,6 +272,8 @@ static void test_ram(void)
 	space_init(&world->space, 2, 900, &FAKE_MAPPER, &world->fake, &EVENTS, world);
 	g_assert_true(space_add_window(&world->space, 0, 64, LEND_ACTION_STOP));
 	world->space.windows[0].is_ram = true;
+	world->space.windows[0].kept_for = 1;
+	g_assert_cmpint(space_claim(&world->space, 0, 2, LEND_ACTION_STOP, 0), ==, EBUSY);
 	session_init(session, &world->space, 1, &world->files, -1);
 	session->greeted = true;
 	g_assert_cmpint(space_claim(&world->space, 0, 1, LEND_ACTION_STOP, 0), ==, 0);
