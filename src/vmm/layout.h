@@ -37,7 +37,7 @@
 #define LAYOUT_4GIB            UINT64_C(0x100000000)
 #define LAYOUT_LOW_RAM_DEFAULT UINT64_C(0xc0000000) /* top of low RAM when nobody asks for another */
 #define LAYOUT_LOW_RAM_MAX     UINT64_C(0xe0000000)
-#define LAYOUT_LOW_RAM_MIN     (UINT64_C(32) << 20)
+#define LAYOUT_LOW_RAM_MIN     (UINT64_C(16) << 20)
 #define LAYOUT_LOW_WINDOW_BYTES (UINT64_C(2) << 20) /* with the special pages */
 #define LAYOUT_SECTION_BYTES   (UINT64_C(128) << 20) /* of Linux: SECTION_SIZE_BITS of x86-64 */
 #define LAYOUT_TSS_GPA         UINT64_C(0xfffbd000) /* three pages that KVM on Intel wants for itself */

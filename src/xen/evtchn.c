@@ -12,6 +12,7 @@ void evtchn_init(struct evtchn_table *table, unsigned int n_vcpus)
 	memset(table, 0, sizeof(*table));
 	table->n_vcpus = n_vcpus;
 	table->n_ports = EVTCHN_N_PORTS;
+	table->first_free = 1;
 }
 
 bool evtchn_is_bound(const struct evtchn_table *table, uint32_t port)
@@ -27,14 +28,16 @@ static struct evtchn_port *bound_port(struct evtchn_table *table, uint32_t port)
 /* Lowest free port first: a PV guest of 32 bits can use the first 1024 only. */
 static struct evtchn_port *take_port(struct evtchn_table *table, enum evtchn_kind kind, uint32_t *port)
 {
-	for (uint32_t i = 1; i < table->n_ports && i < EVTCHN_N_PORTS; i++) {
-		if (table->ports[i].kind != EVTCHN_FREE)
-			continue;
-		table->ports[i] = (struct evtchn_port){ .kind = (uint8_t)kind };
-		*port = i;
-		return &table->ports[i];
-	}
-	return NULL;
+	uint32_t i = table->first_free;
+
+	while (i < EVTCHN_N_PORTS && table->ports[i].kind != EVTCHN_FREE)
+		i++;
+	if (i >= table->n_ports || i >= EVTCHN_N_PORTS)
+		return NULL;
+	table->first_free = i + 1;
+	table->ports[i] = (struct evtchn_port){ .kind = (uint8_t)kind };
+	*port = i;
+	return &table->ports[i];
 }
 
 int evtchn_alloc_unbound(struct evtchn_table *table, uint32_t domid, uint32_t remote_domid, uint32_t *port)
@@ -186,6 +189,8 @@ int evtchn_close(struct evtchn_table *table, uint32_t port, uint32_t *other)
 		*other = bound->remote_port;
 	}
 	*bound = (struct evtchn_port){ .kind = EVTCHN_FREE };
+	if (port < table->first_free)
+		table->first_free = port;
 	return 0;
 }
 
@@ -276,6 +281,7 @@ static bool take_over_port(struct evtchn_table *table, uint32_t number)
 bool evtchn_take_over(struct evtchn_table *table)
 {
 	memset(table->virq_port, 0, sizeof(table->virq_port));
+	table->first_free = 1;
 	if (table->n_ports == 0 || table->n_ports > EVTCHN_N_PORTS || table->ports[0].kind != EVTCHN_FREE)
 		return false;
 	for (uint32_t port = 1; port < EVTCHN_N_PORTS; port++)

@@ -50,6 +50,7 @@ struct evtchn_port {
 struct evtchn_table {
 	unsigned int n_vcpus;
 	uint32_t n_ports; /* a new port is below this: the ABI's limit, or less by the layout of shared_info or by wish */
+	uint32_t first_free; /* no port between 0 and this one is free */
 	struct evtchn_port ports[EVTCHN_N_PORTS];
 	uint16_t virq_port[EVTCHN_MAX_VCPUS][EVTCHN_N_VIRQS]; /* 0: not bound */
 };

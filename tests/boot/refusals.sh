@@ -14,7 +14,7 @@ refused 2 "--vcpus=0: must be a number from 1 to 32" --vcpus 0
 refused 2 "--vcpus=33: must be" --vcpus 33
 refused 2 "--vcpus=-1: must be" --vcpus -1
 refused 2 "--vcpus=many: must be" --vcpus many
-refused 2 "--memory: 2 MiB: must be .* from 32 MiB" --memory 1M
+refused 2 "--memory: 2 MiB: must be .* from 16 MiB" --memory 1M
 refused 2 "--memory=0: not a size" --memory 0
 refused 2 "--memory=12Q: not a size" --memory 12Q
 refused 2 "--memory=-5: not a size" --memory -5

@@ -53,6 +53,7 @@ void test_paging(void);
 void test_pci(void);
 void test_reservation(void);
 void test_saved(void);
+void test_scale(void);
 void test_sched_op(void);
 void test_smp(void);
 void test_soft_reset(void);

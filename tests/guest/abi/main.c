@@ -49,6 +49,7 @@ static const struct {
 	{ "pci", test_pci },
 	{ "stress", test_stress },
 	{ "saved", test_saved },
+	{ "scale", test_scale },
 	{ "end", test_end },
 	{ "say", test_say },
 	{ "fail", fail_on_purpose },

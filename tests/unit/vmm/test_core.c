@@ -46,7 +46,7 @@ static void setup(struct fixture *f, gconstpointer data)
 	struct layout layout;
 
 	(void)data;
-	g_assert_true(layout_init(&layout, 96 * MIB, LAYOUT_LOW_RAM_MIN, &error));
+	g_assert_true(layout_init(&layout, 96 * MIB, 32 * MIB, &error));
 	g_assert_no_error(error);
 	f->memory = guest_memory_new(&layout, &error);
 	g_assert_no_error(error);
