@@ -29,6 +29,7 @@ static const struct {
 	{ "console", cmd_console, "connect this terminal to a domain's console" },
 	{ "save", cmd_save, "write a running domain to a file, to go on later" },
 	{ "saved", cmd_saved, "show what is in such a file" },
+	{ "clone", cmd_clone, "go on with one several times at once" },
 	{ "pause", cmd_pause, "stop the vCPUs of domains" },
 	{ "unpause", cmd_unpause, "let them go on" },
 	{ "shutdown", cmd_shutdown, "ask guests to power off" },

@@ -139,6 +139,8 @@ static enum output move_output(struct console *console)
 		console->pending_end = taken_bytes;
 		if (console->record)
 			record_output(console->record, console->pending, taken_bytes);
+		if (console->files.on_output)
+			console->files.on_output(console->files.on_output_opaque, console->pending, taken_bytes);
 		show_attached(console, console->pending, taken_bytes);
 		if (console->files.log_fd >= 0)
 			/* A full disk costs the log, not the guest. */
@@ -198,7 +200,7 @@ bool console_serve(void *opaque)
 
 	if (!g_mutex_trylock(&console->lock))
 		return false;
-	bool is_done = !console->out_source && console->attached_fd < 0 && !console->files.out_is_pty &&
+	bool is_done = !console->files.on_output && !console->out_source && console->attached_fd < 0 && !console->files.out_is_pty &&
 		       move_output(console) == OUTPUT_DONE && !wants_input(console);
 	g_mutex_unlock(&console->lock);
 	return is_done;

@@ -30,6 +30,9 @@ struct console_files {
 			  reader. One at a time; what it does not take in time is lost for it, and slows nobody */
 	int log_fd;    /* -1: none. A regular file */
 	bool hold_input; /* until the guest has written something: see console.c */
+	/* NULL, or who is told of all output, under the console's lock: then all of it is the main thread's to move. */
+	void (*on_output)(void *opaque, const uint8_t *bytes, size_t len_bytes);
+	void *on_output_opaque;
 	bool out_is_pty; /* out_fd is a pty's master: nobody reads while no one has opened the other side */
 };
 

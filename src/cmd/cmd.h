@@ -21,6 +21,7 @@ int cmd_info(int argc, char **argv, uint64_t exec_ns);
 int cmd_console(int argc, char **argv, uint64_t exec_ns);
 int cmd_save(int argc, char **argv, uint64_t exec_ns);
 int cmd_saved(int argc, char **argv, uint64_t exec_ns);
+int cmd_clone(int argc, char **argv, uint64_t exec_ns);
 int cmd_pause(int argc, char **argv, uint64_t exec_ns);
 int cmd_unpause(int argc, char **argv, uint64_t exec_ns);
 int cmd_shutdown(int argc, char **argv, uint64_t exec_ns);

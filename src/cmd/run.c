@@ -107,6 +107,7 @@ static void init(struct run *run, struct record *record)
 {
 	*run = (struct run){
 		.saved.file.fd = -1,
+		.save_file = NEW_FILE_NONE,
 		.folder = { .parent_fd = -1, .fd = -1, .lock_fd = -1 },
 		.setup = {
 			.config = &run->config,
@@ -118,6 +119,7 @@ static void init(struct run *run, struct record *record)
 			.shim_log_fd = -1,
 			.trace_fd = STDERR_FILENO,
 			.core_fd = -1,
+			.save_at_fd = -1,
 			.console = CONSOLE_FILES_NONE,
 			.lending.listen_fd = -1,
 			.lend_to_fd = -1,
@@ -230,6 +232,23 @@ static bool write_report(const struct run *run, const struct launcher_end *end, 
 	       report_write(run->report_fd, run->config.report_path, &run->setup, end, run->symbols, error);
 }
 
+/* How the guest ended says more, unless that is nothing. */
+static void tell_problem(struct launcher_end *end, const GError *error)
+{
+	print_error(error);
+	end->status = end->status == DOM1_STATUS_OK ? error->code : end->status;
+}
+
+static void finish(struct run *run, struct launcher_end *end)
+{
+	g_autoptr(GError) error = NULL;
+
+	tell_end(run, end);
+	run_settle_core(run);
+	if (!run_settle_saved(run, &error))
+		tell_problem(end, error);
+}
+
 int run_with_record(int argc, char **argv, struct record *record)
 {
 	struct run run;
@@ -244,18 +263,14 @@ int run_with_record(int argc, char **argv, struct record *record)
 			end.status = dry_run(&run);
 		else if (run.config.dump_dtb_path)
 			end.status = DOM1_STATUS_OK;
-		else if (run_domain(&run, &end, &error)) {
-			tell_end(&run, &end);
-			run_settle_core(&run);
-		}
+		else if (run_domain(&run, &end, &error))
+			finish(&run, &end);
 	}
 	if (error) {
 		print_error(error);
 		end.status = error->code;
 	} else if (!write_report(&run, &end, &error)) {
-		print_error(error);
-		/* How the guest ended says more, unless that is nothing. */
-		end.status = end.status == DOM1_STATUS_OK ? error->code : end.status;
+		tell_problem(&end, error);
 	}
 	release(&run);
 	return end.status;

@@ -10,6 +10,7 @@
 #include "config/channel_option.h"
 #include "config/vm_config.h"
 #include "saved/image.h"
+#include "saved/new_file.h"
 #include "shim/boot_plan.h"
 #include "shim/unpack.h"
 #include "vmm/launcher.h"
@@ -40,6 +41,7 @@ struct run {
 	struct symbols *symbols;
 	int report_fd;
 	bool ran; /* there is something to report */
+	struct new_file save_file; /* of --save-at */
 	struct output_file outputs[MAX_OUTPUT_FILES];
 	size_t n_outputs;
 	char *socket_path; /* to be removed: the console's */
@@ -57,5 +59,7 @@ bool run_open_files(struct run *run, GError **error);
 void run_settle_files(struct run *run, bool refused);
 /* What is left at the end in the file system besides files that a person named. */
 void run_close_files(struct run *run);
+/* What --save-at has written gets its name; TRUE without that option. FALSE: why there is no file, DOM1_STATUS_TEST_FAILED or _USAGE. */
+bool run_settle_saved(struct run *run, GError **error);
 /* A core that was not written leaves no file where there was none. */
 void run_settle_core(const struct run *run);

@@ -13,6 +13,7 @@
 
 #include "backend/console_files.h"
 #include "config/channel_option.h"
+#include "config/save_at.h"
 #include "control/folders.h"
 #include "vmm/error.h"
 
@@ -231,8 +232,9 @@ bool run_open_files(struct run *run, GError **error)
 	    (run->setup.xenstore_fd = folder_listen(run->folder.fd, "xenstore.sock", error)) < 0 ||
 	    (run->setup.console.attach_fd = folder_listen(run->folder.fd, "console.sock", error)) < 0)
 		return false;
-	if (!open_lending(run, error))
+	if (!open_lending(run, error) || (config->save_at && !new_file_open(&run->save_file, config->save_at->path, error)))
 		return false;
+	run->setup.save_at_fd = run->save_file.fd;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "socketpair: %s", g_strerror(errno));
 		return false;
@@ -244,6 +246,7 @@ bool run_open_files(struct run *run, GError **error)
 
 void run_close_files(struct run *run)
 {
+	new_file_close(&run->save_file);
 	if (run->socket_path)
 		unlink(run->socket_path);
 	g_free(run->socket_path);
@@ -266,4 +269,16 @@ void run_settle_core(const struct run *run)
 	for (size_t i = 0; i < run->n_outputs; i++)
 		if (run->outputs[i].fd == run->setup.core_fd && run->outputs[i].created_path)
 			(void)unlink(run->outputs[i].created_path);
+}
+
+bool run_settle_saved(struct run *run, GError **error)
+{
+	const struct save_at *save_at = run->config.save_at;
+
+	if (!save_at)
+		return true;
+	if (record_outcome(run->setup.record) == OUTCOME_SAVED && new_file_is_whole(&run->save_file))
+		return new_file_give_name(&run->save_file, save_at->path, error);
+	g_set_error(error, DOM1_ERROR, DOM1_STATUS_TEST_FAILED, "--save-at=%s: the domain has ended without having been saved there", save_at->path);
+	return false;
 }

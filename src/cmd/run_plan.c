@@ -3,7 +3,9 @@
 #include "cmd/run.h"
 
 #include <cpuid.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "config/auto_append.h"
 #include "shim/elf.h"
@@ -216,8 +218,8 @@ static bool load_saved(struct run *run, GError **error)
 		return false;
 	const struct saved_domain *domain = &run->saved.domain;
 	if (!config->name)
-		config->name = g_strdup(domain->name);
-	config->uuid = g_strdup(domain->uuid);
+		config->name = config->as_clone ? vm_config_default_name(domain->name) : g_strdup(domain->name);
+	config->uuid = config->as_clone ? NULL : g_strdup(domain->uuid);
 	config->kernel_path = g_strdup(domain->kernel);
 	config->type = domain->has_shim ? GUEST_PV : GUEST_PVH;
 	config->memory_bytes = domain->memory_bytes;
@@ -236,6 +238,10 @@ static bool load_saved(struct run *run, GError **error)
 
 bool run_make_plan(struct run *run, GError **error)
 {
+	if (getrandom(run->setup.generation_id, sizeof(run->setup.generation_id), 0) != sizeof(run->setup.generation_id)) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "no random numbers: %s", g_strerror(errno));
+		return false;
+	}
 	if (run->config.restore_path)
 		return load_saved(run, error);
 	return load_images(run, error) && open_vhosts(run, error) && make_plan(run, error);

@@ -1,79 +1,14 @@
 // SPDX-License-Identifier: MIT
-/*
- * dom1 save: a running domain into a file. The file is ours until it is whole: it has no name before, where the file system can do
- * that, and what was there under its name is replaced by it at once.
- */
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <unistd.h>
-
+/* dom1 save: a running domain into a file. */
 #include "cmd/cmd.h"
 #include "cmd/domain_command.h"
+#include "saved/new_file.h"
 #include "vmm/error.h"
 
 struct save {
 	const char *path;
 	gboolean leave_running;
 };
-
-/* In the folder of the file that it becomes. */
-struct new_file {
-	int fd;
-	char *name; /* NULL: it has none yet */
-};
-
-static bool fail(GError **error, const char *path, const char *what)
-{
-	g_set_error(error, DOM1_ERROR, DOM1_STATUS_USAGE, "%s: %s: %s", path, what, g_strerror(errno));
-	return false;
-}
-
-static char *other_name(const char *path)
-{
-	return g_strdup_printf("%s.%d~", path, (int)getpid());
-}
-
-static bool open_new(struct new_file *file, const char *path, GError **error)
-{
-	g_autofree char *folder = g_path_get_dirname(path);
-
-	*file = (struct new_file){ .fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) };
-	if (file->fd >= 0)
-		return true;
-	if (errno != EOPNOTSUPP && errno != EISDIR)
-		return fail(error, path, "cannot write");
-	file->name = other_name(path);
-	file->fd = open(file->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return file->fd >= 0 || fail(error, path, "cannot write");
-}
-
-/* What it holds is on the disk: the domain has seen to that (machine_save.c). */
-static bool give_name(struct new_file *file, const char *path, GError **error)
-{
-	if (!file->name) {
-		g_autofree char *source = g_strdup_printf("/proc/self/fd/%d", file->fd);
-		g_autofree char *name = other_name(path);
-
-		if (linkat(AT_FDCWD, source, AT_FDCWD, name, AT_SYMLINK_FOLLOW) != 0)
-			return fail(error, path, "cannot write");
-		file->name = g_steal_pointer(&name);
-	}
-	if (rename(file->name, path) != 0)
-		return fail(error, path, "cannot write");
-	g_clear_pointer(&file->name, g_free);
-	return true;
-}
-
-static void close_new(struct new_file *file)
-{
-	if (file->name)
-		(void)unlink(file->name);
-	if (file->fd >= 0)
-		close(file->fd);
-	g_free(file->name);
-}
 
 static bool on_domain(struct control_client *client, const char *name, void *opaque, GError **error)
 {
@@ -82,13 +17,13 @@ static bool on_domain(struct control_client *client, const char *name, void *opa
 	bool done = false;
 
 	(void)name;
-	if (open_new(&file, save->path, error)) {
+	if (new_file_open(&file, save->path, error)) {
 		json_t *arguments = json_pack("{s:b}", "leave_running", save->leave_running);
 		g_autoptr(json_t) result = control_client_call_with_fds(client, "save", arguments, &file.fd, 1, error);
 
-		done = result && give_name(&file, save->path, error);
+		done = result && new_file_give_name(&file, save->path, error);
 	}
-	close_new(&file);
+	new_file_close(&file);
 	return done;
 }
 

@@ -8,6 +8,7 @@
 #include "config/lend_option.h"
 #include "config/vhost_option.h"
 #include "config/net_option.h"
+#include "config/save_at.h"
 #include "config/share_option.h"
 
 #include <string.h>
@@ -32,7 +33,7 @@
 /* The words of the command line, before they mean anything. */
 struct words {
 	char *type, *memory, *low_memory, *memory_backing, *entry, *console, *on_poweroff, *on_reboot, *on_crash, *xen_version;
-	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace, *sandbox;
+	char *vcpus, *max_vcpus, *max_event_channels, *max_grant_frames, *timeout, *trace, *sandbox, *save_at;
 	char **disks, **nets, **lend_windows, **vhosts, **channels, **shares, **injects;
 };
 
@@ -55,6 +56,7 @@ static void words_clear(struct words *words)
 	g_free(words->timeout);
 	g_free(words->trace);
 	g_free(words->sandbox);
+	g_free(words->save_at);
 	g_strfreev(words->disks);
 	g_strfreev(words->nets);
 	g_strfreev(words->lend_windows);
@@ -209,7 +211,7 @@ static gboolean parse_xen_version(struct vm_config *config, const char *text, GE
 }
 
 /* From the kernel's file name and our pid, so that two runs of one kernel do not collide. */
-static char *default_name(const char *kernel_path)
+char *vm_config_default_name(const char *kernel_path)
 {
 	g_autofree char *base = g_path_get_basename(kernel_path);
 	g_autofree char *suffix = g_strdup_printf("-%d", (int)getpid());
@@ -226,7 +228,7 @@ static gboolean check_name(struct vm_config *config, GError **error)
 	if (!config->name && config->restore_path)
 		return TRUE;
 	if (!config->name)
-		config->name = default_name(config->kernel_path);
+		config->name = vm_config_default_name(config->kernel_path);
 	size_t len_bytes = strlen(config->name);
 	if (len_bytes == 0 || len_bytes > VM_CONFIG_NAME_MAX || config->name[strspn(config->name, NAME_CHARACTERS)] != '\0' ||
 	    strcmp(config->name, ".") == 0 || strcmp(config->name, "..") == 0)
@@ -355,6 +357,11 @@ static gboolean parse_faults(struct vm_config *config, const struct words *words
 	return inject_plan_parse(words->injects, seed, &config->inject, error);
 }
 
+static gboolean parse_save_at(struct vm_config *config, const char *text, GError **error)
+{
+	return !text || (config->save_at = save_at_parse(text, error));
+}
+
 /* What the file of a saved domain says, nobody else does. */
 static gboolean refuse_with_restore(const struct vm_config *config, const struct words *words, GError **error)
 {
@@ -406,13 +413,15 @@ static gboolean interpret_restore(struct vm_config *config, const struct words *
 	       (!words->timeout || parse_number("--timeout", words->timeout, 1, G_MAXINT, &config->timeout_s, error)) &&
 	       (!words->trace || trace_parse_kinds(words->trace, &config->trace_kinds, error)) &&
 	       parse_console(config, words->console ? words->console : "stdio", error) && parse_faults(config, words, error) &&
-	       parse_sandbox(words->sandbox, &config->sandbox, error);
+	       parse_save_at(config, words->save_at, error) && parse_sandbox(words->sandbox, &config->sandbox, error);
 }
 
 static gboolean interpret(struct vm_config *config, const struct words *words, GError **error)
 {
 	if (config->restore_path)
 		return interpret_restore(config, words, error);
+	if (config->as_clone)
+		return usage_error(error, "--as-clone: of which saved domain? Give it with --restore");
 	if (!config->kernel_path)
 		return usage_error(error, "no kernel: give one with --kernel (dom1 run --help shows the rest)");
 	config->on_reboot = END_RESTART;
@@ -439,7 +448,7 @@ static gboolean interpret(struct vm_config *config, const struct words *words, G
 	       channel_options_parse(config->channels, words->channels, config->warnings, error) &&
 	       channels_settle(config->channels, error) && parse_faults(config, words, error) &&
 	       check_memory_lent(config, words, error) &&
-	       parse_sandbox(words->sandbox, &config->sandbox, error);
+	       parse_save_at(config, words->save_at, error) && parse_sandbox(words->sandbox, &config->sandbox, error);
 }
 
 static const char SUMMARY[] = "Boots a PV Linux in the Xen PV shim on this host's KVM, with its console on this terminal.\n"
@@ -483,6 +492,8 @@ gboolean vm_config_parse(struct vm_config *config, int argc, char **argv, GError
 		{ "lend-to", 0, 0, G_OPTION_ARG_FILENAME, &config->lend_to_path, "the guest may lend its RAM, by a hypercall, to the domain of this lend.sock (not pv)", "SOCKET" },
 		{ "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &words.shares, "a copy of the folder in an ext4 image, read-only: the guest's xvdz, the next xvdy", "DIR[,label=LABEL]" },
 		{ "restore", 0, 0, G_OPTION_ARG_FILENAME, &config->restore_path, "go on with the domain that dom1 save wrote to FILE, instead of booting one", "FILE" },
+		{ "as-clone", 0, 0, G_OPTION_ARG_NONE, &config->as_clone, "with --restore: as a domain of its own, with another name, UUID and random seed", NULL },
+		{ "save-at", 0, 0, G_OPTION_ARG_FILENAME, &words.save_at, "FILE,init, FILE,mark=TEXT or FILE,console=REGEX: save the domain to FILE when it has come so far, and end it", "FILE,WHEN" },
 		{ "name", 'n', 0, G_OPTION_ARG_FILENAME, &config->name, "name of the domain (default from the kernel's file name)", "NAME" },
 		{ "shim", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_path, "xen-shim (default $DOM1_SHIM, then the newest /usr/lib/xen-*/boot/xen-shim)", "FILE" },
 		{ "shim-append", 0, 0, G_OPTION_ARG_FILENAME, &config->shim_append, "added to the shim's command line", "TEXT" },
@@ -566,6 +577,7 @@ void vm_config_clear(struct vm_config *config)
 	g_free(config->symbols_path);
 	g_free(config->trace_log_path);
 	g_free(config->dump_dtb_path);
+	save_at_free(config->save_at);
 	inject_plan_free(config->inject);
 	g_free(config->core_path);
 	g_free(config->timeout_sysrq);

@@ -23,13 +23,15 @@ enum end_policy { END_STOP, END_RESTART };
 enum guest_type { GUEST_PV, GUEST_PVH };
 
 struct inject_plan;
+struct save_at;
 
 struct vm_config {
 	char *help; /* --help was given: the text, and nothing else is set */
-	char *name; /* NULL with restore_path: as it was saved */
+	char *name; /* NULL with restore_path: as it was saved, and of a clone made of that */
 	char *uuid; /* NULL: a new one */
 	GPtrArray *warnings; /* of char *, about the guest's file; NULL or lines to be shown */
 	char *restore_path; /* a saved domain, which says all that is about its machine; NULL: it boots */
+	gboolean as_clone; /* of restore_path: another domain than that, with a UUID of its own */
 	char *kernel_path;
 	char *initrd_path; /* NULL: none */
 	char *guest_command_line;
@@ -61,6 +63,7 @@ struct vm_config {
 	char *trace_log_path;     /* NULL: standard error */
 	uint32_t xen_version; /* major << 16 | minor */
 	unsigned int timeout_s; /* 0: none */
+	struct save_at *save_at; /* NULL: only when somebody says so */
 	struct inject_plan *inject; /* NULL: no faults on purpose */
 	char *core_path; /* where a core of the guest goes that ends badly; NULL: none */
 	char *timeout_sysrq; /* SysRq keys that it gets before a timeout ends it; NULL or empty: none */
@@ -81,3 +84,6 @@ void vm_config_clear(struct vm_config *config);
 
 /* "512", "512M", "4G", "65536K": bytes; a bare number is MiB. FALSE: not a size, or 2^63 bytes and more. */
 gboolean vm_config_parse_size(const char *text, uint64_t *bytes);
+
+/* For a domain that nobody has named, from what it is made of: a path's last part, or a name. g_free() */
+char *vm_config_default_name(const char *kernel_path);

@@ -240,9 +240,11 @@ void machine_start_console(struct machine *machine)
 	const struct xen_domain *xen = machine->vm.xen;
 	const struct evtchn_backend *backend = evtchn_kvm_backend(xen->events_kvm, xen->console_port);
 	const struct backend_port port = { backend, backend->from_guest_fd, backend->to_guest_fd };
+	struct console_files files = machine->setup->console;
 
 	g_assert(page);
-	machine->console = console_new(page, &port, &machine->setup->console, machine->vm.record);
+	machine_listen_save_at(machine, &files);
+	machine->console = console_new(page, &port, &files, machine->vm.record);
 	evtchn_kvm_serve(xen->events_kvm, xen->console_port, console_serve, machine->console);
 }
 
@@ -302,6 +304,8 @@ static bool start_vm(struct machine *machine, GError **error)
 	vm->xen = xen_domain_new(vm, &xen_config, error);
 	if (!vm->xen || !create_vcpus(machine, error) || (setup->restored && !machine_restore_xen(machine, error)) ||
 	    !start_backends(machine, error))
+		return false;
+	if (setup->save_at_fd >= 0 && !machine_check_save(machine, error))
 		return false;
 	if (!machine_start_lending(machine, error) || !machine_start_pci(machine, error))
 		return false;
@@ -372,6 +376,7 @@ static void stop_vm(struct machine *machine)
 	g_clear_pointer(&machine->halt_watch, halt_watch_free);
 	machine_stop_faults(machine);
 	event_source_remove(NULL, &machine->last_words.source);
+	event_source_remove(NULL, &machine->save_at_source);
 	machine_stop_vcpus(vm);
 	if (ended_badly(vm->record)) {
 		evidence_collect(&vm->record->evidence, vm, machine->store);
@@ -386,6 +391,7 @@ static void stop_vm(struct machine *machine)
 	g_clear_pointer(&machine->pause_reason, g_free);
 	console_free(machine->console);
 	machine->console = NULL;
+	g_clear_pointer(&machine->save_at_lines, g_free);
 	machine_stop_store(machine);
 	for (unsigned int i = 0; i < VM_MAX_VCPUS; i++)
 		vcpu_fini(&vm->vcpus[i]);
@@ -453,7 +459,7 @@ static int compare_fds(const void *a, const void *b)
 static void close_other_files(const struct machine_setup *setup)
 {
 	const int fixed[] = {
-		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->core_fd, setup->console.in_fd,
+		STDERR_FILENO, setup->kvm_fd, setup->launcher_fd, setup->shim_log_fd, setup->trace_fd, setup->core_fd, setup->save_at_fd, setup->console.in_fd,
 		setup->console.out_fd, setup->console.listen_fd, setup->console.attach_fd, setup->control_fd, setup->xenstore_fd,
 		setup->lending.listen_fd, setup->lend_to_fd, setup->memory_lent_fd, setup->console.log_fd, setup->tty_fd, setup->folder_fd,
 		setup->restored ? setup->restored->file.fd : -1,

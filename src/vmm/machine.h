@@ -32,6 +32,7 @@ struct machine_setup {
 	struct layout layout;
 	const struct boot_plan *plan; /* with restored: of nothing */
 	const struct saved_image *restored; /* the domain goes on from here; NULL: it boots. Borrowed */
+	uint64_t generation_id[2]; /* random; of a domain that is restored, but as no clone, it stays what it was */
 	struct record *record;
 	struct sandbox sandbox;
 	int kvm_fd;
@@ -41,6 +42,7 @@ struct machine_setup {
 	int shim_log_fd; /* -1: none */
 	int trace_fd;    /* -1: nothing is traced */
 	int core_fd;     /* -1: no core of a domain that ends badly is wanted */
+	int save_at_fd;  /* an empty file for config->save_at; -1: there is none */
 	struct console_files console;
 	struct block_file *disks; /* n_disks of them, locked; borrowed */
 	size_t n_disks;

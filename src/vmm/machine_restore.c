@@ -18,6 +18,7 @@
 #include "xen/domain.h"
 #include "xen/domain_saved.h"
 #include "xen/domid.h"
+#include "xen/store_contents.h"
 #include "xen/xenstore/saved.h"
 
 /* As much as KVM takes two frequencies for the same, in millionths (its parameter tsc_tolerance_ppm). */
@@ -91,20 +92,31 @@ bool machine_restore_xen(struct machine *machine, GError **error)
 	return xen_domain_restore(machine->vm.xen, machine->setup->restored->hypervisor, error);
 }
 
+/* A clone is a domain of its own; what only has another name is the same one. */
+static int rename_domain(struct machine *machine)
+{
+	const struct machine_setup *setup = machine->setup;
+	const struct saved_domain *saved = &setup->restored->domain;
+	const struct store_contents contents = {
+		.name = setup->config->name,
+		.uuid = machine->uuid,
+		.generation_id = { setup->generation_id[0], setup->generation_id[1] },
+	};
+	g_autofree char *vm_name = g_strdup_printf("/vm/%s/name", saved->uuid);
+
+	if (setup->config->as_clone)
+		return store_contents_rename(machine->store, saved->uuid, &contents);
+	if (strcmp(contents.name, saved->name) == 0)
+		return 0;
+	int rc = xenstore_printf(machine->store, "/local/domain/1/name", "%s", contents.name);
+	return rc == 0 ? xenstore_printf(machine->store, vm_name, "%s", contents.name) : rc;
+}
+
 bool machine_restore_store(struct machine *machine, struct xs_conn **conn, GError **error)
 {
-	const struct saved_image *image = machine->setup->restored;
-	const char *name = machine->setup->config->name;
-	g_autofree char *vm_name = g_strdup_printf("/vm/%s/name", image->domain.uuid);
-	int rc = 0;
+	machine->store = xenstore_restore(machine->setup->restored->xenstore, &XENSTORE_QUOTA_DEFAULT, GUEST_DOMID, conn);
+	int rc = machine->store ? rename_domain(machine) : ENOMEM;
 
-	machine->store = xenstore_restore(image->xenstore, &XENSTORE_QUOTA_DEFAULT, GUEST_DOMID, conn);
-	if (!machine->store)
-		rc = ENOMEM;
-	else if (strcmp(name, image->domain.name) != 0)
-		rc = xenstore_printf(machine->store, "/local/domain/1/name", "%s", name);
-	if (rc == 0 && strcmp(name, image->domain.name) != 0)
-		rc = xenstore_printf(machine->store, vm_name, "%s", name);
 	if (rc != 0)
 		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "cannot restore the xenstore: %s", g_strerror(rc));
 	return rc == 0;

@@ -47,16 +47,22 @@ static const char *obstacle(const struct machine *machine)
 	return NULL;
 }
 
+bool machine_check_save(const struct machine *machine, GError **error)
+{
+	const char *why = obstacle(machine);
+
+	return !why || refuse_usage(error, "cannot save it: %s", why);
+}
+
 /* syscalls(main): fstat */
 static bool check(const struct machine *machine, int fd, GError **error)
 {
-	const char *why = obstacle(machine);
 	struct stat status;
 
 	if (!machine->running)
 		return refuse_usage(error, "the domain is not running");
-	if (why)
-		return refuse_usage(error, "cannot save it: %s", why);
+	if (!machine_check_save(machine, error))
+		return false;
 	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size != 0)
 		return refuse_usage(error, "save: the descriptor must be that of an empty regular file, open for writing");
 	return true;

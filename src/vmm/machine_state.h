@@ -14,6 +14,8 @@
 #include "vmm/machine.h"
 #include "vmm/vm.h"
 
+struct console_files;
+struct console_lines;
 struct xs_conn;
 
 struct machine {
@@ -21,6 +23,7 @@ struct machine {
 	GMainLoop *loop;
 	struct kvm_cpuid2 *supported_cpuid;
 	struct control_server *control; /* lives through restarts */
+	bool save_at_tried;
 	GPtrArray *disks; /* of struct machine_disk; lives through restarts, too */
 	char *uuid;
 	struct io_thread *io; /* of devices; lives through restarts, too */
@@ -58,6 +61,8 @@ struct machine {
 		uint32_t heard_bytes; /* of its console, at the last look */
 		unsigned int n_looks, n_quiet_looks, n_waited_looks;
 	} last_words;
+	struct console_lines *save_at_lines; /* what was said on the console; NULL: nobody waits for that */
+	guint save_at_source; /* 0: the moment of --save-at has not come */
 	GPtrArray *faults; /* of struct timed_fault *, in machine_inject.c; NULL: none */
 };
 
@@ -118,6 +123,13 @@ bool machine_detach_disk(void *opaque, const char *vdev, GError **error);
 bool machine_eject_disk(void *opaque, const char *vdev, GError **error);
 bool machine_resize_disk(void *opaque, const char *vdev, uint64_t *bytes, GError **error);
 bool machine_describe_disk(void *opaque, unsigned int index, struct control_disk *description);
+
+/* What keeps the domain from being saved. FALSE: DOM1_STATUS_USAGE. */
+bool machine_check_save(const struct machine *machine, GError **error);
+
+/* --save-at: the first console tells its output, the store the guest's marks; at the right one the domain is saved. */
+void machine_listen_save_at(struct machine *machine, struct console_files *files);
+void machine_save_at_mark(struct machine *machine, const char *mark);
 
 /* Of struct control_ops too. */
 bool machine_save(void *opaque, bool leave_running, int fd, uint64_t *stored_bytes, GError **error);

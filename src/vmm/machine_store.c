@@ -22,8 +22,10 @@ static void on_mark(void *opaque, const char *path)
 
 	if (xenstore_read(machine->store, path, &value, &len_bytes) != 0)
 		return;
-	if (len_bytes > 0)
+	if (len_bytes > 0) {
 		record_phase(machine->vm.record, PHASE_MARK, value);
+		machine_save_at_mark(machine, value);
+	}
 	free(value);
 }
 
@@ -66,6 +68,7 @@ static bool fill_store(struct machine *machine, GError **error)
 	const struct store_contents contents = {
 		.name = machine->setup->config->name,
 		.uuid = machine->uuid,
+		.generation_id = { machine->setup->generation_id[0], machine->setup->generation_id[1] },
 		.memory_kib = layout->ram_bytes / 1024,
 		.n_vcpus = machine->vm.n_vcpus,
 		.console_gfn = layout->console_gpa / LAYOUT_PAGE_BYTES,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "xen/store_contents.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -54,7 +55,8 @@ static int make_readable(struct xenstore *store, const char *path)
 	return rc == 0 ? xenstore_set_permissions(store, path, readable, G_N_ELEMENTS(readable)) : rc;
 }
 
-int store_contents_write(struct xenstore *store, const struct store_contents *contents)
+/* What says which domain this is. The generation's path and form are those of Xen's docs/misc/xenstore-paths.pandoc. */
+static int write_identity(struct xenstore *store, const struct store_contents *contents)
 {
 	g_autofree char *vm_path = g_strdup_printf("/vm/%s", contents->uuid);
 	g_autofree char *vm_name = g_strdup_printf("%s/name", vm_path);
@@ -65,10 +67,35 @@ int store_contents_write(struct xenstore *store, const struct store_contents *co
 	} texts[] = {
 		{ vm_name, contents->name },
 		{ vm_uuid, contents->uuid },
-		{ "/local/domain/0/domid", "0" },
-		{ "/local/domain/0/name", "Domain-0" },
 		{ HOME "vm", vm_path },
 		{ HOME "name", contents->name },
+	};
+	int rc = make_readable(store, vm_path);
+
+	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(texts); i++)
+		rc = xenstore_printf(store, texts[i].path, "%s", texts[i].value);
+	if (rc == 0)
+		rc = xenstore_printf(store, HOME "platform/generation-id", "%" PRIu64 ":%" PRIu64, contents->generation_id[0],
+				     contents->generation_id[1]);
+	return rc;
+}
+
+int store_contents_rename(struct xenstore *store, const char *old_uuid, const struct store_contents *contents)
+{
+	g_autofree char *old_path = g_strdup_printf("/vm/%s", old_uuid);
+	int rc = xenstore_remove(store, old_path);
+
+	return rc == 0 || rc == ENOENT ? write_identity(store, contents) : rc;
+}
+
+int store_contents_write(struct xenstore *store, const struct store_contents *contents)
+{
+	const struct {
+		const char *path;
+		const char *value;
+	} texts[] = {
+		{ "/local/domain/0/domid", "0" },
+		{ "/local/domain/0/name", "Domain-0" },
 		{ HOME "domid", "1" },
 		{ HOME "control/platform-feature-multiprocessor-suspend", "1" },
 		{ HOME "control/platform-feature-xs_reset_watches", "1" },
@@ -87,8 +114,7 @@ int store_contents_write(struct xenstore *store, const struct store_contents *co
 	int rc = make_readable(store, "/local/domain/1");
 
 	if (rc == 0)
-		rc = make_readable(store, vm_path);
-
+		rc = write_identity(store, contents);
 	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(texts); i++)
 		rc = xenstore_printf(store, texts[i].path, "%s", texts[i].value);
 	for (size_t i = 0; rc == 0 && i < G_N_ELEMENTS(numbers); i++)

@@ -11,6 +11,7 @@ struct xenstore;
 struct store_contents {
 	const char *name;
 	const char *uuid; /* 36 characters */
+	uint64_t generation_id[2]; /* random: of this run of the guest's memory, as Microsoft's Virtual Machine Generation ID */
 	uint64_t memory_kib;
 	unsigned int n_vcpus;
 	uint64_t console_gfn, xenstore_gfn;
@@ -19,3 +20,9 @@ struct store_contents {
 
 /* 0 or a positive errno. */
 int store_contents_write(struct xenstore *store, const struct store_contents *contents);
+
+/*
+ * A saved guest's store becomes that of another domain, which has its name, uuid and generation_id of contents. What the guest watches
+ * among that fires. 0 or a positive errno.
+ */
+int store_contents_rename(struct xenstore *store, const char *old_uuid, const struct store_contents *contents);

@@ -21,6 +21,7 @@
 static const struct store_contents CONTENTS = {
 	.name = "a-domain",
 	.uuid = UUID,
+	.generation_id = { 1, UINT64_MAX },
 	.memory_kib = 262144,
 	.n_vcpus = 3,
 	.console_gfn = 0x10000,
@@ -354,6 +355,49 @@ static void test_twice(void)
 	tear_down(&f);
 }
 
+/* A clone: everything that names it is new, to who watched it too, and nothing else is. */
+static void test_rename(void)
+{
+	struct fixture f = set_up(&CONTENTS);
+	struct store_contents other = CONTENTS;
+	static const char watch[] = "platform/generation-id\0token";
+	const size_t header_bytes = sizeof(struct xsd_sockmsg);
+	size_t pending_bytes;
+
+	other.name = "another";
+	other.uuid = "00000000-0000-4000-8000-000000000001";
+	other.generation_id[0] = 7;
+	expect_value(f.guest, "platform/generation-id", "1:18446744073709551615");
+	const struct xsd_sockmsg request = {.type = XS_WATCH, .len = sizeof(watch)};
+	g_assert_cmpuint(xs_conn_feed(f.guest, &request, sizeof(request)), ==, sizeof(request));
+	g_assert_cmpuint(xs_conn_feed(f.guest, watch, sizeof(watch)), ==, sizeof(watch));
+	/* The reply, and the event that each new watch has. */
+	g_assert_nonnull(xs_conn_pending(f.guest, &pending_bytes));
+	xs_conn_sent(f.guest, pending_bytes);
+	g_autoptr(GPtrArray) before = all_nodes(&f);
+	g_assert_cmpint(store_contents_rename(f.store, UUID, &other), ==, 0);
+	const char *event = xs_conn_pending(f.guest, &pending_bytes);
+	g_assert_cmpuint(pending_bytes, ==, header_bytes + sizeof(watch));
+	g_assert_true(memcmp(event + header_bytes, watch, sizeof(watch)) == 0);
+	xs_conn_sent(f.guest, pending_bytes);
+
+	expect_value(f.guest, "platform/generation-id", "7:18446744073709551615");
+	expect_value(f.guest, "name", "another");
+	expect_value(f.guest, "vm", "/vm/00000000-0000-4000-8000-000000000001");
+	expect_value(f.guest, "/vm/00000000-0000-4000-8000-000000000001/name", "another");
+	expect_value(f.guest, "/vm/00000000-0000-4000-8000-000000000001/uuid", other.uuid);
+	expect_value(f.guest, "domid", "1");
+	g_autofree char *gone = try_path(f.host, XS_READ, "/vm/" UUID "/uuid");
+	g_assert_cmpstr(gone, ==, "ENOENT");
+	g_autofree char *denied = try_write(f.guest, "platform/generation-id", "0:0");
+	g_assert_cmpstr(denied, ==, "EACCES");
+	g_autoptr(GPtrArray) after = all_nodes(&f);
+	g_assert_cmpuint(after->len, ==, before->len);
+	/* A second time: there is nothing of the old one to remove. */
+	g_assert_cmpint(store_contents_rename(f.store, UUID, &CONTENTS), ==, 0);
+	tear_down(&f);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -364,6 +408,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/store_contents/who-may-remove", test_who_may_remove);
 	g_test_add_func("/store_contents/who-may-read", test_who_may_read);
 	g_test_add_func("/store_contents/guest-reads-its-vm-path", test_guest_reads_its_vm_path);
+	g_test_add_func("/store_contents/rename", test_rename);
 	g_test_add_func("/store_contents/twice", test_twice);
 	return g_test_run();
 }
