@@ -19,8 +19,9 @@ DOMAIN_GOAL_KIB = 3072
 HOST_KIB = 16 << 20
 # Nothing worse than linear, with room for steps such as a page more.
 EXPONENT_GOAL = 1.15
-# What has grown by less is lost in what the rest takes.
+# What has grown by less is lost in what the rest takes: of a run's time, and in the steps of the C library's heap.
 SEEN = 0.02
+SEEN_KIB = 256
 SERIES = {"vcpus": "vCPUs", "disks": "disks", "ports": "event channel ports", "nodes": "xenstore nodes", "windows": "lend windows"}
 
 
@@ -36,24 +37,24 @@ def read_series(path):
 def read_domains(path):
     """{n: (available, guests', private KiB, start ms)}."""
     rows = (tuple(map(int, line.split())) for line in path.read_text().splitlines())
-    return {n: (available, guest, private, took_ns / 1e6) for n, available, guest, private, took_ns in rows}
+    return {n: (available, guest, private, took_ns / 1e6) for n, available, guest, private, took_ns in rows if n > 0}
 
 
-def per_domain(domains, *, with_guest):
-    """KiB of the host's memory for one more, between the first and the last: what is shared is there with the first."""
-    first, last = min(n for n in domains if n > 0), max(domains)
-
-    def taken(n):
-        available, guest, _, _ = domains[n]
-        return -available - (0 if with_guest else guest)
-    return (taken(last) - taken(first)) / (last - first)
+def taken(domains, n, *, with_guest):
+    """KiB of the host's memory, up to what it had at the start."""
+    available, guest, _, _ = domains[n]
+    return -available - (0 if with_guest else guest)
 
 
-def exponent(points):
-    """Of what is added, from the middle to the end; None: there is nothing to be seen."""
-    (first, base), *_ = points
-    (_, _), (middle, half), (end, whole) = points[0], points[-2], points[-1]
-    if whole - base < SEEN * base or half <= base:
+def per_domain(domains, last, *, with_guest):
+    """KiB for one more, up to the last: what is shared is there with the first."""
+    return (taken(domains, last, with_guest=with_guest) - taken(domains, 1, with_guest=with_guest)) / (last - 1)
+
+
+def exponent(points, seen):
+    """Of what is added, from the last but one to the last; None: there is less than SEEN, or nothing to compare with."""
+    (first, base), (middle, half), (end, whole) = points[0], points[-2], points[-1]
+    if whole - base < seen or half <= base:
         return None
     return math.log((whole - base) / (half - base)) / math.log((end - first) / (middle - first))
 
@@ -75,14 +76,14 @@ def metrics_of(folder, domains, qemu):
         Metric("scale", "start_rate", "such starts, one after the other", "1/s", [1e9 / run["dom1"] for run in starts],
                [1e9 / run["qemu"] for run in starts], digits=1),
         Metric("scale", "domain", "host's memory for one more domain of 16 MiB, without what its guest has touched", "KiB",
-               [per_domain(domains, with_guest=False)], [per_domain(qemu, with_guest=False)], dom1_goal=DOMAIN_GOAL_KIB),
+               [per_domain(domains, max(domains), with_guest=False)], [per_domain(qemu, max(qemu), with_guest=False)], dom1_goal=DOMAIN_GOAL_KIB),
     ]
     series = read_runs(folder, "series", read_series)
     growth = []
     for what, name in SERIES.items():
         for which, unit in ((0, "ms"), (1, "KiB")):
             points = medians(series, what, which)
-            grown = exponent(points)
+            grown = exponent(points, SEEN_KIB if which else SEEN * points[0][1])
             if grown is not None:
                 metrics.append(Metric("scale-growth", f"{what}_{unit}", f"exponent of {name}, {unit}", "", [grown], [],
                                       dom1_goal=EXPONENT_GOAL, digits=2))
@@ -93,9 +94,9 @@ def metrics_of(folder, domains, qemu):
 
 def report(folder, metrics, growth, domains, linux):
     text, host = host_text(folder)
-    running = [[str(n), f"{took_ms:.0f}", f"{private / n:.0f}", f"{(domains[0][0] - available - guest) / n:.0f}"]
-               for n, (available, guest, private, took_ms) in domains.items() if n > 0]
-    one_linux = per_domain(linux, with_guest=True)
+    running = [[str(n), f"{took_ms:.0f}", f"{private / n:.0f}", f"{per_domain(domains, n, with_guest=False):.0f}" if n > 1 else ""]
+               for n, (_, _, private, took_ms) in domains.items()]
+    one_linux = per_domain(linux, max(linux), with_guest=True)
     return "\n\n".join([
         f"{text} Guests of {host['memory']}, {len(metrics[0].dom1)} runs by turns.",
         comparison(metrics, "scale"),
@@ -118,12 +119,13 @@ def draw(folder, series, domains):
         points = medians(series, what, 0)
         parts[name] = [(100 * n / points[-1][0], ms / points[0][1]) for n, ms in points]
     bench_pictures.lines(folder / "scale-time.svg", "A run from start to end", "of the most, percent", "with the fewest = 1", parts)
+    more = {n: (taken(domains, n, with_guest=False) - taken(domains, 1, with_guest=False)) / 1024 for n in domains}
     shown = {
-        "host's memory, without the guests'": [(n, (domains[0][0] - row[0] - row[1]) / 1024) for n, row in domains.items()],
-        "private memory of dom1": [(n, row[2] / 1024) for n, row in domains.items()],
-        "the goal": [(n, n * DOMAIN_GOAL_KIB / 1024) for n in domains],
+        "host's memory, without the guests'": [(n - 1, mib) for n, mib in more.items()],
+        "private memory of dom1": [(n - 1, (row[2] - domains[1][2]) / 1024) for n, row in domains.items()],
+        "the goal": [(n - 1, (n - 1) * DOMAIN_GOAL_KIB / 1024) for n in domains],
     }
-    bench_pictures.lines(folder / "scale-domains.svg", "Domains of 16 MiB", "domains", "MiB", shown)
+    bench_pictures.lines(folder / "scale-domains.svg", "Domains of 16 MiB", "domains more than one", "MiB more", shown)
 
 
 def main():

@@ -194,12 +194,6 @@ int guest_memory_file(const struct guest_memory *memory)
 	return memory->backing.fd;
 }
 
-void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end)
-{
-	*start = (uintptr_t)memory->reservation;
-	*end = *start + memory->reservation_bytes;
-}
-
 static bool inside(uint64_t gpa, uint64_t len_bytes, uint64_t start, uint64_t end)
 {
 	return gpa >= start && gpa < end && len_bytes <= end - gpa;

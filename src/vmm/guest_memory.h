@@ -56,9 +56,6 @@ int guest_memory_file(const struct guest_memory *memory);
  */
 bool guest_memory_show_image(struct guest_memory *memory, int fd, uint64_t offset_bytes);
 
-/* The whole reservation, for who must leave it out of an account. */
-void guest_memory_extent(const struct guest_memory *memory, uintptr_t *start, uintptr_t *end);
-
 /* NULL unless [gpa, gpa + len_bytes) lies in RAM or special pages. len_bytes > 0. Not the overlay window. May wait: below. */
 void *guest_memory_span(const struct guest_memory *memory, uint64_t gpa, size_t len_bytes);
 

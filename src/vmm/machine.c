@@ -122,7 +122,7 @@ static gboolean on_phase(gint fd, GIOCondition condition, gpointer opaque)
 
 	(void)condition, (void)got;
 	if (machine->vm.memory)
-		memory_sample(machine->vm.record, machine->vm.memory, machine->smaps);
+		memory_sample(machine->vm.record, machine->smaps);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -386,7 +386,7 @@ static void stop_vm(struct machine *machine)
 		console_drain(machine->console, machine->setup->console_patient && machine->told_to_stop == OUTCOME_NONE,
 			      machine->setup->launcher_fd);
 	if (vm->memory && machine->smaps)
-		memory_sample(vm->record, vm->memory, machine->smaps);
+		memory_sample(vm->record, machine->smaps);
 	machine_stop_devices(machine);
 	g_clear_pointer(&machine->pause_reason, g_free);
 	console_free(machine->console);

@@ -2,38 +2,32 @@
 #include "vmm/memory_sample.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "vmm/guest_memory.h"
 #include "vmm/record.h"
 
-/* syscalls(main): lseek read fstat newfstatat */
-static uint64_t private_kib(const struct guest_memory *memory, FILE *smaps)
+/* Of each mapping VmFlags comes last. syscalls(main): lseek read fstat newfstatat */
+static uint64_t private_kib(FILE *smaps)
 {
-	uintptr_t guest_start, guest_end;
-	uint64_t sum_kib = 0;
-	bool counts = false;
+	uint64_t sum_kib = 0, dirty_kib = 0;
 	char line[512];
 
 	rewind(smaps);
-	guest_memory_extent(memory, &guest_start, &guest_end);
 	while (fgets(line, sizeof(line), smaps)) {
-		uintptr_t start, end;
-		uint64_t kib;
-
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
-			counts = end <= guest_start || start >= guest_end;
-		else if (counts && sscanf(line, "Private_Dirty: %" SCNu64, &kib) == 1)
-			sum_kib += kib;
+		if (sscanf(line, "Private_Dirty: %" SCNu64, &dirty_kib) == 1 || strncmp(line, "VmFlags:", 8) != 0)
+			continue;
+		if (!strstr(line, " dd"))
+			sum_kib += dirty_kib;
+		dirty_kib = 0;
 	}
 	return sum_kib;
 }
 
-void memory_sample(struct record *record, const struct guest_memory *memory, FILE *smaps)
+void memory_sample(struct record *record, FILE *smaps)
 {
-	uint64_t kib = private_kib(memory, smaps);
+	uint64_t kib = private_kib(smaps);
 	uint32_t n_events = atomic_load(&record->n_events);
 
 	if (n_events > RECORD_MAX_EVENTS)

@@ -81,7 +81,6 @@ is_up() {
 many() {
   local vmm=$1 file=$2 names=$3 mark=$4 n from
   shift 4
-  printf '0 %s 0 0 0\n' "$(available_kib)" >"$file"
   for ((n = 1; n <= domains; n++)); do
     from=${EPOCHREALTIME/./}
     : >"$scratch/$vmm-$n"
