@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/console_files.h"
 #include "cmd/cmd.h"
@@ -108,6 +109,7 @@ static void init(struct run *run, struct record *record)
 	*run = (struct run){
 		.saved.file.fd = -1,
 		.save_file = NEW_FILE_NONE,
+		.stream_fd = -1,
 		.folder = { .parent_fd = -1, .fd = -1, .lock_fd = -1 },
 		.setup = {
 			.config = &run->config,
@@ -144,6 +146,8 @@ static void release(struct run *run)
 	nics_close(run->setup.nics, run->setup.n_nics);
 	close_vhosts(run);
 	saved_image_close(&run->saved);
+	if (run->stream_fd >= 0)
+		close(run->stream_fd);
 	boot_plan_free(run->plan);
 	g_free(run->shim_command_line);
 	g_free(run->guest_command_line);

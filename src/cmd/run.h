@@ -34,6 +34,7 @@ struct run {
 	char *guest_command_line; /* the person's, and what dom1 adds */
 	struct boot_plan *plan;
 	struct saved_image saved; /* empty: the domain boots */
+	int stream_fd; /* what came of it by standard input; -1: it did not */
 	struct run_folder folder;
 	struct machine_setup setup;
 	struct launcher_files launcher;

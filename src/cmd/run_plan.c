@@ -4,16 +4,24 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "config/auto_append.h"
+#include "saved/memory.h"
+#include "saved/stream.h"
 #include "shim/elf.h"
 #include "shim/find_shim.h"
 #include "shim/kernel_image.h"
 #include "shim/pv_check.h"
 #include "vmm/error.h"
+#include "vmm/kvm.h"
 
+/* In messages, of a saved domain that comes that way. */
+#define STREAM_NAME         "standard input"
 #define CPUID_ADDRESS_SIZES 0x80000008u
 
 static bool load_shim(struct run *run, GError **error)
@@ -209,12 +217,45 @@ static bool make_plan(struct run *run, GError **error)
 	       (config->type == GUEST_PVH ? plan_pvh(run, error) : plan_pv(run, error));
 }
 
+/* With what is there but memory. */
+static bool look_at_stream(void *opaque, GError **error)
+{
+	struct run *run = opaque;
+	int fd = fcntl(run->stream_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "%s: %s", STREAM_NAME, g_strerror(errno));
+		return false;
+	}
+	if (!saved_image_take(&run->saved, fd, STREAM_NAME, error))
+		return false;
+	int kvm_fd = kvm_open(NULL, error);
+	if (kvm_fd < 0)
+		return false;
+	bool fits = machine_check_restore(&run->saved, kvm_fd, error);
+	close(kvm_fd);
+	return fits;
+}
+
+/* As long as this domain lives, it is a file in memory; its sums are looked at, since it has come a long way. */
+static bool load_stream(struct run *run, GError **error)
+{
+	run->stream_fd = memfd_create("dom1-saved", MFD_CLOEXEC);
+	if (run->stream_fd < 0) {
+		g_set_error(error, DOM1_ERROR, DOM1_STATUS_HOST, "memfd_create: %s", g_strerror(errno));
+		return false;
+	}
+	return saved_stream_read(STDIN_FILENO, run->stream_fd, STREAM_NAME, look_at_stream, run, error) &&
+	       saved_memory_check(&run->saved.file, run->saved.sums, error);
+}
+
 /* The file says what the command line says of a domain that boots. */
 static bool load_saved(struct run *run, GError **error)
 {
 	struct vm_config *config = &run->config;
 
-	if (!saved_image_open(&run->saved, config->restore_path, error))
+	if (!(strcmp(config->restore_path, "-") == 0 ? load_stream(run, error) :
+						       saved_image_open(&run->saved, config->restore_path, error)))
 		return false;
 	const struct saved_domain *domain = &run->saved.domain;
 	if (!config->name)

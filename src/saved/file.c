@@ -188,15 +188,21 @@ static bool read_all(struct saved_file *file, GError **error)
 	return file->sections != NULL;
 }
 
-bool saved_file_open(struct saved_file *file, const char *path, GError **error)
+bool saved_file_take(struct saved_file *file, int fd, const char *path, GError **error)
 {
-	*file = (struct saved_file){ .path = g_strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC) };
-	if (file->fd < 0)
-		saved_refuse(error, path, "cannot open: %s", g_strerror(errno));
-	else if (read_all(file, error))
+	*file = (struct saved_file){ .path = g_strdup(path), .fd = fd };
+	if (read_all(file, error))
 		return true;
 	saved_file_close(file);
 	return false;
+}
+
+bool saved_file_open(struct saved_file *file, const char *path, GError **error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	*file = (struct saved_file){ .fd = -1 };
+	return fd < 0 ? saved_refuse(error, path, "cannot open: %s", g_strerror(errno)) : saved_file_take(file, fd, path, error);
 }
 
 void saved_file_close(struct saved_file *file)

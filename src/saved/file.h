@@ -74,6 +74,8 @@ struct saved_file {
 
 /* FALSE and DOM1_STATUS_FILE; *file is empty then. What the sections mean is not looked at. */
 bool saved_file_open(struct saved_file *file, const char *path, GError **error);
+/* The same with a descriptor, which is the file's from now on, whatever comes of it. path: for messages. */
+bool saved_file_take(struct saved_file *file, int fd, const char *path, GError **error);
 void saved_file_close(struct saved_file *file); /* also one that is all zeros */
 
 /* Always FALSE: DOM1_STATUS_FILE. */

@@ -97,6 +97,15 @@ bool saved_image_open(struct saved_image *image, const char *path, GError **erro
 	return false;
 }
 
+bool saved_image_take(struct saved_image *image, int fd, const char *path, GError **error)
+{
+	*image = (struct saved_image){ 0 };
+	if (saved_file_take(&image->file, fd, path, error) && decode(image, error))
+		return true;
+	saved_image_close(image);
+	return false;
+}
+
 bool saved_image_read(struct saved_image *image, const uint8_t *bytes, size_t len_bytes, uint64_t file_bytes, GError **error)
 {
 	struct saved_file *file = &image->file;

@@ -20,6 +20,8 @@ struct saved_image {
 
 /* FALSE and DOM1_STATUS_FILE; *image is empty then. Memory is not looked at. */
 bool saved_image_open(struct saved_image *image, const char *path, GError **error);
+/* The same with a descriptor, which is the image's from now on, whatever comes of it. path: for messages. */
+bool saved_image_take(struct saved_image *image, int fd, const char *path, GError **error);
 void saved_image_close(struct saved_image *image); /* also one that is all zeros */
 
 /* The same of bytes that a file of file_bytes begins with, all sections among them: for tests. Its descriptor is -1. */

@@ -10,6 +10,8 @@
 #include "vmm/read_whole.h"
 #include "vmm/write_whole.h"
 
+/* Little: a domain that came by a stream has looked by itself, and what is taken once stays. */
+#define READ_BYTES (UINT64_C(64) << 10)
 #define PAGE SAVED_PAGE_BYTES
 
 bool saved_page_is_zero(const uint8_t *page)
@@ -101,25 +103,39 @@ int saved_memory_write(int fd, uint64_t memory_offset, const struct saved_range 
 	return rc;
 }
 
-bool saved_memory_check(const struct saved_file *file, const uint64_t *sums, GError **error)
+/* One chunk's sum, into *sum. */
+static bool sum_chunk(const struct saved_file *file, uint64_t gpa, uint64_t end_gpa, uint8_t *bytes, uint64_t *sum)
 {
-	g_autofree uint8_t *chunk = g_malloc(SAVED_CHUNK_BYTES);
+	XXH3_state_t state;
+	bool has_pages = false;
 
-	for (uint64_t gpa = 0; gpa < file->header.memory_bytes; gpa += SAVED_CHUNK_BYTES) {
-		const uint64_t len_bytes = MIN(SAVED_CHUNK_BYTES, file->header.memory_bytes - gpa);
-		XXH3_state_t state;
-		bool has_pages = false;
+	(void)XXH3_64bits_reset(&state);
+	while (gpa < end_gpa) {
+		const size_t len_bytes = (size_t)MIN(READ_BYTES, end_gpa - gpa);
 
-		if (!read_whole(file->fd, chunk, len_bytes, file->header.memory_offset + gpa))
-			return saved_refuse(error, file->path, "cannot read: %s", read_whole_reason());
-		(void)XXH3_64bits_reset(&state);
-		for (uint64_t at = 0; at < len_bytes; at += PAGE) {
-			if (saved_page_is_zero(chunk + at))
+		if (!read_whole(file->fd, bytes, len_bytes, file->header.memory_offset + gpa))
+			return false;
+		for (size_t at = 0; at < len_bytes; at += PAGE) {
+			if (saved_page_is_zero(bytes + at))
 				continue;
-			sum_page(&state, gpa + at, chunk + at);
+			sum_page(&state, gpa + at, bytes + at);
 			has_pages = true;
 		}
-		if ((has_pages ? XXH3_64bits_digest(&state) : 0) != sums[gpa / SAVED_CHUNK_BYTES])
+		gpa += len_bytes;
+	}
+	*sum = has_pages ? XXH3_64bits_digest(&state) : 0;
+	return true;
+}
+
+bool saved_memory_check(const struct saved_file *file, const uint64_t *sums, GError **error)
+{
+	g_autofree uint8_t *bytes = g_malloc(READ_BYTES);
+	uint64_t sum;
+
+	for (uint64_t gpa = 0; gpa < file->header.memory_bytes; gpa += SAVED_CHUNK_BYTES) {
+		if (!sum_chunk(file, gpa, MIN(gpa + SAVED_CHUNK_BYTES, file->header.memory_bytes), bytes, &sum))
+			return saved_refuse(error, file->path, "cannot read: %s", read_whole_reason());
+		if (sum != sums[gpa / SAVED_CHUNK_BYTES])
 			return saved_refuse(error, file->path, "damaged: the sum of memory at 0x%" G_GINT64_MODIFIER "x is wrong", gpa);
 	}
 	return true;

@@ -84,7 +84,7 @@ linux() {
   ended 0
   expect_outcome saved 0
   expect_file
-  restore
+  restore --timeout 100
   finish
   expect_status 0
   [[ $(lines "$out/text" | grep -c "^first program$") == 1 ]] || fail "not done once"
