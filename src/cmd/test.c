@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/domain_command.h"
 #include "control/folders.h"
+#include "harness/boot_once.h"
 #include "harness/present.h"
 #include "harness/targets.h"
 #include "harness/test_case.h"
@@ -20,11 +21,18 @@
 struct testing {
 	struct test_options options;
 	GPtrArray *cases; /* of struct test_case * */
+	struct boot_once *once; /* NULL: each test boots */
 	GPtrArray *results;
 	struct progress progress;
 	gint64 began_us;
 	int signal;
 };
+
+static struct test_case *new_case(const struct test_options *options, const char *path)
+{
+	return options->from ? test_case_from(options->from, path, &options->common, options->run_options) :
+			       test_case_new(path, &options->common, options->run_options);
+}
 
 static bool find_cases(struct testing *testing, GError **error)
 {
@@ -37,7 +45,10 @@ static bool find_cases(struct testing *testing, GError **error)
 	testing->cases = g_ptr_array_new_with_free_func((GDestroyNotify)test_case_free);
 	for (guint i = 0; i < paths->len; i++)
 		if (target_is_wanted(paths->pdata[i], options->filters) && shard_has(&options->shard, place++))
-			g_ptr_array_add(testing->cases, test_case_new(paths->pdata[i], &options->common, options->run_options));
+			g_ptr_array_add(testing->cases, new_case(options, paths->pdata[i]));
+	/* Without a target, the saved domain is the test. */
+	if (options->from && !options->targets[0] && shard_has(&options->shard, place++))
+		g_ptr_array_add(testing->cases, new_case(options, NULL));
 	g_ptr_array_unref(paths);
 	/* A shard of few tests may have none; but a set without any is a mistake. */
 	if (place > 0)
@@ -97,10 +108,15 @@ static uint64_t room_for_all(const struct testing *testing)
 static bool run_cases(struct testing *testing, GError **error)
 {
 	const struct test_options *options = &testing->options;
+	const uint64_t memory_bytes = room_for_all(testing);
+
+	/* Their needs first: those of the domains that they are clones of. */
+	if (options->boot_once)
+		testing->once = boot_once_prepare(testing->cases, options->boot_once, options->rounds != 1, run_guest);
 	const struct test_set_setup setup = {
 		.cases = testing->cases,
 		.jobs = options->jobs ? options->jobs : count_cpus(),
-		.memory_bytes = room_for_all(testing),
+		.memory_bytes = memory_bytes,
 		/* A shard without tests has no rounds to wait for either. */
 		.rounds = testing->cases->len ? options->rounds : 1,
 		.until_fail = options->until_fail,
@@ -200,6 +216,7 @@ int cmd_test(int argc, char **argv, uint64_t exec_ns)
 		status = verdict_worse_status(status, command_error("test", error));
 	if (testing.results)
 		g_ptr_array_unref(testing.results);
+	boot_once_free(testing.once);
 	if (testing.cases)
 		g_ptr_array_unref(testing.cases);
 	test_options_clear(&testing.options);

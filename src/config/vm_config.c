@@ -295,14 +295,14 @@ static gboolean parse_limits(struct vm_config *config, const struct words *words
 							 PAGES_MAX_GRANT_FRAMES, &config->max_grant_frames, error));
 }
 
+const char *const VM_CONFIG_SANDBOX_NAMES[] = {
+	[SANDBOX_ON] = "on", [SANDBOX_OFF] = "off", [SANDBOX_LOG] = "log", [SANDBOX_STRICT] = "strict",
+};
+
 static gboolean parse_sandbox(const char *text, enum sandbox_mode *mode, GError **error)
 {
-	static const char *const modes[] = {
-		[SANDBOX_ON] = "on", [SANDBOX_OFF] = "off", [SANDBOX_LOG] = "log", [SANDBOX_STRICT] = "strict",
-	};
-
-	for (unsigned int i = 0; i < G_N_ELEMENTS(modes); i++)
-		if (!text || strcmp(text, modes[i]) == 0) {
+	for (unsigned int i = 0; i < G_N_ELEMENTS(VM_CONFIG_SANDBOX_NAMES); i++)
+		if (!text || strcmp(text, VM_CONFIG_SANDBOX_NAMES[i]) == 0) {
 			*mode = i;
 			return TRUE;
 		}

@@ -75,6 +75,8 @@ struct vm_config {
 	enum end_policy on_poweroff, on_reboot, on_crash;
 };
 
+extern const char *const VM_CONFIG_SANDBOX_NAMES[]; /* by enum sandbox_mode */
+
 /*
  * argv[0] is the name of the command. On success what *config owns is freed by vm_config_clear(). FALSE and
  * DOM1_STATUS_USAGE with a line that names the option.

@@ -2,12 +2,16 @@
 #include "harness/test_case.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config/vm_config.h"
+#include "saved/image.h"
 #include "shim/kernel_image.h"
 #include "shim/multiboot.h"
 #include "vmm/error.h"
 #include "vmm/mapped_file.h"
+
+#define BLOCK_BYTES 512u
 
 void test_case_free(struct test_case *test)
 {
@@ -88,7 +92,7 @@ static bool read_settings(struct test_case *test, GError **error)
 	return ok;
 }
 
-struct test_case *test_case_new(const char *path, const struct test_settings *common, char **run_options)
+static struct test_case *new_case(const char *path, const struct test_settings *common)
 {
 	struct test_case *test = g_new0(struct test_case, 1);
 
@@ -97,14 +101,62 @@ struct test_case *test_case_new(const char *path, const struct test_settings *co
 	test->n_vcpus = 1;
 	test->arguments = g_ptr_array_new_with_free_func(g_free);
 	test_settings_copy(&test->settings, common);
-	if (!read_settings(test, &test->error))
-		return test;
-	add_target(test);
+	return test;
+}
+
+static void add_options(struct test_case *test, char **run_options)
+{
 	for (; run_options && *run_options; run_options++)
 		add(test->arguments, *run_options);
 	for (guint i = 0; i < test->settings.options->len; i++)
 		add(test->arguments, test->settings.options->pdata[i]);
+}
+
+struct test_case *test_case_new(const char *path, const struct test_settings *common, char **run_options)
+{
+	struct test_case *test = new_case(path, common);
+
+	if (!read_settings(test, &test->error))
+		return test;
+	add_target(test);
+	add_options(test, run_options);
 	return test;
+}
+
+static bool read_dialogue(struct test_case *test, GError **error)
+{
+	script_unref(test->settings.script);
+	test->settings.script = script_read(test->path, error);
+	return test->settings.script != NULL;
+}
+
+struct test_case *test_case_from(const char *saved_path, const char *path, const struct test_settings *common, char **run_options)
+{
+	struct test_case *test = new_case(path ? path : saved_path, common);
+
+	if (path && !(is_configuration(path) ? read_settings(test, &test->error) : read_dialogue(test, &test->error)))
+		return test;
+	add(test->arguments, "run");
+	g_ptr_array_add(test->arguments, g_strconcat("--restore=", saved_path, NULL));
+	add(test->arguments, "--as-clone");
+	add_options(test, run_options);
+	return test;
+}
+
+/* A clone takes what it writes to: as a guess, at most as much as there was. */
+static void read_saved_needs(struct test_case *test, const char *path)
+{
+	struct saved_image image;
+	struct stat status;
+
+	if (!saved_image_open(&image, path, NULL))
+		return;
+	test->n_vcpus = image.domain.n_vcpus;
+	test->has_shim = image.domain.has_shim;
+	test->memory_bytes = image.domain.memory_bytes;
+	if (fstat(image.file.fd, &status) == 0)
+		test->memory_bytes = MIN(test->memory_bytes, (uint64_t)status.st_blocks * BLOCK_BYTES);
+	saved_image_close(&image);
 }
 
 void test_case_read_needs(struct test_case *test)
@@ -117,9 +169,13 @@ void test_case_read_needs(struct test_case *test)
 		g_ptr_array_add(words, test->arguments->pdata[i]);
 	g_ptr_array_add(words, NULL);
 	if (words->len > 1 && vm_config_parse(&config, (int)words->len - 1, (char **)words->pdata, NULL)) {
-		test->memory_bytes = config.memory_bytes;
-		test->n_vcpus = config.n_vcpus;
-		test->has_shim = config.type == GUEST_PV && !config.help;
+		if (config.restore_path) {
+			read_saved_needs(test, config.restore_path);
+		} else {
+			test->memory_bytes = config.memory_bytes;
+			test->n_vcpus = config.n_vcpus;
+			test->has_shim = config.type == GUEST_PV && !config.help;
+		}
 		vm_config_clear(&config);
 	}
 	g_ptr_array_unref(words);

@@ -28,6 +28,12 @@ void test_case_free(struct test_case *test);
  */
 struct test_case *test_case_new(const char *path, const struct test_settings *common, char **run_options);
 
+/*
+ * The same where each test is a clone of the saved domain, saved_path. path: a configuration, of which only the test's settings count; or a
+ * dialogue, as of --script; NULL: there is one test, of the saved domain's path.
+ */
+struct test_case *test_case_from(const char *saved_path, const char *path, const struct test_settings *common, char **run_options);
+
 /* For who runs several side by side, or keeps their files. Where it cannot be said, dom1 run says why, and takes nothing. */
 void test_case_read_needs(struct test_case *test);
 

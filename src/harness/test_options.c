@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config/save_at.h"
 #include "harness/patterns.h"
 #include "vmm/error.h"
 #include "vmm/one_line.h"
@@ -21,7 +22,7 @@ static const char SUMMARY[] =
 struct words {
 	char *jobs, *timeout, *expect_end, *retry, *repeat, *shard, *format, *script;
 	char **expect, **fail_on;
-	gboolean keep_going, fail_fast, until_fail, list, core, help;
+	gboolean boot_once, keep_going, fail_fast, until_fail, list, core, help;
 };
 
 static void words_clear(struct words *words)
@@ -72,6 +73,19 @@ static bool interpret(struct test_options *options, const struct words *words, G
 	options->fail_fast = words->fail_fast;
 	options->list = words->list;
 	common->core = words->core;
+	if (words->boot_once && !options->boot_once)
+		options->boot_once = g_strdup("init");
+	if (options->boot_once) {
+		struct save_at *save_at = save_at_parse_when("--boot-until", options->boot_once, error);
+
+		if (!save_at)
+			return false;
+		save_at_free(save_at);
+	}
+	if (options->boot_once && options->from) {
+		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--from and --boot-once: give one of them");
+		return false;
+	}
 	if (words->core && !options->output_dir) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE, "--core: cores are kept with the other evidence: give --output DIR");
 		return false;
@@ -124,6 +138,9 @@ bool test_options_parse(struct test_options *options, int argc, char **argv, GEr
 		{ "keep-going", 0, 0, G_OPTION_ARG_NONE, &words.keep_going, "run all of them (the default)", NULL },
 		{ "filter", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->filters, "only tests of such a name, with * and ?; any number", "PATTERN" },
 		{ "shard", 0, 0, G_OPTION_ARG_FILENAME, &words.shard, "only part I of N: each test is in one of them", "I/N" },
+		{ "from", 0, 0, G_OPTION_ARG_FILENAME, &options->from, "each test is a clone of the domain that dom1 save wrote to FILE; targets are dialogues, as of --script, or configurations, of which only the tests' settings count", "FILE" },
+		{ "boot-once", 0, 0, G_OPTION_ARG_NONE, &words.boot_once, "tests of the same kernel and machine are clones of one that was booted and saved (docs/harness.md)", NULL },
+		{ "boot-until", 0, 0, G_OPTION_ARG_FILENAME, &options->boot_once, "the same, and when it is saved: init (default), mark=TEXT or console=REGEX", "WHEN" },
 		{ "list", 0, 0, G_OPTION_ARG_NONE, &words.list, "only print their names", NULL },
 		{ "format", 0, 0, G_OPTION_ARG_FILENAME, &words.format, "on standard output: text (default), tap, junit or json", "FORMAT" },
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output_dir, "keep there: each test's console, shim's log, report and messages; junit.xml, results.json", "DIR" },
@@ -149,7 +166,7 @@ bool test_options_parse(struct test_options *options, int argc, char **argv, GEr
 	}
 	if (ok && words.help)
 		options->help = g_option_context_get_help(context, TRUE, NULL);
-	else if (ok && n < 2) {
+	else if (ok && n < 2 && !options->from) {
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_USAGE,
 				    "no target: give kernels, configurations, or folders of them (dom1 test --help shows the rest)");
 		ok = false;
@@ -169,6 +186,8 @@ void test_options_clear(struct test_options *options)
 	g_strfreev(options->targets);
 	g_strfreev(options->run_options);
 	g_strfreev(options->filters);
+	g_free(options->from);
+	g_free(options->boot_once);
 	if (options->common.expect)
 		test_settings_clear(&options->common);
 	g_free(options->output_dir);

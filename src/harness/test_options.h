@@ -12,6 +12,8 @@ struct test_options {
 	char *help; /* --help was given: the text */
 	char **targets;
 	char **run_options; /* what stood behind --, for each dom1 run */
+	char *from;  /* a saved domain, of which each test is a clone; NULL: each boots */
+	char *boot_once; /* when a domain is saved of which tests of the same machine are clones; NULL: each boots */
 	char **filters;
 	struct test_settings common;
 	unsigned int jobs;   /* 0: by CPUs */

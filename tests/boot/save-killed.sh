@@ -2,7 +2,7 @@
 # Whoever is killed while a domain is saved leaves no file under the name that was asked for, and none beside it: dom1 save, and the
 # domain goes on unharmed; or the domain, and it is gone. A file that was there stays as it was.
 # variants: client-4 client-40 domain-4 domain-40
-# long: client-40 domain-40
+# long: client-4 client-40 domain-4 domain-40
 # limit: 300
 # shellcheck disable=SC2119  # restore
 # shellcheck source=tests/boot/lib/saved.sh
