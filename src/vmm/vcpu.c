@@ -563,10 +563,11 @@ static void vcpu_thread(void *opaque)
 	rest_end(vm);
 	pthread_mutex_unlock(&vm->calls_lock);
 	lending_vcpu_starts(vcpu);
-	/* One that was restored has its place of events already. */
-	if (!vcpu->vcpu_info)
+	/* One that was restored has its place of events already, and rests until all of it is there (machine_restore.c). */
+	const bool is_restored = vcpu->vcpu_info != NULL;
+	if (!is_restored)
 		hypercall_vcpu_starts(vcpu);
-	if (vcpu->number == 0)
+	if (vcpu->number == 0 && !is_restored)
 		record_phase(vm->record, PHASE_VCPU_RUN, NULL);
 	run_guest(vcpu);
 	pthread_mutex_lock(&vm->calls_lock);
