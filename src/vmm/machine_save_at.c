@@ -60,6 +60,7 @@ void machine_listen_save_at(struct machine *machine, struct console_files *files
 
 void machine_save_at_mark(struct machine *machine, const char *mark)
 {
-	if (machine->setup->save_at_fd >= 0 && save_at_is_mark(machine->setup->config->save_at, mark))
+	/* Before it runs, the mark is one that a saved domain was saved with. */
+	if (machine->running && machine->setup->save_at_fd >= 0 && save_at_is_mark(machine->setup->config->save_at, mark))
 		save_soon(machine);
 }
