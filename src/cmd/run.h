@@ -60,7 +60,10 @@ bool run_open_files(struct run *run, GError **error);
 void run_settle_files(struct run *run, bool refused);
 /* What is left at the end in the file system besides files that a person named. */
 void run_close_files(struct run *run);
-/* What --save-at has written gets its name; TRUE without that option. FALSE: why there is no file, DOM1_STATUS_TEST_FAILED or _USAGE. */
+/*
+ * What --save-at has written gets its name; TRUE without that option, and where something worse was said. FALSE: why there is no
+ * file, DOM1_STATUS_TEST_FAILED or _USAGE.
+ */
 bool run_settle_saved(struct run *run, GError **error);
 /* A core that was not written leaves no file where there was none. */
 void run_settle_core(const struct run *run);

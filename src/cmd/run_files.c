@@ -275,7 +275,8 @@ bool run_settle_saved(struct run *run, GError **error)
 {
 	const struct save_at *save_at = run->config.save_at;
 
-	if (!save_at)
+	/* Why it could not run has been said. */
+	if (!save_at || record_outcome(run->setup.record) == OUTCOME_HOST_ERROR)
 		return true;
 	if (record_outcome(run->setup.record) == OUTCOME_SAVED && new_file_is_whole(&run->save_file))
 		return new_file_give_name(&run->save_file, save_at->path, error);

@@ -62,6 +62,10 @@ guest() {
   refused_command 2 "--save-at=file: must be FILE,init, FILE,mark=TEXT or FILE,console=REGEX" dom1 run --restore "$file" --save-at file
   refused_command 2 "--save-at=\[: not a regular expression: .*" dom1 run --restore "$file" --save-at "file,console=["
   refused_command 2 "/nowhere/file: cannot write: No such file or directory" dom1 run --restore "$file" --save-at /nowhere/file,init
+  # What can never be saved is refused at the start.
+  refused_command 2 "cannot save it: it has faults on purpose.*" dom1 run --type pvh --kernel "${tools%/*}/guest/guest-abi-64" --memory 64M \
+    --append saved --name "$name" --inject event:drop=0.01,seed=1 --save-at "$scratch/never,init"
+  [[ ! -e $scratch/never ]] || fail "a file is there"
 }
 
 # end_guest_with STATUS: as the guest itself says it, but dom1 has something to say.
