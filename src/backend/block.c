@@ -27,6 +27,7 @@ struct attachment {
 	struct ring_claims claims;
 	unsigned int ring_pages; /* of each queue */
 	bool stopping;
+	bool suspending; /* it is stopping, and the guest is not to know of it */
 };
 
 struct block_device {
@@ -43,6 +44,7 @@ struct block_device {
 	struct attachment *attachment; /* NULL: the guest does not use the disk */
 	struct block_counters counters; /* of former attachments */
 	bool was_connected;
+	bool suspended; /* the guest's rings are as if in use, and there is no attachment */
 };
 
 /* Letting go */
@@ -67,10 +69,25 @@ static void on_stopped(struct io_task *task)
 {
 	struct attachment *attachment = CONTAINER(task, struct attachment, connection.stopped_reply);
 	struct block_device *device = attachment->device;
+	const bool suspending = attachment->suspending;
 
+	attachment->suspending = false;
+	if (attachment->connection.kept) {
+		/* Not to be suspended; or the guest broke the protocol meanwhile, and nobody waits for what was kept any more. */
+		attachment->stopping = !suspending;
+		block_connection_start(&attachment->connection);
+		if (suspending)
+			block_connection_retry(&attachment->connection);
+		else
+			block_connection_stop(&attachment->connection);
+		return;
+	}
 	add_counters(&device->counters, &attachment->connection.counters);
 	free_attachment(attachment);
-	xenbus_device_detached(device->bus);
+	if (suspending)
+		device->suspended = true;
+	else
+		xenbus_device_detached(device->bus);
 }
 
 static void on_broken(struct io_task *task)
@@ -133,6 +150,7 @@ static void detach(void *opaque)
 	if (!attachment->stopping)
 		block_connection_stop(&attachment->connection);
 	attachment->stopping = true;
+	attachment->suspending = false;
 }
 
 /* Coming into use */
@@ -359,7 +377,7 @@ static void set_faults(struct block_device *device)
 		device->target.inject = inject_point_new(env->inject, INJECT_DISK, name, device->file->number, &abilities);
 }
 
-struct block_device *block_device_new(const struct block_env *env, const struct block_file *file)
+static struct block_device *make_device(const struct block_env *env, const struct block_file *file)
 {
 	struct block_device *device = g_new0(struct block_device, 1);
 
@@ -385,6 +403,13 @@ struct block_device *block_device_new(const struct block_env *env, const struct 
 	device->resized_reply.run = on_resized;
 	device->eject.run = eject;
 	device->ejected_reply.run = on_ejected;
+	return device;
+}
+
+struct block_device *block_device_new(const struct block_env *env, const struct block_file *file)
+{
+	struct block_device *device = make_device(env, file);
+
 	device->bus = xenbus_device_new(env->store, "vbd", file->number, &OPS, device);
 	if (device->bus)
 		xenbus_device_trace(device->bus, env->access.trace);
@@ -406,6 +431,51 @@ void block_device_free(struct block_device *device)
 	xenbus_device_free(device->bus);
 	inject_point_free(device->target.inject);
 	g_free(device);
+}
+
+bool block_device_suspend(struct block_device *device)
+{
+	if (device->ejecting)
+		return false;
+	if (device->attachment && !device->attachment->stopping) {
+		device->attachment->stopping = device->attachment->suspending = true;
+		block_connection_suspend(&device->attachment->connection);
+	}
+	while (device->resizing || (device->attachment && device->attachment->stopping))
+		io_thread_wait_reply(device->env->io);
+	return !device->attachment;
+}
+
+void block_device_resume(struct block_device *device)
+{
+	if (!device->suspended)
+		return;
+	device->suspended = false;
+	if (!xenbus_device_attach_again(device->bus))
+		return;
+	/* Once more than needed, rather than once too few. */
+	for (unsigned int i = 0; i < device->attachment->claims.n_ports; i++)
+		backend_port_notify(&device->attachment->claims.ports[i]);
+}
+
+struct xenbus_saved block_device_save(const struct block_device *device)
+{
+	return xenbus_device_save(device->bus);
+}
+
+struct block_device *block_device_restore(const struct block_env *env, const struct block_file *file,
+					  const struct xenbus_saved *saved)
+{
+	struct block_device *device = make_device(env, file);
+
+	device->bus = xenbus_device_restore(env->store, "vbd", file->number, &OPS, device, saved);
+	if (!device->bus) {
+		block_device_free(device);
+		return NULL;
+	}
+	xenbus_device_trace(device->bus, env->access.trace);
+	device->was_connected = device->suspended = saved->attached;
+	return device;
 }
 
 void block_device_leave(struct block_device *device)

@@ -19,6 +19,7 @@ struct block_device;
 struct block_file;
 struct inject_plan;
 struct record;
+struct xenbus_saved;
 struct xenstore;
 
 /* What all disks of a domain share. Borrowed. */
@@ -46,6 +47,19 @@ struct block_env {
 struct block_device *block_device_new(const struct block_env *env, const struct block_file *file);
 /* Waits for what is in flight. The guest must not run any more, or the disk be closed. */
 void block_device_free(struct block_device *device);
+
+/*
+ * While the guest does not run: what is in flight is completed and answered, and the guest's rings, grants and ports are let go of
+ * without its knowing. FALSE: something waits for room, or the disk is on its way out; it goes on.
+ */
+bool block_device_suspend(struct block_device *device);
+/* The rings go on where they stopped. Of one that is not suspended: nothing. */
+void block_device_resume(struct block_device *device);
+/* While it is suspended. */
+struct xenbus_saved block_device_save(const struct block_device *device);
+/* In place of new(): one that was saved, suspended still. */
+struct block_device *block_device_restore(const struct block_env *env, const struct block_file *file,
+					  const struct xenbus_saved *saved);
 
 /* There may be room now: requests that are kept are tried again. */
 void block_device_retry(struct block_device *device);

@@ -214,9 +214,22 @@ static gboolean open_local(struct block_file *file, const struct disk_config *di
 	       (!file->snapshot || block_snapshot_open(file, disk, error));
 }
 
+static void take_words(struct block_file *file, const struct disk_config *disk, const char *path)
+{
+	struct disk_config words = *disk;
+
+	if (disk->label || block_remote_is(disk))
+		return;
+	words.target = (char *)(uintptr_t)path;
+	file->words = xl_disk_to_text(&words);
+}
+
 gboolean block_file_open(struct block_file *file, const struct disk_config *disk, GError **error)
 {
+	g_autofree char *path = g_canonicalize_filename(disk->target, NULL);
+
 	init(file, disk);
+	take_words(file, disk, path);
 	if (block_remote_is(disk) ? open_remote(file, disk, error) : open_local(file, disk, error)) {
 		find_memory(file);
 		return TRUE;
@@ -249,6 +262,9 @@ gboolean block_file_adopt(struct block_file *file, const struct disk_config *dis
 			  GError **error)
 {
 	init(file, disk);
+	/* Who opened it says where it is; what is relative to where somebody else was says nothing. */
+	if (g_path_is_absolute(disk->target))
+		take_words(file, disk, disk->target);
 	file->fd = n_fds > 0 ? take_fd(&fds[0]) : -1;
 	file->overlay_fd = n_fds > 1 && file->snapshot ? take_fd(&fds[1]) : -1;
 	const int flags = fcntl(file->fd, F_GETFL);
@@ -310,6 +326,7 @@ void block_file_close(struct block_file *file)
 	block_overlay_free(file->overlay);
 	g_free(file->path);
 	g_free(file->vdev);
+	g_free(file->words);
 	*file = (struct block_file){ .fd = -1, .helper_pidfd = -1, .overlay_fd = -1 };
 }
 

@@ -24,6 +24,7 @@ struct block_file {
 	int overlay_fd;                /* of a snapshot that is no clone: what was written; else -1 */
 	struct block_overlay *overlay; /* where that is; NULL */
 	char *path, *vdev;
+	char *words; /* the disk's specification, with its whole path; NULL: it is remote, or a shared folder */
 	uint32_t number; /* of vdev */
 	uint64_t n_sectors;         /* of 512 bytes; what is left over at the end is not used */
 	uint32_t physical_sector_bytes;

@@ -84,7 +84,7 @@ static void tell_if_stopped(struct block_connection *connection)
 	for (unsigned int i = 0; i < connection->n_queues; i++) {
 		const struct block_queue *queue = &connection->queues[i];
 
-		if (queue->in_flight || queue->watched || queue->finish.queued)
+		if (queue->in_flight > queue->n_kept || queue->watched || queue->finish.queued)
 			return;
 	}
 	connection->stopped = true;
@@ -443,10 +443,11 @@ static void keep_transfer(struct transfer *transfer)
 	transfer->measured_from_ns = 0;
 	transfer->next = connection->kept;
 	connection->kept = transfer;
-	if (connection->told_no_room)
-		return;
+	transfer->queue->n_kept++;
+	if (!connection->told_no_room)
+		io_thread_reply(connection->target->io, &connection->no_room_reply);
 	connection->told_no_room = true;
-	io_thread_reply(connection->target->io, &connection->no_room_reply);
+	tell_if_stopped(connection);
 }
 
 static void fail_transfer(struct transfer *transfer, int error)
@@ -454,7 +455,7 @@ static void fail_transfer(struct transfer *transfer, int error)
 	struct block_connection *connection = transfer->queue->connection;
 	const struct block_target *target = connection->target;
 
-	if (error == ENOSPC && target->keep_for_room && !connection->stopping) {
+	if (error == ENOSPC && target->keep_for_room && (!connection->stopping || connection->keeps)) {
 		keep_transfer(transfer);
 		return;
 	}
@@ -726,6 +727,8 @@ static struct transfer *take_kept(struct block_connection *connection)
 
 	connection->kept = NULL;
 	connection->told_no_room = false;
+	for (unsigned int i = 0; i < connection->n_queues; i++)
+		connection->queues[i].n_kept = 0;
 	return kept;
 }
 
@@ -764,7 +767,7 @@ static void stop(struct io_task *task)
 		connection->late = transfer->next_late;
 		go_on(transfer);
 	}
-	for (struct transfer *transfer = take_kept(connection); transfer;) {
+	for (struct transfer *transfer = connection->keeps ? NULL : take_kept(connection); transfer;) {
 		struct transfer *next = transfer->next;
 
 		fail_transfer(transfer, ENOSPC);
@@ -793,6 +796,7 @@ void block_connection_start(struct block_connection *connection)
 		queue->patience_end.run = on_patience_end;
 		queue->patience_end.worth = n_until_told;
 	}
+	connection->stopping = connection->stopped = connection->keeps = false;
 	connection->last_patience.run = on_last_patience_end;
 	connection->start.run = start;
 	connection->stop.run = stop;
@@ -812,4 +816,16 @@ void block_connection_retry(struct block_connection *connection)
 void block_connection_stop(struct block_connection *connection)
 {
 	io_thread_post(connection->target->io, &connection->stop);
+}
+
+static void suspend(struct io_task *task)
+{
+	CONTAINER(task, struct block_connection, stop)->keeps = true;
+	stop(task);
+}
+
+void block_connection_suspend(struct block_connection *connection)
+{
+	connection->stop.run = suspend;
+	block_connection_stop(connection);
 }

@@ -69,6 +69,7 @@ struct block_queue {
 	int notify_fd;         /* ours */
 	struct io_task finish; /* publishes what was answered in a turn */
 	unsigned int in_flight;
+	unsigned int n_kept; /* of them, those that wait for room */
 	unsigned int moving; /* of them, reads and writes: they end soon */
 	bool is_quiet;       /* with little in flight, but something: the I/O thread waits for each */
 	struct block_patience patience;
@@ -82,6 +83,7 @@ struct block_connection {
 	unsigned int n_queues;
 	bool stopping; /* nothing is taken from the rings any more */
 	bool stopped;  /* and nothing is in flight */
+	bool keeps;    /* but what waits for room: it is kept for the next start() */
 	struct io_timer last_patience; /* of a remote file, set while it is stopping */
 	/* What a read or a write takes, of late; 0: not known yet. One at a time is measured. */
 	uint64_t service_ns;
@@ -107,8 +109,10 @@ struct block_connection {
 	struct io_task stopped_reply; /* run in the main thread when nothing is in flight */
 };
 
-/* Queues have their rings, kick.fd and notify_fd; the replies have their functions. */
+/* Queues have their rings, kick.fd and notify_fd; the replies have their functions. Also of one that was stopped, with what it kept. */
 void block_connection_start(struct block_connection *connection);
 void block_connection_stop(struct block_connection *connection);
+/* The same, but what waits for room goes on to wait: after the reply, kept is NULL or start() is to follow. */
+void block_connection_suspend(struct block_connection *connection);
 /* What is kept is tried once more. Not after stop(). */
 void block_connection_retry(struct block_connection *connection);

@@ -218,8 +218,8 @@ static int make_folder(struct xenstore *store, const char *path, const char *own
 	return rc == 0 ? xenstore_set_permissions(store, path, perms, G_N_ELEMENTS(perms)) : rc;
 }
 
-struct xenbus_device *xenbus_device_new(struct xenstore *store, const char *class, uint32_t number,
-					const struct xenbus_device_ops *ops, void *opaque)
+static struct xenbus_device *make_device(struct xenstore *store, const char *class, uint32_t number,
+					 const struct xenbus_device_ops *ops, void *opaque)
 {
 	struct xenbus_device *device = g_new0(struct xenbus_device, 1);
 
@@ -230,6 +230,14 @@ struct xenbus_device *xenbus_device_new(struct xenstore *store, const char *clas
 	g_snprintf(device->guests, sizeof(device->guests), "/local/domain/1/%s", device->name);
 	g_snprintf(device->ours, sizeof(device->ours), "/local/domain/0/backend/%s/1/%u", class, number);
 	xenbus_fsm_init(&device->fsm);
+	return device;
+}
+
+struct xenbus_device *xenbus_device_new(struct xenstore *store, const char *class, uint32_t number,
+					const struct xenbus_device_ops *ops, void *opaque)
+{
+	struct xenbus_device *device = make_device(store, class, number, ops, opaque);
+
 	if (make_folder(store, device->ours, "n0", "r1") != 0 || make_folder(store, device->guests, "n1", "r0") != 0 ||
 	    xenbus_write_ours(device, "frontend", "%s", device->guests) != 0 ||
 	    xenbus_write_ours(device, "frontend-id", "1") != 0 || xenbus_write_ours(device, "online", "1") != 0 ||
@@ -246,9 +254,17 @@ void xenbus_device_trace(struct xenbus_device *device, const struct trace *trace
 	device->trace = trace;
 }
 
-int xenbus_device_start(struct xenbus_device *device)
+static int watch_state(struct xenbus_device *device)
 {
 	char path[PATH_BYTES];
+
+	put_path(path, device->guests, "state");
+	device->watch = xenstore_watch(device->store, path, on_state, device);
+	return device->watch ? 0 : ENOMEM;
+}
+
+int xenbus_device_start(struct xenbus_device *device)
+{
 	int rc = xenbus_write_guests(device, "state", "%d", (int)device->fsm.frontend);
 
 	if (rc == 0)
@@ -257,9 +273,46 @@ int xenbus_device_start(struct xenbus_device *device)
 		return rc;
 	if (device->trace)
 		trace_xenbus(device->trace, device->name, "backend", (unsigned int)device->fsm.state);
-	put_path(path, device->guests, "state");
-	device->watch = xenstore_watch(device->store, path, on_state, device);
-	return device->watch ? 0 : ENOMEM;
+	return watch_state(device);
+}
+
+struct xenbus_saved xenbus_device_save(const struct xenbus_device *device)
+{
+	return (struct xenbus_saved){
+		.state = (uint8_t)device->fsm.state,
+		.frontend = (uint8_t)device->fsm.frontend,
+		.attached = device->fsm.attached,
+	};
+}
+
+struct xenbus_device *xenbus_device_restore(struct xenstore *store, const char *class, uint32_t number,
+					    const struct xenbus_device_ops *ops, void *opaque, const struct xenbus_saved *saved)
+{
+	struct xenbus_device *device = make_device(store, class, number, ops, opaque);
+
+	device->fsm.state = (XenbusState)saved->state;
+	device->fsm.frontend = (XenbusState)saved->frontend;
+	device->fsm.attached = saved->attached;
+	if (watch_state(device) != 0) {
+		xenbus_device_free(device);
+		return NULL;
+	}
+	/* What the guest has said since we looked. */
+	make_due(device, 0);
+	return device;
+}
+
+bool xenbus_device_attach_again(struct xenbus_device *device)
+{
+	const char *why = device->ops->attach(device->opaque);
+
+	if (!why)
+		return true;
+	xenbus_fsm_attached(&device->fsm, false);
+	publish_error(device, why);
+	publish_state(device);
+	make_due(device, 0);
+	return false;
 }
 
 void xenbus_device_free(struct xenbus_device *device)

@@ -68,6 +68,23 @@ void xenbus_device_leave(struct xenbus_device *device);
 int xenbus_device_announce(struct xenbus_device *device);
 bool xenbus_device_is_connected(const struct xenbus_device *device);
 
+/* What a saved domain's file says of a device; its nodes are in the store. */
+struct xenbus_saved {
+	uint8_t state, frontend; /* XenbusState */
+	bool attached;
+};
+
+/* Nothing is being detached. */
+struct xenbus_saved xenbus_device_save(const struct xenbus_device *device);
+/* In place of new() and start(): of a device that is in the store already. attached: attach_again() is to follow. */
+struct xenbus_device *xenbus_device_restore(struct xenstore *store, const char *class, uint32_t number,
+					    const struct xenbus_device_ops *ops, void *opaque, const struct xenbus_saved *saved);
+/*
+ * Of an attached device whose rings its owner has let go of by itself: attach() is called once more, and the guest hears of that
+ * only if it fails. FALSE: it has.
+ */
+bool xenbus_device_attach_again(struct xenbus_device *device);
+
 /* The guest broke the protocol: the device goes to Closing. why: one line, for "error" beside our nodes. */
 void xenbus_device_fail(struct xenbus_device *device, const char *why);
 void xenbus_device_detached(struct xenbus_device *device);

@@ -102,7 +102,7 @@ static bool attach_file(struct control_client *client, const struct disk_config 
 		return false;
 	const int fds[] = { file.fd, file.overlay_fd };
 	const unsigned int n_fds = file.overlay_fd >= 0 ? 2 : 1;
-	g_autofree char *text = xl_disk_to_text(disk);
+	g_autofree char *text = file.words ? g_strdup(file.words) : xl_disk_to_text(disk);
 	json_t *arguments = json_pack("{s:o}", "disk", json_any_string(text));
 	g_autoptr(json_t) result = control_client_call_with_fds(client, "disk-attach", arguments, fds, n_fds, error);
 	if (result)

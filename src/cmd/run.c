@@ -97,6 +97,7 @@ static bool prepare(struct run *run, GError **error)
 	    !memory_backing_check(run->config.memory_backing, run->setup.kvm_fd, error) ||
 	    !run_folder_take(&run->folder, run->config.name, error) ||
 	    !block_files_open(&run->setup.disks, &run->setup.n_disks, run->config.disks, error) ||
+	    (run->setup.restored && !run_fill_saved_disks(run, error)) ||
 	    !nics_open(&run->setup.nics, &run->setup.n_nics, run->config.vifs, run->config.max_vcpus, error))
 		return false;
 	bool opened = run_open_files(run, error);

@@ -51,6 +51,10 @@ struct run {
 /* The domain's kernel, or what was saved of it, and its layout. FALSE: DOM1_STATUS_USAGE, _HOST or _FILE. */
 bool run_make_plan(struct run *run, GError **error);
 
+/* Of a domain that was saved: its disks, before and after they are opened. FALSE: DOM1_STATUS_FILE. */
+bool run_name_saved_disks(struct run *run, GError **error);
+bool run_fill_saved_disks(struct run *run, GError **error);
+
 /* On standard output. */
 void run_print_plan(const struct run *run);
 

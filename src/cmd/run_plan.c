@@ -274,7 +274,7 @@ static bool load_saved(struct run *run, GError **error)
 		return false;
 	run->plan = g_new0(struct boot_plan, 1);
 	run->setup.restored = &run->saved;
-	return layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error);
+	return run_name_saved_disks(run, error) && layout_init(&run->setup.layout, config->memory_bytes, config->low_memory_bytes, error);
 }
 
 bool run_make_plan(struct run *run, GError **error)

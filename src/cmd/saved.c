@@ -49,6 +49,8 @@ static void print_image(const struct saved_image *image)
 		printf(", in %" PRIu64 " MiB of the disk", ((uint64_t)status.st_blocks * BLOCK_BYTES) >> 20);
 	printf("\nsystem time: %" PRIu64 ".%09" PRIu64 " s\n", image->clock.clock_ns / 1000000000, image->clock.clock_ns % 1000000000);
 	printf("event channels: %u\n", count_ports(&image->hypervisor->events));
+	for (guint i = 0; i < image->disks->len; i++)
+		print_text("disk", ((const struct saved_disk *)image->disks->pdata[i])->words);
 	for (guint i = 0; i < image->file.sections->len; i++) {
 		const struct saved_section *section = &g_array_index(image->file.sections, struct saved_section, i);
 
@@ -60,7 +62,7 @@ int cmd_saved(int argc, char **argv, uint64_t exec_ns)
 {
 	gboolean check = FALSE;
 	const GOptionEntry entries[] = {
-		{ "check", 0, 0, G_OPTION_ARG_NONE, &check, "read all of its memory too, and compare its sums", NULL },
+		{ "check", 0, 0, G_OPTION_ARG_NONE, &check, "read all of its memory and of its disks too, and compare sums", NULL },
 		{ NULL, 0, 0, 0, NULL, NULL, NULL },
 	};
 	const struct command_syntax syntax = {
@@ -78,7 +80,7 @@ int cmd_saved(int argc, char **argv, uint64_t exec_ns)
 	(void)exec_ns;
 	if (!command_parse(&syntax, &argc, &argv, &error) || !saved_image_open(&image, argv[1], &error))
 		return command_error(command, error);
-	bool whole = !check || saved_memory_check(&image.file, image.sums, &error);
+	bool whole = !check || (saved_memory_check(&image.file, image.sums, &error) && saved_image_check_disks(&image, &error));
 	if (whole)
 		print_image(&image);
 	saved_image_close(&image);

@@ -20,7 +20,7 @@
 
 const char *const SAVED_KIND_NAMES[SAVED_N_KINDS] = {
 	[SAVED_DOMAIN] = "domain",     [SAVED_CLOCK] = "clock",	 [SAVED_HYPERVISOR] = "hypervisor", [SAVED_XENSTORE] = "xenstore",
-	[SAVED_RINGS] = "rings", [SAVED_VCPU] = "vcpu", [SAVED_SUMS] = "sums",
+	[SAVED_RINGS] = "rings", [SAVED_DISKS] = "disks", [SAVED_VCPU] = "vcpu", [SAVED_SUMS] = "sums",
 };
 
 bool saved_refuse(GError **error, const char *path, const char *format, ...)
@@ -34,6 +34,11 @@ bool saved_refuse(GError **error, const char *path, const char *format, ...)
 	return false;
 }
 
+uint64_t saved_header_file_bytes(const struct saved_header *header)
+{
+	return header->memory_offset + header->memory_bytes + header->disk_bytes;
+}
+
 void saved_header_write(uint8_t page[SAVED_PAGE_BYTES], const struct saved_header *header)
 {
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
@@ -45,6 +50,7 @@ void saved_header_write(uint8_t page[SAVED_PAGE_BYTES], const struct saved_heade
 	saved_put_u64(bytes, header->sections_bytes);
 	saved_put_u64(bytes, header->memory_offset);
 	saved_put_u64(bytes, header->memory_bytes);
+	saved_put_u64(bytes, header->disk_bytes);
 	memset(page, 0, SAVED_PAGE_BYTES);
 	memcpy(page, bytes->data, bytes->len);
 	g_byte_array_set_size(bytes, 0);
@@ -82,12 +88,14 @@ bool saved_header_read(struct saved_header *header, const uint8_t *page, size_t 
 	*header = (struct saved_header){ .sections_bytes = saved_get_u64(&from) };
 	header->memory_offset = saved_get_u64(&from);
 	header->memory_bytes = saved_get_u64(&from);
+	header->disk_bytes = saved_get_u64(&from);
 	if (header->sections_bytes > SAVED_SECTIONS_MAX_BYTES || header->memory_offset % SAVED_PAGE_BYTES != 0 ||
 	    header->memory_bytes % SAVED_PAGE_BYTES != 0 || header->memory_bytes > LAYOUT_MAX_BYTES ||
+	    header->disk_bytes % SAVED_PAGE_BYTES != 0 || header->disk_bytes > LAYOUT_MAX_BYTES ||
 	    header->memory_offset < SAVED_PAGE_BYTES + header->sections_bytes ||
 	    header->memory_offset > 2 * SAVED_PAGE_BYTES + SAVED_SECTIONS_MAX_BYTES)
 		return saved_refuse(error, path, "damaged: its header says what cannot be");
-	uint64_t needed_bytes = header->memory_offset + header->memory_bytes;
+	uint64_t needed_bytes = saved_header_file_bytes(header);
 	if (file_bytes < needed_bytes)
 		return saved_refuse(error, path, "cut off: it has %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes", file_bytes,
 				    needed_bytes);

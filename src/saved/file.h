@@ -5,6 +5,7 @@
  *   0               header, one page
  *   4096            sections: what there is besides memory, each with its kind, its length and its sum
  *   memory_offset   memory: the byte at guest-physical address A is A further on. Pages of zeros are holes
+ *   behind that     what the guest has written to disks with snapshot=on (saved/disks.h)
  *
  * The header is written last: a file that was not finished is none. Sums are XXH3's, against accidents: whoever can change
  * the file can change them too, so nothing that is read is believed because its sum is right.
@@ -22,7 +23,7 @@
 #include "saved/bytes.h"
 
 #define SAVED_PAGE_BYTES     4096u
-#define SAVED_FORMAT_VERSION 1u
+#define SAVED_FORMAT_VERSION 2u
 /* A xenstore that is full, 32 vCPUs and the sums of 1 TiB take less. */
 #define SAVED_SECTIONS_MAX_BYTES (UINT64_C(64) << 20)
 
@@ -33,8 +34,9 @@ enum saved_kind {
 	SAVED_HYPERVISOR, /* event channels, grants, pages, timers */
 	SAVED_XENSTORE,
 	SAVED_RINGS,
+	SAVED_DISKS,
 	SAVED_VCPU,
-	SAVED_SUMS, /* of memory */
+	SAVED_SUMS, /* of memory, and of what was written to disks */
 	SAVED_N_KINDS,
 };
 extern const char *const SAVED_KIND_NAMES[SAVED_N_KINDS];
@@ -43,6 +45,7 @@ struct saved_header {
 	uint64_t sections_bytes; /* from SAVED_PAGE_BYTES on */
 	uint64_t memory_offset;  /* of whole pages, as memory_bytes */
 	uint64_t memory_bytes;
+	uint64_t disk_bytes; /* behind memory, of whole pages */
 };
 
 struct saved_section {
@@ -50,6 +53,8 @@ struct saved_section {
 	struct saved_cursor bytes;
 };
 
+/* How long the file is. */
+uint64_t saved_header_file_bytes(const struct saved_header *header);
 /* One page. */
 void saved_header_write(uint8_t page[SAVED_PAGE_BYTES], const struct saved_header *header);
 /* file_bytes: of the whole file. FALSE and DOM1_STATUS_FILE: "PATH: ...", what is wrong with it. Pure. */

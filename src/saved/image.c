@@ -30,13 +30,15 @@ static bool read_vcpus(struct saved_image *image)
 static bool read_sums(struct saved_image *image)
 {
 	struct saved_cursor from = section(image, SAVED_SUMS, 0);
-	const uint64_t n = SAVED_N_CHUNKS(image->file.header.memory_bytes);
+	const uint64_t n_chunks = SAVED_N_CHUNKS(image->file.header.memory_bytes);
+	const uint64_t n = n_chunks + saved_disks_n_data(image->disks);
 
 	if (from.left_bytes != n * sizeof(image->sums[0]))
 		return false;
 	image->sums = g_new(uint64_t, n + 1);
 	for (uint64_t i = 0; i < n; i++)
 		image->sums[i] = saved_get_u64(&from);
+	image->disk_sums = image->sums + n_chunks;
 	return true;
 }
 
@@ -64,6 +66,11 @@ static bool check_layout(const struct saved_image *image, GError **error)
 	return true;
 }
 
+uint64_t saved_image_disk_offset(const struct saved_image *image, unsigned int disk)
+{
+	return image->file.header.memory_offset + image->file.header.memory_bytes + saved_disks_data_bytes(image->disks, disk);
+}
+
 static bool decode(struct saved_image *image, GError **error)
 {
 	enum saved_kind wrong = 0;
@@ -77,6 +84,10 @@ static bool decode(struct saved_image *image, GError **error)
 		wrong = SAVED_HYPERVISOR;
 	else if (!saved_rings_read(&image->rings, section(image, SAVED_RINGS, 0)))
 		wrong = SAVED_RINGS;
+	else if (!(image->disks = saved_disks_read(section(image, SAVED_DISKS, 0))))
+		wrong = SAVED_DISKS;
+	else if (saved_disks_data_bytes(image->disks, image->disks->len) != image->file.header.disk_bytes)
+		wrong = SAVED_DISKS;
 	else if (!read_vcpus(image))
 		wrong = SAVED_VCPU;
 	else if (!read_xenstore(image))
@@ -86,6 +97,25 @@ static bool decode(struct saved_image *image, GError **error)
 	if (wrong)
 		return saved_refuse(error, image->file.path, "damaged: its section %s says what cannot be", SAVED_KIND_NAMES[wrong]);
 	return check_layout(image, error);
+}
+
+bool saved_image_check_disks(const struct saved_image *image, GError **error)
+{
+	unsigned int n_data = 0;
+
+	for (guint i = 0; i < image->disks->len; i++) {
+		const struct saved_disk *disk = image->disks->pdata[i];
+		uint64_t sum;
+
+		if (!disk->has_data)
+			continue;
+		int rc = saved_disk_copy(disk, -1, image->file.fd, saved_image_disk_offset(image, i), true, &sum);
+		if (rc != 0)
+			return saved_refuse(error, image->file.path, "cannot read: %s", g_strerror(rc));
+		if (sum != image->disk_sums[n_data++])
+			return saved_refuse(error, image->file.path, "damaged: the sum of what was written to a disk (%s) is wrong", disk->words);
+	}
+	return true;
 }
 
 bool saved_image_open(struct saved_image *image, const char *path, GError **error)
@@ -135,5 +165,6 @@ void saved_image_close(struct saved_image *image)
 	g_free(image->hypervisor);
 	g_free(image->vcpus);
 	g_free(image->sums);
+	g_clear_pointer(&image->disks, g_ptr_array_unref);
 	*image = (struct saved_image){ .file.fd = -1 };
 }

@@ -133,7 +133,7 @@ static bool begin(struct receiver *receiver, GError **error)
 	    /* Of a size that any file may have: it will be that large. */
 	    !saved_header_read(&receiver->header, receiver->piece, SAVED_PAGE_BYTES, UINT64_MAX, receiver->name, error))
 		return false;
-	int rc = ftruncate(receiver->file_fd, (off_t)(receiver->header.memory_offset + receiver->header.memory_bytes)) != 0 ? errno : 0;
+	int rc = ftruncate(receiver->file_fd, (off_t)saved_header_file_bytes(&receiver->header)) != 0 ? errno : 0;
 	if (rc == 0)
 		rc = write_whole_at(receiver->file_fd, receiver->piece, SAVED_PAGE_BYTES, 0);
 	receiver->end = SAVED_PAGE_BYTES;
@@ -172,7 +172,7 @@ static bool take_all(struct receiver *receiver, saved_stream_look *look, void *o
 	if (!look(opaque, error))
 		return false;
 	do
-		if (!take_piece(receiver, memory_at + receiver->header.memory_bytes, &at, &len_bytes, error))
+		if (!take_piece(receiver, saved_header_file_bytes(&receiver->header), &at, &len_bytes, error))
 			return false;
 	while (len_bytes > 0);
 	return true;

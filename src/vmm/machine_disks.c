@@ -7,15 +7,10 @@
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
 #include "vmm/json_members.h"
+#include "saved/image.h"
+#include "vmm/machine_disk.h"
 #include "vmm/machine_state.h"
 #include "xen/domain.h"
-
-struct machine_disk {
-	struct block_file *file;
-	struct block_file own;       /* of one that came later */
-	struct block_device *device; /* NULL: between two starts of the domain */
-	bool leaving, ejected;
-};
 
 static void end_domain(void *opaque, const char *why)
 {
@@ -106,9 +101,11 @@ static void set_up_env(struct machine *machine)
 	};
 }
 
-static bool start_disk(struct machine *machine, struct machine_disk *disk, GError **error)
+/* saved: what it is to go on from; NULL: it is new. */
+static bool start_disk(struct machine *machine, struct machine_disk *disk, const struct saved_disk *saved, GError **error)
 {
-	disk->device = block_device_new(&machine->block_env, disk->file);
+	disk->device = saved ? block_device_restore(&machine->block_env, disk->file, &saved->bus) :
+			       block_device_new(&machine->block_env, disk->file);
 	if (!disk->device)
 		g_set_error_literal(error, DOM1_ERROR, DOM1_STATUS_HOST, "out of memory");
 	return disk->device != NULL;
@@ -127,9 +124,12 @@ void machine_take_disks(struct machine *machine)
 
 bool machine_start_disks(struct machine *machine, GError **error)
 {
+	/* After a soft reset the devices are new. */
+	const struct saved_image *restored = machine->running ? NULL : machine->setup->restored;
+
 	set_up_env(machine);
 	for (guint i = 0; i < machine->disks->len; i++)
-		if (!start_disk(machine, machine->disks->pdata[i], error))
+		if (!start_disk(machine, machine->disks->pdata[i], restored ? restored->disks->pdata[i] : NULL, error))
 			return false;
 	return true;
 }
@@ -220,7 +220,7 @@ bool machine_attach_disk(void *opaque, const char *text, int *fds, unsigned int 
 	if (ok) {
 		/* It may be the first that needs the thread. */
 		set_up_env(machine);
-		ok = start_disk(machine, disk, error);
+		ok = start_disk(machine, disk, NULL, error);
 	}
 	disk_config_free(words);
 	if (!ok) {

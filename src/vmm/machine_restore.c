@@ -204,6 +204,7 @@ bool machine_restore_vcpus(struct machine *machine, GError **error)
 		evtchn_backend_notify(console);
 	if (image->rings.xenstore_had_request)
 		evtchn_backend_notify(store);
+	machine_resume_disks(machine);
 	record_phase(vm->record, PHASE_VCPU_RUN, NULL);
 	if (!image->domain.is_paused)
 		vcpu_pause_all(vm, false);

@@ -36,8 +36,6 @@ static const char *obstacle(const struct machine *machine)
 		return "it lends memory to another domain";
 	if (setup->n_vhosts > 0)
 		return "it has vhost-user devices";
-	if (machine->disks->len > 0)
-		return "it has disks, and these are not saved yet";
 	if (setup->n_nics > 0)
 		return "it has network interfaces, and these are not saved yet";
 	if (setup->n_channels > 0)
@@ -51,7 +49,7 @@ bool machine_check_save(const struct machine *machine, GError **error)
 {
 	const char *why = obstacle(machine);
 
-	return !why || refuse_usage(error, "cannot save it: %s", why);
+	return why ? refuse_usage(error, "cannot save it: %s", why) : machine_check_disks(machine, error);
 }
 
 /* syscalls(main): fstat */
@@ -215,10 +213,13 @@ static int write_memory(const struct vm *vm, int fd, uint64_t memory_offset, uin
  *
  * syscalls(main): ftruncate pwrite64 fdatasync
  */
-static bool write_file(const struct vm *vm, int fd, GByteArray *sections, uint64_t *stored_bytes, GError **error)
+static bool write_file(const struct machine *machine, int fd, GByteArray *sections, const GPtrArray *disks, uint64_t *stored_bytes,
+		       GError **error)
 {
-	struct saved_header header = { .memory_bytes = saved_memory_bytes(guest_memory_layout(vm->memory)) };
-	const uint64_t n_sums = SAVED_N_CHUNKS(header.memory_bytes);
+	const struct vm *vm = &machine->vm;
+	struct saved_header header = { .memory_bytes = saved_memory_bytes(guest_memory_layout(vm->memory)),
+				       .disk_bytes = saved_disks_data_bytes(disks, disks->len) };
+	const uint64_t n_chunks = SAVED_N_CHUNKS(header.memory_bytes), n_sums = n_chunks + saved_disks_n_data(disks);
 	g_autofree uint64_t *sums = g_new0(uint64_t, n_sums);
 	uint8_t page[SAVED_PAGE_BYTES];
 	size_t begin = saved_section_begin(sections, SAVED_SUMS);
@@ -226,10 +227,12 @@ static bool write_file(const struct vm *vm, int fd, GByteArray *sections, uint64
 	header.sections_bytes = sections->len + n_sums * sizeof(sums[0]);
 	header.memory_offset = (SAVED_PAGE_BYTES + header.sections_bytes + SAVED_PAGE_BYTES - 1) / SAVED_PAGE_BYTES * SAVED_PAGE_BYTES;
 	int rc = header.sections_bytes > SAVED_SECTIONS_MAX_BYTES ? EFBIG : 0;
-	if (rc == 0 && ftruncate(fd, (off_t)(header.memory_offset + header.memory_bytes)) != 0)
+	if (rc == 0 && ftruncate(fd, (off_t)saved_header_file_bytes(&header)) != 0)
 		rc = errno;
 	if (rc == 0)
 		rc = write_memory(vm, fd, header.memory_offset, sums, stored_bytes);
+	if (rc == 0)
+		rc = machine_write_disks(machine, disks, fd, header.memory_offset + header.memory_bytes, sums + n_chunks, stored_bytes);
 	for (uint64_t i = 0; i < n_sums; i++)
 		saved_put_u64(sections, sums[i]);
 	saved_section_end(sections, begin);
@@ -246,22 +249,27 @@ static bool write_file(const struct vm *vm, int fd, GByteArray *sections, uint64
 	return rc == 0;
 }
 
-/* While all vCPUs are paused. Sections in the order of their kinds. */
+/* While all vCPUs are paused, and the disks suspended: what they have answered is there. Sections in the order of their kinds. */
 static bool save_paused(struct machine *machine, int fd, bool was_paused, uint64_t *stored_bytes, GError **error)
 {
-	struct vm *vm = &machine->vm;
 	g_autoptr(GByteArray) sections = g_byte_array_new();
 	g_autoptr(GByteArray) vcpus = g_byte_array_new();
+	g_autoptr(GPtrArray) disks = machine_describe_saved_disks(machine, error);
 
+	if (!disks)
+		return false;
 	/* First the vCPUs: what is left of their last exits may change memory. The clock is later than all that they have seen. */
 	if (!put_vcpus(machine, vcpus, error))
 		return false;
 	put_domain(machine, was_paused, sections);
-	if (!put_clock(vm, sections, error) || !put_hypervisor(machine, sections, error))
+	if (!put_clock(&machine->vm, sections, error) || !put_hypervisor(machine, sections, error))
 		return false;
 	put_store(machine, sections);
+	size_t begin = saved_section_begin(sections, SAVED_DISKS);
+	saved_disks_write(sections, disks);
+	saved_section_end(sections, begin);
 	saved_put_bytes(sections, vcpus->data, vcpus->len);
-	return write_file(vm, fd, sections, stored_bytes, error);
+	return write_file(machine, fd, sections, disks, stored_bytes, error);
 }
 
 bool machine_save(void *opaque, bool leave_running, int fd, uint64_t *stored_bytes, GError **error)
@@ -278,14 +286,16 @@ bool machine_save(void *opaque, bool leave_running, int fd, uint64_t *stored_byt
 		guest_memory_await(vm->memory);
 	vcpu_pause_all(vm, true);
 	if (vcpu_await_pause(vm, PAUSE_MS))
-		saved = save_paused(machine, fd, was_paused, stored_bytes, error);
+		saved = machine_suspend_disks(machine, error) && save_paused(machine, fd, was_paused, stored_bytes, error);
 	else
 		refuse_usage(error, "cannot save it: its vCPUs do not come to rest");
 	if (saved && !leave_running) {
 		machine->told_to_stop = OUTCOME_SAVED;
 		vm_end(vm, OUTCOME_SAVED, 0, NULL);
-	} else if (!was_paused) {
-		vcpu_pause_all(vm, false);
+	} else {
+		machine_resume_disks(machine);
+		if (!was_paused)
+			vcpu_pause_all(vm, false);
 	}
 	return saved;
 }

@@ -117,6 +117,17 @@ void machine_start_console(struct machine *machine);
 /* What was kept for lack of room is tried again. */
 void machine_retry_disks(struct machine *machine);
 
+/* For saving, in machine_save_disks.c. FALSE: DOM1_STATUS_USAGE. */
+bool machine_check_disks(const struct machine *machine, GError **error);
+/* While the guest does not run. FALSE: none is suspended. */
+bool machine_suspend_disks(struct machine *machine, GError **error);
+void machine_resume_disks(struct machine *machine);
+/* While they are suspended, and their images written: of struct saved_disk *. NULL: DOM1_STATUS_HOST. */
+GPtrArray *machine_describe_saved_disks(const struct machine *machine, GError **error);
+/* What was written to them, into the file from offset_bytes on; sums: of each that has data. 0 or a positive errno. */
+int machine_write_disks(const struct machine *machine, const GPtrArray *disks, int fd, uint64_t offset_bytes, uint64_t *sums,
+			uint64_t *stored_bytes);
+
 /* Those of struct control_ops. */
 bool machine_attach_disk(void *opaque, const char *text, int *fds, unsigned int n_fds, GError **error);
 bool machine_detach_disk(void *opaque, const char *vdev, GError **error);

@@ -70,7 +70,7 @@ refusals() {
   printf 'something else\n' >"$scratch/damaged"
   expect_damaged "damaged: not a saved domain"
   damage 8
-  expect_damaged "damaged: a saved domain of format 0, by dom1 [0-9.]+; this dom1 reads format 1: .*"
+  expect_damaged "damaged: a saved domain of format 3, by dom1 [0-9.]+; this dom1 reads format 2: .*"
   damage 60
   expect_damaged "damaged: damaged: its header's sum is wrong"
   damage 4200

@@ -8,6 +8,7 @@
 #include <xen/io/xenbus.h>
 
 #include "backend/fake_frontend.h"
+#include "backend/xenbus.h"
 #include "config/guest_config.h"
 #include "vmm/error.h"
 #include "xen/xenstore/xenstore.h"
@@ -492,6 +493,112 @@ static void test_no_room(gconstpointer engine)
 	fake_free(fake);
 }
 
+/*
+ * Saved while much is in flight: all that was taken is answered once and nothing of the guest's is held; what comes later waits on the
+ * ring for the back end that goes on, the same one or another.
+ */
+static void test_suspend(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+	struct fake_request write_one = { .operation = BLKIF_OP_WRITE, .n_segments = 1 };
+	uint8_t sector[512];
+	uint32_t ref;
+	uint64_t id;
+
+	memset(fake_granted_page(fake, &ref), 0x77, FAKE_PAGE);
+	write_one.segment[0].ref = ref;
+	fake_connect(fake, 1);
+	for (unsigned int round = 0; round < 20; round++) {
+		const unsigned int n = fake->n_slots / 2;
+		struct xenbus_saved saved;
+
+		for (write_one.id = 0; write_one.id < n; write_one.id++) {
+			write_one.sector = 200 + round * n + write_one.id;
+			fake_put(fake, &write_one);
+		}
+		fake_kick(fake);
+		g_assert_true(block_device_suspend(fake->device));
+		g_assert_cmpuint(fake->guest.n_bound, ==, 0);
+		g_assert_cmpuint(fake_grant_flags(fake, ref) & (GTF_reading | GTF_writing), ==, 0);
+		g_assert_cmpuint(fake_grant_flags(fake, fake->ring_ref[0]) & (GTF_reading | GTF_writing), ==, 0);
+		g_assert_cmpint(fake_back_state(fake), ==, XenbusStateConnected);
+		saved = block_device_save(fake->device);
+		g_assert_true(saved.attached);
+		for (; write_one.id < 2 * n; write_one.id++)
+			fake_put(fake, &write_one);
+		if (round % 2) {
+			block_device_free(fake->device);
+			fake->device = block_device_restore(&fake->env, &fake->file, &saved);
+		}
+		block_device_resume(fake->device);
+		fake_kick(fake);
+		uint64_t seen = 0;
+		for (unsigned int i = 0; i < 2 * n; i++) {
+			g_assert_cmpint(fake_take(fake, &id, NULL), ==, BLKIF_RSP_OKAY);
+			g_assert_true(id < 2 * n && id < 64 && !(seen >> id & 1));
+			seen |= UINT64_C(1) << id;
+		}
+		read_file(fake, sector, sizeof(sector), (off_t)(200 + round * n + n - 1) * 512);
+		g_assert_cmpuint(sector[0], ==, 0x77);
+		g_assert_cmpint(fake_back_state(fake), ==, XenbusStateConnected);
+	}
+	/* One that the guest has not connected, or has closed. */
+	fake_disconnect(fake);
+	g_assert_true(block_device_suspend(fake->device));
+	g_assert_false(block_device_save(fake->device).attached);
+	block_device_resume(fake->device);
+	fake->guest.next_ref = 8;
+	fake_connect(fake, 0);
+	check_read_write(fake);
+	fake_free(fake);
+}
+
+/* A guest that took a ring's grant back meanwhile has a disk that closes, and no more. */
+static void test_resume_fails(gconstpointer engine)
+{
+	struct fake *fake = fake_new(GPOINTER_TO_INT(engine) == URING, false);
+
+	fake_connect(fake, 0);
+	g_assert_true(block_device_suspend(fake->device));
+	fake_write(fake, "ring-ref", "4000000");
+	block_device_resume(fake->device);
+	fake_wait_state(fake, XenbusStateClosing);
+	fake_free(fake);
+}
+
+/* What waits for room is not suspended: it waits on, and is done when there is some. */
+static void test_suspend_no_room(gconstpointer engine)
+{
+	struct fake *fake = fake_new_patient(GPOINTER_TO_INT(engine) == URING);
+	uint32_t ref;
+	uint8_t *page = fake_granted_page(fake, &ref), sector[512];
+	struct fake_request write_one = { .operation = BLKIF_OP_WRITE, .id = 5, .sector = 8, .n_segments = 1, .segment = { { ref, 0, 0 } } };
+	int room = fcntl(fake->file.fd, F_DUPFD_CLOEXEC, 0), full = open("/dev/full", O_RDWR | O_CLOEXEC);
+	uint64_t id;
+
+	memset(page, 0x3c, FAKE_PAGE);
+	fake_connect(fake, 0);
+	g_assert_cmpint(dup3(full, fake->file.fd, O_CLOEXEC), >=, 0);
+	for (unsigned int round = 0; round < 3; round++) {
+		fake_put(fake, &write_one);
+		fake_kick(fake);
+		/* In the first round it may not have been told yet, or may never have been tried. */
+		bool suspended = block_device_suspend(fake->device);
+		g_assert_false(suspended && round > 0);
+		block_device_resume(fake->device);
+		wait_no_room(fake);
+	}
+	g_assert_cmpint(dup3(room, fake->file.fd, O_CLOEXEC), >=, 0);
+	block_device_retry(fake->device);
+	for (unsigned int i = 0; i < 3; i++)
+		g_assert_cmpint(fake_take(fake, &id, NULL), ==, BLKIF_RSP_OKAY);
+	read_file(fake, sector, sizeof(sector), 8 * 512);
+	g_assert_cmpuint(sector[0], ==, 0x3c);
+	close(room);
+	close(full);
+	fake_free(fake);
+}
+
 /* A disk is taken away while it is used: served until the guest has closed it, then gone with its nodes. */
 static void test_leave(gconstpointer engine)
 {
@@ -645,6 +752,7 @@ int main(int argc, char **argv)
 		{ "bad-requests", test_bad_requests }, { "read-only", test_read_only }, { "lying-indexes", test_lying_indexes },
 		{ "bad-nodes", test_bad_nodes }, { "queues", test_queues }, { "state-storm", test_state_storm },
 		{ "reconnects", test_reconnects }, { "scribbler", test_scribbler }, { "truncated", test_truncated }, { "no-room", test_no_room },
+		{ "suspend", test_suspend }, { "resume-fails", test_resume_fails }, { "suspend-no-room", test_suspend_no_room },
 		{ "leave", test_leave }, { "eject", test_eject }, { "resize", test_resize },
 	};
 

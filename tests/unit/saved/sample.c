@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <xen/io/xenbus.h>
 #include <xen/io/xs_wire.h>
 
 #include "saved/memory.h"
@@ -85,6 +86,29 @@ static void put_store(struct sample *sample)
 	xenstore_free(store);
 }
 
+/* One that is written, in use, and a snapshot to which two runs were written. */
+static void put_disks(struct sample *sample)
+{
+	const struct saved_run runs[] = { { 8, 16 }, { 24, 1 } };
+	g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(saved_disk_free);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct saved_disk *disk = saved_disk_new();
+
+		disk->words = g_strdup_printf("vdev=xvd%c,access=rw,%starget=/disk", 'a' + (int)i, i == 1 ? "snapshot=on," : "");
+		disk->n_sectors = 2048;
+		disk->changed_ns = 1700000000000000001;
+		disk->bus = i == 0 ? (struct xenbus_saved){ XenbusStateConnected, XenbusStateConnected, true } :
+				     (struct xenbus_saved){ XenbusStateInitWait, XenbusStateInitialising, false };
+		disk->has_data = i == 1;
+		if (disk->has_data)
+			g_array_append_vals(disk->runs, runs, G_N_ELEMENTS(runs));
+		g_ptr_array_add(disks, disk);
+	}
+	saved_disks_write(sample->sections[SAVED_DISKS], disks);
+	sample->disk_bytes = saved_disks_data_bytes(disks, disks->len);
+}
+
 void sample_init(struct sample *sample)
 {
 	const struct saved_clock clock = { .clock_ns = 5000000000, .host_tsc = 1u << 30, .tsc_khz = 2000000 };
@@ -100,6 +124,7 @@ void sample_init(struct sample *sample)
 	put_hypervisor(sample);
 	put_store(sample);
 	saved_rings_write(sample->sections[SAVED_RINGS], &rings);
+	put_disks(sample);
 	vcpu->n_msrs = 2;
 	vcpu->msrs[1].index = 0x277;
 	vcpu->n_cpuid = 1;
@@ -107,6 +132,7 @@ void sample_init(struct sample *sample)
 	saved_vcpu_write(sample->sections[SAVED_VCPU], vcpu);
 	for (uint64_t i = 0; i < SAVED_N_CHUNKS(sample->memory_bytes); i++)
 		saved_put_u64(sample->sections[SAVED_SUMS], 0);
+	saved_put_u64(sample->sections[SAVED_SUMS], 0);
 }
 
 void sample_clear(struct sample *sample)
@@ -118,7 +144,7 @@ void sample_clear(struct sample *sample)
 GByteArray *sample_file(const struct sample *sample, uint64_t *file_bytes)
 {
 	GByteArray *file = g_byte_array_new();
-	struct saved_header header = { .memory_bytes = sample->memory_bytes };
+	struct saved_header header = { .memory_bytes = sample->memory_bytes, .disk_bytes = sample->disk_bytes };
 
 	for (enum saved_kind kind = SAVED_DOMAIN; kind < SAVED_N_KINDS; kind++) {
 		size_t begin = saved_section_begin(file, kind);
@@ -131,6 +157,6 @@ GByteArray *sample_file(const struct sample *sample, uint64_t *file_bytes)
 	uint8_t page[SAVED_PAGE_BYTES];
 	saved_header_write(page, &header);
 	g_byte_array_prepend(file, page, sizeof(page));
-	*file_bytes = header.memory_offset + header.memory_bytes;
+	*file_bytes = saved_header_file_bytes(&header);
 	return file;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The file of a saved domain: what is written is read again, and what is not a whole one is refused by name. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -53,6 +54,15 @@ static void test_read(void)
 	g_assert_cmpint(image.hypervisor->events.ports[5].kind, ==, EVTCHN_LOOPBACK);
 	g_assert_cmpuint(image.hypervisor->events.virq_port[0][0], ==, 3);
 	g_assert_cmpuint(image.vcpus[0].msrs[1].index, ==, 0x277);
+	g_assert_cmpuint(image.disks->len, ==, 2);
+	const struct saved_disk *first = image.disks->pdata[0], *second = image.disks->pdata[1];
+	g_assert_cmpstr(first->words, ==, "vdev=xvda,access=rw,target=/disk");
+	g_assert_true(first->bus.attached && !first->has_data && second->has_data && !second->is_whole);
+	g_assert_cmpuint(first->changed_ns, ==, 1700000000000000001);
+	g_assert_cmpuint(g_array_index(second->runs, struct saved_run, 1).sector, ==, 24);
+	/* 17 sectors are three pages. */
+	g_assert_cmpuint(saved_image_disk_offset(&image, 2) - saved_image_disk_offset(&image, 1), ==, 3 * SAVED_PAGE_BYTES);
+	g_assert_cmpuint(saved_image_disk_offset(&image, 2), ==, file_bytes);
 	saved_image_close(&image);
 	sample_clear(&sample);
 }
@@ -103,8 +113,8 @@ static void test_newer(void)
 	sample_init(&sample);
 	uint64_t file_bytes;
 	g_autoptr(GByteArray) file = sample_file(&sample, &file_bytes);
-	file->data[8] = 2;
-	expect_refused(file, file_bytes, "a saved domain of format 2, by dom1 " DOM1_VERSION "; this dom1 reads format 1");
+	file->data[8] = 3;
+	expect_refused(file, file_bytes, "a saved domain of format 3, by dom1 " DOM1_VERSION "; this dom1 reads format 2");
 	sample_clear(&sample);
 }
 
@@ -138,6 +148,92 @@ static void test_untrue(void)
 		expect_refused(longer, file_bytes, "says what cannot be");
 		sample_clear(&sample);
 	}
+}
+
+static void expect_bad_disk(struct saved_disk *disk)
+{
+	g_autoptr(GPtrArray) disks = g_ptr_array_new();
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+
+	g_ptr_array_add(disks, disk);
+	saved_disks_write(bytes, disks);
+	g_assert_null(saved_disks_read((struct saved_cursor){ .at = bytes->data, .left_bytes = bytes->len }));
+}
+
+static void set_runs(struct saved_disk *disk, struct saved_run first, struct saved_run second)
+{
+	g_array_set_size(disk->runs, 0);
+	g_array_append_val(disk->runs, first);
+	g_array_append_val(disk->runs, second);
+}
+
+static void test_bad_disks(void)
+{
+	struct saved_disk *disk = saved_disk_new();
+	g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(saved_disk_free);
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+
+	g_ptr_array_add(disks, disk);
+	*disk = (struct saved_disk){ .words = g_strdup("target=/x"), .n_sectors = 100, .bus = { .state = 2, .frontend = 1 },
+				     .has_data = true, .runs = disk->runs };
+	set_runs(disk, (struct saved_run){ 0, 10 }, (struct saved_run){ 9, 1 });
+	expect_bad_disk(disk);
+	set_runs(disk, (struct saved_run){ 20, 10 }, (struct saved_run){ 0, 1 });
+	expect_bad_disk(disk);
+	set_runs(disk, (struct saved_run){ 0, 10 }, (struct saved_run){ 99, 2 });
+	expect_bad_disk(disk);
+	set_runs(disk, (struct saved_run){ 0, 10 }, (struct saved_run){ 20, UINT64_MAX });
+	expect_bad_disk(disk);
+	set_runs(disk, (struct saved_run){ 0, 10 }, (struct saved_run){ 20, 0 });
+	expect_bad_disk(disk);
+	set_runs(disk, (struct saved_run){ 0, 10 }, (struct saved_run){ 10, 90 });
+	disk->has_data = false;
+	expect_bad_disk(disk);
+	disk->has_data = true;
+	disk->bus.attached = true;
+	expect_bad_disk(disk);
+	disk->bus.attached = false;
+	disk->bus.state = 3;
+	expect_bad_disk(disk);
+	disk->bus.state = 2;
+	/* And the one that is right is read: what is refused above is so for its own reason. */
+	saved_disks_write(bytes, disks);
+	g_autoptr(GPtrArray) read = saved_disks_read((struct saved_cursor){ .at = bytes->data, .left_bytes = bytes->len });
+	g_assert_nonnull(read);
+}
+
+/* There and back, and a bit that is wrong has another sum. */
+static void test_disk_data(void)
+{
+	struct saved_disk *disk = saved_disk_new();
+	int from = memfd_create("from", MFD_CLOEXEC), file = memfd_create("file", MFD_CLOEXEC), to = memfd_create("to", MFD_CLOEXEC);
+	uint8_t sector[512], read[512];
+	uint64_t sum, again;
+
+	disk->n_sectors = 10000;
+	set_runs(disk, (struct saved_run){ 3, 1 }, (struct saved_run){ 5000, 4000 });
+	g_assert_cmpint(ftruncate(from, 10000 * 512), ==, 0);
+	for (unsigned int at = 0; at < 10000; at += 7) {
+		memset(sector, (int)(at % 251), sizeof(sector));
+		g_assert_cmpint(pwrite(from, sector, sizeof(sector), at * 512), ==, 512);
+	}
+	g_assert_cmpint(saved_disk_copy(disk, from, file, 4096, false, &sum), ==, 0);
+	g_assert_cmpint(saved_disk_copy(disk, to, file, 4096, true, &again), ==, 0);
+	g_assert_cmpuint(sum, ==, again);
+	for (unsigned int at = 5000; at < 9000; at++) {
+		g_assert_cmpint(pread(from, sector, sizeof(sector), at * 512), ==, 512);
+		g_assert_cmpint(pread(to, read, sizeof(read), at * 512), ==, 512);
+		g_assert_true(memcmp(read, sector, sizeof(read)) == 0);
+	}
+	g_assert_cmpint(pwrite(file, "x", 1, 4096 + 3000 * 512 + 1), ==, 1);
+	g_assert_cmpint(saved_disk_copy(disk, -1, file, 4096, true, &again), ==, 0);
+	g_assert_cmpuint(sum, !=, again);
+	g_assert_cmpint(ftruncate(file, 5000), ==, 0);
+	g_assert_cmpint(saved_disk_copy(disk, -1, file, 4096, true, &again), ==, ENODATA);
+	close(from);
+	close(file);
+	close(to);
+	saved_disk_free(disk);
 }
 
 static bool is_second(const void *opaque, uint64_t gfn)
@@ -206,6 +302,8 @@ static void test_cpus(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/saved/bad-disks", test_bad_disks);
+	g_test_add_func("/saved/disk-data", test_disk_data);
 	g_test_add_func("/saved/read", test_read);
 	g_test_add_func("/saved/damaged", test_damaged);
 	g_test_add_func("/saved/cut-off", test_cut_off);

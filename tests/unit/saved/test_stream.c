@@ -13,7 +13,8 @@
 
 #define SECTIONS_BYTES 10000u
 #define MEMORY_OFFSET  16384u
-#define MEMORY_BYTES   (4u << 20)
+#define MEMORY_BYTES   (4u << 20) /* with what was written to disks */
+#define DISK_BYTES     (2u << 20)
 
 static int new_file(void)
 {
@@ -34,7 +35,7 @@ static void put(int fd, uint64_t at, size_t len_bytes)
 
 static int new_saved(void)
 {
-	const struct saved_header header = { SECTIONS_BYTES, MEMORY_OFFSET, MEMORY_BYTES };
+	const struct saved_header header = { SECTIONS_BYTES, MEMORY_OFFSET, MEMORY_BYTES - DISK_BYTES, DISK_BYTES };
 	uint8_t page[SAVED_PAGE_BYTES];
 	int fd = new_file();
 
