@@ -45,7 +45,7 @@ sum=$(sha256sum <base)
 
 next_run
 name=saved-$$
-guest_options --memory 192M --vcpus "$vcpus" --name "$name" --disk disk --disk base,snapshot=on --disk shared,ro
+guest_options --memory 256M --vcpus "$vcpus" --name "$name" --disk disk --disk base,snapshot=on --disk shared,ro
 "${command[@]}" </dev/null >>"$out/text" 2>"$run/stderr" &
 pid=$!
 cd - >/dev/null
