@@ -9,6 +9,7 @@ FOLDER is as tests/bench/boot-runs.sh and scripts/bench left it. Status 0: all g
 import statistics
 import sys
 
+import bench_pictures
 from bench_common import Metric, comparison, finish, host_text, parse_arguments, read_numbers, read_runs, spread, table
 
 BEGIN = "<!-- scripts/bench --docs writes from here -->"
@@ -228,6 +229,7 @@ def report(results, metrics):
         conditions(results, metrics),
         "### dom1 with a warm cache, QEMU with the same bzImage",
         comparison(metrics, "boot"),
+        "![from exec to init, by phases](pictures/boot.svg)",
         "### exec to first guest instruction, and the least it can be",
         floor_table(results),
         "### dom1 with a cold cache",
@@ -243,10 +245,25 @@ def report(results, metrics):
     ])
 
 
+# Each begins where the one before ends.
+PARTS = {"first_entry": "to the first instruction", "banner": "to the shim's banner", "built": "to the domain built", "init": "to init"}
+DRAWN = {"dom1": "dom1", "qemu": "QEMU", "qemu-elf": "QEMU, unpacked kernel"}
+
+
+def draw(path, results):
+    bars = {}
+    for series, name in DRAWN.items():
+        moments = [statistics.median(results.values(series, key)) / 1e9 for key in PARTS]
+        bars[name] = [moment - before for before, moment in zip([0, *moments], moments)]
+    bench_pictures.stacks(path, "A PV Linux from exec to init, one vCPU", "s", PARTS.values(), bars)
+
+
 def main():
     arguments = parse_arguments()
     results = Results(arguments.folder)
     metrics = metrics_of(results)
+    if arguments.docs:
+        draw(arguments.docs.parent / "pictures" / "boot.svg", results)
     return finish(metrics, report(results, metrics), arguments, BEGIN)
 
 

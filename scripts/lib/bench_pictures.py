@@ -35,7 +35,7 @@ def lines(path, title, xlabel, ylabel, series):
 def stacks(path, title, ylabel, parts, bars):
     """bars: {name: [value of each part, from below]}."""
     commands = [f'set ylabel "{ylabel}"', "set style data histograms", "set style histogram rowstacked",
-                "set style fill solid 0.8 border -1", "set boxwidth 0.5", "set key outside right", "set yrange [0:*]", "$data << end"]
+                "set style fill solid 0.8 border -1", "set boxwidth 0.5", "set key outside bottom center horizontal", "set yrange [0:*]", "$data << end"]
     commands += [f'"{name}" ' + " ".join(str(value) for value in values) for name, values in bars.items()] + ["end"]
     plots = [f'$data using {number + 2}{":xtic(1)" if number == 0 else ""} title "{part}"' for number, part in enumerate(parts)]
     gnuplot(path, title, "\n".join(commands + ["plot " + ", ".join(plots)]) + "\n")
