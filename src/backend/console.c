@@ -45,6 +45,7 @@ struct console {
 	struct record *record;
 	struct console_files files;
 	bool holds_input;
+	bool leaves_ring; /* what is in it stays there */
 	bool client; /* in_fd and out_fd are a client's of listen_fd, and ours to close */
 
 	guint port_source, in_source, out_source, listen_source;
@@ -127,7 +128,7 @@ static enum output move_output(struct console *console)
 {
 	for (unsigned int rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		enum output flushed = flush_pending(console);
-		if (flushed != OUTPUT_DONE)
+		if (flushed != OUTPUT_DONE || console->leaves_ring)
 			return flushed;
 		size_t taken_bytes = console_ring_take(&console->ring, console->pending, sizeof(console->pending));
 		if (taken_bytes == 0)
@@ -166,6 +167,13 @@ void console_pump(struct console *console)
 {
 	g_mutex_lock(&console->lock);
 	pump(console);
+	g_mutex_unlock(&console->lock);
+}
+
+void console_leave_ring(struct console *console)
+{
+	g_mutex_lock(&console->lock);
+	console->leaves_ring = true;
 	g_mutex_unlock(&console->lock);
 }
 

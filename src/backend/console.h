@@ -51,6 +51,9 @@ bool console_holds_input(struct console *console);
 /* Passes on what the output takes without waiting. */
 void console_pump(struct console *console);
 
+/* From now on what is in the ring stays there, for good: it is in a saved domain, which shows it. What was taken from it is still output. */
+void console_leave_ring(struct console *console);
+
 /* The same for who is not the main thread (evtchn_kvm_serve()). FALSE: something is left that only the main thread may do. */
 bool console_serve(void *console);
 

@@ -285,11 +285,15 @@ bool machine_save(void *opaque, bool leave_running, int fd, uint64_t *stored_byt
 	if (guest_memory_is_deferred(vm->memory))
 		guest_memory_await(vm->memory);
 	vcpu_pause_all(vm, true);
-	if (vcpu_await_pause(vm, PAUSE_MS))
+	if (vcpu_await_pause(vm, PAUSE_MS)) {
+		/* What the reader takes is out before memory is written, and what it does not is only in the file: each once. */
+		console_pump(machine->console);
 		saved = machine_suspend_disks(machine, error) && save_paused(machine, fd, was_paused, stored_bytes, error);
-	else
+	} else {
 		refuse_usage(error, "cannot save it: its vCPUs do not come to rest");
+	}
 	if (saved && !leave_running) {
+		console_leave_ring(machine->console);
 		machine->told_to_stop = OUTCOME_SAVED;
 		vm_end(vm, OUTCOME_SAVED, 0, NULL);
 	} else {
