@@ -14,8 +14,6 @@
 #include "config/xl_cfg.h"
 #include "vmm/error.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-
 bool run_name_saved_disks(struct run *run, GError **error)
 {
 	static const struct config_origin origin = { "disk", 0, 0 };
@@ -49,7 +47,7 @@ static bool check_image(const struct run *run, const struct block_file *file, co
 		return true;
 	if (stat(file->path, &status) != 0)
 		return saved_refuse(error, path, "its disk %s, %s: %s", file->vdev, file->path, g_strerror(errno));
-	if ((uint64_t)status.st_mtim.tv_sec * NS_PER_S + (uint64_t)status.st_mtim.tv_nsec == saved->changed_ns)
+	if (saved_disk_changed_ns(&status) == saved->changed_ns)
 		return true;
 	return saved_refuse(error, path, "its disk %s, %s, was written to since it was saved, and the guest would not know: put back a copy "
 			    "of then, with its time (cp -p)", file->vdev, file->path);

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/vm_config.h"
@@ -17,7 +16,6 @@
 #include "vmm/record.h"
 
 #define WORDS_BYTES 4096u
-#define BLOCK_BYTES 512u
 
 struct boot_once {
 	GArray *fds; /* int: saved domains, without a name any more */
@@ -159,7 +157,6 @@ static int boot(const struct test_case *test, const char *folder, const char *wh
 static void make_clone(struct test_case *test, int fd)
 {
 	struct vm_config config;
-	struct stat status;
 
 	if (!parse(test, &config))
 		return;
@@ -172,9 +169,7 @@ static void make_clone(struct test_case *test, int fd)
 	if (config.timeout_sysrq)
 		g_ptr_array_add(test->arguments, g_strdup_printf("--timeout-sysrq=%s", config.timeout_sysrq));
 	g_ptr_array_add(test->arguments, g_strdup_printf("--sandbox=%s", VM_CONFIG_SANDBOX_NAMES[config.sandbox]));
-	/* It shares what it does not write to; what it may write to besides is a guess. */
-	if (test->memory_bytes > 0 && fstat(fd, &status) == 0)
-		test->memory_bytes = MIN(test->memory_bytes, (uint64_t)status.st_blocks * BLOCK_BYTES);
+	test_case_is_clone(test, fd);
 	vm_config_clear(&config);
 }
 

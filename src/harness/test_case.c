@@ -143,19 +143,24 @@ struct test_case *test_case_from(const char *saved_path, const char *path, const
 	return test;
 }
 
-/* A clone takes what it writes to: as a guess, at most as much as there was. */
+void test_case_is_clone(struct test_case *test, int saved_fd)
+{
+	struct stat status;
+
+	if (fstat(saved_fd, &status) == 0)
+		test->memory_bytes = MIN(test->memory_bytes, (uint64_t)status.st_blocks * BLOCK_BYTES);
+}
+
 static void read_saved_needs(struct test_case *test, const char *path)
 {
 	struct saved_image image;
-	struct stat status;
 
 	if (!saved_image_open(&image, path, NULL))
 		return;
 	test->n_vcpus = image.domain.n_vcpus;
 	test->has_shim = image.domain.has_shim;
 	test->memory_bytes = image.domain.memory_bytes;
-	if (fstat(image.file.fd, &status) == 0)
-		test->memory_bytes = MIN(test->memory_bytes, (uint64_t)status.st_blocks * BLOCK_BYTES);
+	test_case_is_clone(test, image.file.fd);
 	saved_image_close(&image);
 }
 

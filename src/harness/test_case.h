@@ -36,6 +36,8 @@ struct test_case *test_case_from(const char *saved_path, const char *path, const
 
 /* For who runs several side by side, or keeps their files. Where it cannot be said, dom1 run says why, and takes nothing. */
 void test_case_read_needs(struct test_case *test);
+/* Of a domain saved in that file. It takes what it writes to, besides: as a guess, at most as much as the file has. */
+void test_case_is_clone(struct test_case *test, int saved_fd);
 
 enum image_kind { IMAGE_NONE, IMAGE_PV, IMAGE_PVH };
 /* What dom1 run --type starts it as; NONE: it is no kernel. */

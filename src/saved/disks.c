@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "saved/file.h"
 #include "saved/sum.h"
@@ -11,6 +12,7 @@
 #include "xen/abi.h"
 #include <xen/io/xenbus.h>
 
+#define NS_PER_S        UINT64_C(1000000000)
 #define DISKS_MAX       1024u
 #define WORDS_MAX_BYTES 8192u
 #define SECTOR_BYTES    512u
@@ -18,6 +20,11 @@
 #define RUN_BYTES       16u
 /* Copied at a time; a sum is made of the sums of such pieces. */
 #define PIECE_BYTES (UINT64_C(1) << 20)
+
+uint64_t saved_disk_changed_ns(const struct stat *status)
+{
+	return S_ISREG(status->st_mode) ? (uint64_t)status->st_mtim.tv_sec * NS_PER_S + (uint64_t)status->st_mtim.tv_nsec : 0;
+}
 
 struct saved_disk *saved_disk_new(void)
 {

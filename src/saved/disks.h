@@ -15,6 +15,8 @@
 #include "backend/xenbus.h"
 #include "saved/bytes.h"
 
+struct stat;
+
 struct saved_run {
 	uint64_t sector, n_sectors; /* of 512 bytes */
 };
@@ -28,6 +30,9 @@ struct saved_disk {
 	bool is_whole;        /* nothing is needed of the image: what is in no run is zeros */
 	GArray *runs;         /* of struct saved_run, from the lowest sector on; empty without has_data */
 };
+
+/* Of a regular file, as in changed_ns; 0: the time of a device's node says nothing of what is on the device. */
+uint64_t saved_disk_changed_ns(const struct stat *status);
 
 struct saved_disk *saved_disk_new(void);
 void saved_disk_free(void *disk);

@@ -13,8 +13,6 @@
 #include "vmm/machine_disk.h"
 #include "vmm/machine_state.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-
 static struct machine_disk *disk_at(const struct machine *machine, guint i)
 {
 	return machine->disks->pdata[i];
@@ -116,9 +114,7 @@ static int describe(const struct block_file *file, struct saved_disk *saved)
 		return errno;
 	if (fstat(file->fd, &status) != 0)
 		return errno;
-	/* The time of a device's node says nothing of what is on the device. */
-	if (S_ISREG(status.st_mode))
-		saved->changed_ns = (uint64_t)status.st_mtim.tv_sec * NS_PER_S + (uint64_t)status.st_mtim.tv_nsec;
+	saved->changed_ns = saved_disk_changed_ns(&status);
 	return 0;
 }
 

@@ -26,6 +26,17 @@ kill_soon() {
   kill -KILL "$1" 2>/dev/null || true
 }
 
+# settle: dom1 save, $saver, was done before it was killed, and what it wrote is whole; or it counts in $n_killed.
+settle() {
+  if wait "$saver"; then
+    dom1 saved --check "$folder/saved" >"$out/saved"
+    begin
+  else
+    n_killed=$((n_killed + 1))
+    expect_old
+  fi
+}
+
 clients() {
   local i saver n_killed=0
   begin
@@ -35,14 +46,7 @@ clients() {
     dom1 save --leave-running "$name" "$folder/saved" 2>"$out/save" &
     saver=$!
     kill_soon "$saver"
-    if wait "$saver"; then
-      # It was done before.
-      dom1 saved --check "$folder/saved" >"$out/saved"
-      begin
-    else
-      n_killed=$((n_killed + 1))
-      expect_old
-    fi
+    settle
     wait_rounds $(($(rounds) + 1))
   done
   ((n_killed > 0)) || fail "none was killed"
@@ -63,13 +67,7 @@ domains() {
     dom1 save "$name" "$folder/saved" 2>"$out/save" &
     saver=$!
     kill_soon "$machine"
-    if wait "$saver"; then
-      dom1 saved --check "$folder/saved" >"$out/saved"
-      begin
-    else
-      n_killed=$((n_killed + 1))
-      expect_old
-    fi
+    settle
     finish
   done
   ((n_killed > 0)) || fail "none was killed"
