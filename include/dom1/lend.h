@@ -170,7 +170,8 @@ struct lend_state {
 	/* Accesses of which KVM did not say the place: the page was not armed. Of all windows. traps: those of which it did. */
 	uint64_t unknown;
 	/* From the arrival of a request to its reply; and as much of it as was spent in system calls on mappings. */
-	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns;
+	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns, slowest_revoke_kernel_ns;
+	uint64_t slowest_revoke_pages; /* how many it was asked for */
 };
 
 /* Of any window, also of another lender's. -ENOENT: there are not so many. */

@@ -46,6 +46,7 @@ struct userfaultfd_facts {
 	int full_errno;      /* userfaultfd() for faults of the kernel, too */
 	bool has_poison;     /* UFFD_FEATURE_POISON */
 	int device_errno;    /* opening /dev/userfaultfd */
+	int guest_memfd_errno; /* UFFDIO_REGISTER of a guest_memfd's pages as lent RAM wants them; ENODEV: no such memory */
 	int unprivileged;    /* vm.unprivileged_userfaultfd */
 };
 

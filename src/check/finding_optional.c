@@ -164,6 +164,14 @@ static void add_full_userfaultfd(struct findings *findings, const struct userfau
 	g_autofree char *control = facts->unprivileged == FACT_UNKNOWN ? g_strdup("not there")
 								       : g_strdup_printf("%d", facts->unprivileged);
 
+	if (facts->user_mode_errno == 0 && facts->guest_memfd_errno != ENODEV)
+		findings_add(findings, "userfaultfd_guest_memfd", "  for guest_memfd",
+			     facts->guest_memfd_errno == 0 ? FINDING_OK : FINDING_INFO,
+			     facts->guest_memfd_errno == 0 ?
+				     g_strdup("lent pages of guest RAM can come and go within one mapping") :
+				     g_strdup_printf("not offered (%s): lent guest RAM takes a mapping per page",
+						     g_strerror(facts->guest_memfd_errno)),
+			     NULL);
 	findings_add(
 		findings, "userfaultfd_kernel", "  for the kernel", FINDING_INFO,
 		g_strdup_printf("%s (vm.unprivileged_userfaultfd is %s); not needed",

@@ -121,6 +121,7 @@ static void add_user_space(json_t *answer, const struct host_facts *facts)
 	json_add_number(userfaultfd, "user_mode_errno", facts->userfaultfd.user_mode_errno);
 	json_add_number(userfaultfd, "full_errno", facts->userfaultfd.full_errno);
 	json_add_number(userfaultfd, "device_errno", facts->userfaultfd.device_errno);
+	json_add_number(userfaultfd, "guest_memfd_errno", facts->userfaultfd.guest_memfd_errno);
 	add_control(userfaultfd, "unprivileged_userfaultfd", facts->userfaultfd.unprivileged);
 
 	json_t *io_uring = json_add_object(answer, "io_uring");

@@ -35,7 +35,7 @@ void probe_kvm(struct kvm_facts *facts);
 
 /* System calls: uname. */
 void probe_system(struct system_facts *facts);
-/* System calls: userfaultfd, ioctl, openat, read, close. */
+/* System calls: userfaultfd, ioctl, openat, read, mmap, munmap, fcntl, close. */
 void probe_userfaultfd(struct userfaultfd_facts *facts);
 /* System calls: io_uring_setup, openat, read, close. */
 void probe_io_uring(struct io_uring_facts *facts);

@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check/probe.h"
+#include "dom1/lend.h"
 
 /* Far more than unshare() takes; a child that is stuck ends by it. */
 #define CHILD_LIMIT_S 5
@@ -61,6 +63,27 @@ static int open_userfaultfd(int flags, int *fd)
 	return *fd < 0 ? errno : 0;
 }
 
+/* What lend/mapper_host.c asks for when it shows such pages in place. */
+static int register_guest_memfd(int userfaultfd)
+{
+	const size_t len_bytes = LEND_PAGE_BYTES;
+	int memory_fd = lend_memory_new(LEND_MEMORY_GUEST_MEMFD, len_bytes);
+	void *pages = memory_fd < 0 ? MAP_FAILED : mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
+	struct uffdio_register area = {
+		.range = { (uintptr_t)pages, len_bytes },
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR,
+	};
+	int error = ENODEV;
+
+	if (pages != MAP_FAILED) {
+		error = ioctl(userfaultfd, UFFDIO_REGISTER, &area) == 0 ? 0 : errno;
+		munmap(pages, len_bytes);
+	}
+	if (memory_fd >= 0)
+		close(memory_fd);
+	return error;
+}
+
 void probe_userfaultfd(struct userfaultfd_facts *facts)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -68,6 +91,7 @@ void probe_userfaultfd(struct userfaultfd_facts *facts)
 
 	*facts = (struct userfaultfd_facts){
 		.unprivileged = read_control("/proc/sys/vm/unprivileged_userfaultfd"),
+		.guest_memfd_errno = ENODEV,
 	};
 	facts->full_errno = open_userfaultfd(0, &fd);
 	if (fd >= 0)
@@ -75,6 +99,7 @@ void probe_userfaultfd(struct userfaultfd_facts *facts)
 	facts->user_mode_errno = open_userfaultfd(UFFD_USER_MODE_ONLY, &fd);
 	if (fd >= 0) {
 		facts->has_poison = ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & UFFD_FEATURE_POISON);
+		facts->guest_memfd_errno = register_guest_memfd(fd);
 		close(fd);
 	}
 	fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC | O_NONBLOCK);

@@ -91,8 +91,10 @@ static void print_window(const struct lend_state *state)
 	printf("  faults: %" PRIu64 ", zeros: %" PRIu64 ", machine checks: %" PRIu64 ", timeouts: %" PRIu64 ", traps: %" PRIu64
 	       ", emulated: %" PRIu64 "\n",
 	       state->faults, state->zeros, state->machine_checks, state->timeouts, state->traps, state->emulated);
-	printf("  last revoke: %" PRIu64 " us (%" PRIu64 " in the kernel), slowest: %" PRIu64 " us\n", state->last_revoke_ns / 1000,
-	       state->last_revoke_kernel_ns / 1000, state->slowest_revoke_ns / 1000);
+	printf("  last revoke: %" PRIu64 " us (%" PRIu64 " in the kernel), slowest: %" PRIu64 " us (%" PRIu64 "), of %" PRIu64
+	       " pages\n",
+	       state->last_revoke_ns / 1000, state->last_revoke_kernel_ns / 1000, state->slowest_revoke_ns / 1000,
+	       state->slowest_revoke_kernel_ns / 1000, state->slowest_revoke_pages);
 }
 
 static bool list(struct lend *lend, GError **error)

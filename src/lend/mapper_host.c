@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/userfaultfd.h>
 
 #include "lend/broken.h"
@@ -29,6 +32,7 @@ struct range {
 struct mapper_host {
 	int uffd;
 	int pipe_fds[2];
+	bool no_in_place; /* the kernel has no userfaultfd for a file of the kind */
 	struct range windows[SPACE_MAX_WINDOWS];
 	unsigned int n_windows;
 	uint64_t kernel_ns;
@@ -250,6 +254,111 @@ static int host_copy(void *opaque, unsigned int window, size_t page, size_t offs
 	return error;
 }
 
+/* In place */
+
+#ifdef LEND_MEMFD_IN_PLACE
+/* Of a test: the kernel's memfd can do it. It is not used for it, since its pages may be swapped out, and then a userfaultfd without
+ * the kernel's accesses has them missing. */
+#define IN_PLACE_MAGIC TMPFS_MAGIC
+#else
+#define IN_PLACE_MAGIC GUEST_MEMFD_MAGIC
+#endif
+
+/* syscalls(memory): fstatfs fstat */
+static bool in_place_view(void *opaque, size_t page, int fd, uint64_t fd_offset_bytes, bool writable, struct lend_view *view)
+{
+	const struct mapper_host *mapper = opaque;
+	struct statfs kind;
+	struct stat file;
+
+	if (mapper->no_in_place || fstatfs(fd, &kind) != 0 || kind.f_type != IN_PLACE_MAGIC || fstat(fd, &file) != 0)
+		return false;
+	*view = (struct lend_view){ file.st_dev, file.st_ino, fd_offset_bytes / LEND_PAGE_BYTES - page, writable };
+	return true;
+}
+
+/* Puts the file's own pages where nothing is. */
+static int fill(int uffd, uintptr_t start, size_t len_bytes)
+{
+	while (len_bytes > 0) {
+		struct uffdio_continue pages = { .range = { start, len_bytes } };
+		size_t done_bytes;
+
+		if (ioctl(uffd, UFFDIO_CONTINUE, &pages) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EEXIST)
+			return errno;
+		done_bytes = pages.mapped > 0 ? (size_t)pages.mapped : 0;
+		/* A vCPU was quicker, before the userfaultfd was there. */
+		if (done_bytes == 0 && errno == EEXIST)
+			done_bytes = LEND_PAGE_BYTES;
+		start += done_bytes;
+		len_bytes -= done_bytes;
+	}
+	return 0;
+}
+
+/* syscalls(memory): ioctl(UFFDIO_CONTINUE) */
+static int in_place_show(void *opaque, unsigned int window, size_t page, size_t n_pages, int fd, uint64_t fd_offset_bytes,
+			 bool writable)
+{
+	struct mapper_host *mapper = opaque;
+	uint8_t *at = place(mapper, window, page, n_pages);
+	struct uffdio_register area = {
+		.range = { (uintptr_t)at, n_pages * LEND_PAGE_BYTES },
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR,
+	};
+	int error = host_show(opaque, window, page, n_pages, fd, fd_offset_bytes, writable);
+
+	if (error != 0)
+		return error;
+	if (ioctl(mapper->uffd, UFFDIO_REGISTER, &area) != 0) {
+		/* A kernel that cannot do it with such a file cannot do it with the next one. */
+		mapper->no_in_place |= errno == EINVAL;
+		return EOPNOTSUPP;
+	}
+	/* A hole of the file: it is filled by who comes upon it, in a mapping without a userfaultfd. */
+	return fill(mapper->uffd, (uintptr_t)at, n_pages * LEND_PAGE_BYTES) == 0 ? 0 : EOPNOTSUPP;
+}
+
+/* Nobody but lenders fills it again: the userfaultfd answers no access of the kernel's. syscalls(memory): madvise */
+static int in_place_empty(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	struct mapper_host *mapper = opaque;
+	uint64_t began_ns = clock_ns();
+
+	if (LEND_BREAKS(LEND_RULE_REVOKE))
+		return 0;
+	int error = madvise(place(mapper, window, page, n_pages), n_pages * LEND_PAGE_BYTES, MADV_DONTNEED) == 0 ? 0 : errno;
+
+	mapper->kernel_ns += clock_ns() - began_ns;
+	return error;
+}
+
+static int in_place_arm(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	const struct mapper_host *mapper = opaque;
+
+	return poison(mapper->uffd, (uintptr_t)place(mapper, window, page, n_pages), n_pages * LEND_PAGE_BYTES);
+}
+
+static int in_place_refill(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	const struct mapper_host *mapper = opaque;
+	size_t len_bytes = n_pages * LEND_PAGE_BYTES;
+	uint8_t *at = place(mapper, window, page, n_pages);
+
+	/* Markers go as pages do. */
+	int error = madvise(at, len_bytes, MADV_DONTNEED) == 0 ? fill(mapper->uffd, (uintptr_t)at, len_bytes) : errno;
+	if (error != 0)
+		(void)madvise(at, len_bytes, MADV_DONTNEED);
+	return error;
+}
+
+static const struct lend_mapper_in_place IN_PLACE = {
+	.view = in_place_view, .show = in_place_show, .empty = in_place_empty, .arm = in_place_arm, .refill = in_place_refill,
+};
+
 const struct lend_mapper MAPPER_HOST = {
-	.close = host_close, .drop = host_drop, .arm = host_arm, .show = host_show, .zero = host_zero, .copy = host_copy,
+	.in_place = &IN_PLACE, .close = host_close, .drop = host_drop, .arm = host_arm, .show = host_show, .zero = host_zero, .copy = host_copy,
 };

@@ -8,6 +8,10 @@
  * does, by a signal, SIGBUS with BUS_MCEERR_AR. So "arm" is: register, fill with markers while there are no rights yet,
  * then give rights: at no moment would an access find a fresh page of zeros.
  *
+ * In place (struct lend_mapper_in_place): the mapping of a file is registered with the userfaultfd, for pages that are missing and for
+ * those that only the mapping has not. Since it does not answer the kernel, an access of KVM's to one of them fails, with EFAULT,
+ * until UFFDIO_CONTINUE puts the page there. For guest_memfd, which is never swapped; as of Linux 7.2 it cannot be registered.
+ *
  * Nobody uses a pointer into a window: what the guest's instructions want of it when the kernel emulates them goes through a
  * pipe, whose system calls fail where an access of our own would kill us. process_vm_readv() would too, but a device's
  * pages, such as a dma-buf's, it does not take.

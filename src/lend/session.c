@@ -258,6 +258,8 @@ static void on_query(struct session *session)
 			.last_revoke_ns = window->last_revoke_ns,
 			.last_revoke_kernel_ns = window->last_revoke_kernel_ns,
 			.slowest_revoke_ns = window->slowest_revoke_ns,
+			.slowest_revoke_kernel_ns = window->slowest_revoke_kernel_ns,
+			.slowest_revoke_pages = window->slowest_revoke_pages,
 		};
 	}
 	put(session, LEND_QUERY, LEND_FLAG_REPLY, &answer, sizeof(answer));
@@ -306,8 +308,13 @@ static void stop_clock(const struct session *session, struct space_window *windo
 		return;
 	window->last_revoke_ns = space->events->clock_ns(space->events_opaque) - session->began_ns;
 	window->last_revoke_kernel_ns = space->events->kernel_ns(space->events_opaque) - session->began_kernel_ns;
-	if (window->last_revoke_ns > window->slowest_revoke_ns)
-		window->slowest_revoke_ns = window->last_revoke_ns;
+	if (window->last_revoke_ns <= window->slowest_revoke_ns)
+		return;
+	window->slowest_revoke_ns = window->last_revoke_ns;
+	window->slowest_revoke_kernel_ns = window->last_revoke_kernel_ns;
+	window->slowest_revoke_pages = 0;
+	for (uint32_t i = 0; i < session->ranges.n_ranges; i++)
+		window->slowest_revoke_pages += session->ranges.ranges[i].len_bytes / LEND_PAGE_BYTES;
 }
 
 static void on_revoke(struct session *session)

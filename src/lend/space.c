@@ -78,7 +78,7 @@ static bool has_room(const struct space *space)
 }
 
 /* A whole window is one mapping: where a part of it cannot be taken back for lack of mappings, all of it can. */
-void space_take_back_window(struct space *space, struct space_window *window)
+static void drop_window(struct space *space, struct space_window *window)
 {
 	int error = space->mapper->drop(SPACE_WHERE(space, window), 0, window->map.n_pages);
 
@@ -86,6 +86,11 @@ void space_take_back_window(struct space *space, struct space_window *window)
 		space->events->stuck(space->events_opaque, (unsigned int)(window - space->windows), error);
 	space->changes++;
 	page_map_set(&window->map, 0, window->map.n_pages, LEND_PAGE_ABSENT);
+}
+
+void space_take_back_window(struct space *space, struct space_window *window)
+{
+	drop_window(space, window);
 	window->counters.widened++;
 }
 
@@ -96,12 +101,24 @@ void space_tell_widened(struct space *space, const struct space_window *window)
 				       space->seq);
 }
 
+/* All pages of the run can be changed in place. */
+static bool has_views(const struct space_window *window, size_t first, size_t n_pages)
+{
+	return window->map.view_counts[0] < window->map.n_pages &&
+	       page_map_count_views(&window->map, first, n_pages, PAGE_MAP_ANY_VIEW) == n_pages;
+}
+
 void space_take_back(struct space *space, struct space_window *window, size_t first, size_t n_pages, bool *widened)
 {
 	bool quick = n_pages > SPACE_QUICK_PAGES;
 	int error = ENOMEM;
 
 	space->changes++;
+	if (!quick && has_views(window, first, n_pages) &&
+	    space->mapper->in_place->empty(SPACE_WHERE(space, window), first, n_pages) == 0) {
+		page_map_change(&window->map, first, n_pages, LEND_PAGE_ABSENT);
+		return;
+	}
 	if (has_room(space))
 		error = quick ? space->mapper->close(SPACE_WHERE(space, window), first, n_pages) :
 				space->mapper->drop(SPACE_WHERE(space, window), first, n_pages);
@@ -120,7 +137,14 @@ int space_arm(struct space *space, struct space_window *window, size_t first, si
 	size_t closed, n_closed;
 	int error = 0;
 
-	if (page_map_run(&window->map, LEND_PAGES(CLOSED), first, first + n_pages, &closed, &n_closed)) {
+	if (has_views(window, first, n_pages) &&
+	    space->mapper->in_place->arm(SPACE_WHERE(space, window), first, n_pages) == 0) {
+		page_map_change(&window->map, first, n_pages, LEND_PAGE_ARMED);
+		space->changes++;
+		return 0;
+	}
+	if (page_map_run(&window->map, LEND_PAGES(CLOSED), first, first + n_pages, &closed, &n_closed) ||
+	    page_map_count_views(&window->map, first, n_pages, PAGE_MAP_ANY_VIEW) > 0) {
 		error = space->mapper->drop(SPACE_WHERE(space, window), first, n_pages);
 		if (error == 0)
 			page_map_set(&window->map, first, n_pages, LEND_PAGE_ABSENT);
@@ -181,6 +205,49 @@ int space_claim(struct space *space, unsigned int number, unsigned int lender, e
 	return 0;
 }
 
+/* The number of the view, one that no page has any more if it is new. 0: there is none, or none for such pages. */
+static unsigned int find_view(struct space *space, struct space_window *window, size_t page, int fd,
+			      uint64_t fd_offset_bytes, bool writable)
+{
+	const struct lend_mapper_in_place *in_place = space->mapper->in_place;
+	unsigned int found = 0;
+	struct lend_view view;
+
+	if (!window->is_ram || !in_place || !in_place->view(space->mapper_opaque, page, fd, fd_offset_bytes, writable, &view))
+		return 0;
+	for (unsigned int i = 1; i < PAGE_MAP_VIEWS; i++) {
+		if (window->map.view_counts[i] == 0)
+			found = i;
+		else if (memcmp(&window->views[i], &view, sizeof(view)) == 0)
+			return i;
+	}
+	window->views[found] = view;
+	return found;
+}
+
+/* In the mapping that is there, or one that pages can come to and go from. FALSE: not so. */
+static bool show_in_place(struct space *space, struct space_window *window, size_t page, size_t n_pages, int fd,
+			  uint64_t fd_offset_bytes, bool writable)
+{
+	const struct lend_mapper_in_place *in_place = space->mapper->in_place;
+	enum lend_page state = writable ? LEND_PAGE_LIVE : LEND_PAGE_LIVE_RO;
+	unsigned int view = find_view(space, window, page, fd, fd_offset_bytes, writable);
+
+	if (view == 0)
+		return false;
+	if (page_map_count_views(&window->map, page, n_pages, 1u << view) == n_pages) {
+		bool is_back = in_place->refill(SPACE_WHERE(space, window), page, n_pages) == 0;
+
+		page_map_change(&window->map, page, n_pages, is_back ? state : LEND_PAGE_ABSENT);
+		return is_back;
+	}
+	if (!has_room(space) ||
+	    in_place->show(SPACE_WHERE(space, window), page, n_pages, fd, fd_offset_bytes, writable) != 0)
+		return false;
+	page_map_set_view(&window->map, page, n_pages, state, view);
+	return true;
+}
+
 /* After a failure the kernel may have left holes, which are no state of ours. */
 static int show(struct space *space, struct space_window *window, size_t page, size_t n_pages, int fd,
 		uint64_t fd_offset_bytes, bool writable)
@@ -194,9 +261,13 @@ static int show(struct space *space, struct space_window *window, size_t page, s
 	    (uint64_t)n_pages * LEND_PAGE_BYTES > (uint64_t)INT64_MAX - LEND_PAGE_BYTES ||
 	    fd_offset_bytes > (uint64_t)INT64_MAX - (uint64_t)n_pages * LEND_PAGE_BYTES)
 		return EINVAL;
+	space->changes++;
+	if (show_in_place(space, window, page, n_pages, fd, fd_offset_bytes, writable)) {
+		space_faults_resolve(space, (unsigned int)(window - space->windows), page, n_pages);
+		return 0;
+	}
 	if (!has_room(space))
 		return ENOSPC;
-	space->changes++;
 	int error = space->mapper->show(SPACE_WHERE(space, window), page, n_pages, fd, fd_offset_bytes,
 					writable || LEND_BREAKS(LEND_RULE_READ_ONLY));
 	if (error != 0) {
@@ -339,6 +410,9 @@ int space_release(struct space *space, unsigned int number, unsigned int lender)
 	if (error != 0)
 		return error;
 	assert(page_map_count(&window->map, LEND_PAGES_PRESENT) == 0);
+	/* Mappings that pages could come back to hold files of the lender's. */
+	if (window->map.view_counts[0] < window->map.n_pages)
+		drop_window(space, window);
 	/* First what is asked already, by the policy under which it was asked. */
 	window->holds = 0;
 	window->lender = SPACE_NO_LENDER;

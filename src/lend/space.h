@@ -101,8 +101,9 @@ struct space_counters {
 
 struct space_window {
 	uint64_t gpa; /* or SPACE_NOWHERE */
-	bool is_ram; /* a revoke waits until its owner says so: session_go_on() */
+	bool is_ram; /* a revoke waits until its owner says so: session_go_on(). Pages come and go one by one: in place, if they can */
 	struct page_map map;
+	struct lend_view views[PAGE_MAP_VIEWS]; /* those that pages have: map.view_counts */
 	enum lend_action on_fail; /* never DEFAULT */
 	enum lend_action on_fail_unclaimed; /* what on_fail is while nobody lends */
 	unsigned int lender;
@@ -112,7 +113,7 @@ struct space_window {
 	uint64_t revoke_seq; /* of the last one */
 	size_t closed_from; /* no page below is CLOSED */
 	struct space_counters counters;
-	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns;
+	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns, slowest_revoke_kernel_ns, slowest_revoke_pages;
 };
 
 struct space_fault {

@@ -109,7 +109,8 @@ struct lend_query_reply {
 	uint64_t lends, supplies, stale, revokes, revoked_pages, widened;
 	uint64_t faults, zeros, machine_checks, timeouts, traps, unknown, emulated, waiting;
 	/* From the request to its reply, and how much of it was in the kernel's calls. */
-	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns;
+	uint64_t last_revoke_ns, last_revoke_kernel_ns, slowest_revoke_ns, slowest_revoke_kernel_ns;
+	uint64_t slowest_revoke_pages;
 };
 
 struct lend_fault_event {
@@ -130,5 +131,5 @@ static_assert(sizeof(struct lend_hello) == 16 && sizeof(struct lend_hello_reply)
 static_assert(sizeof(struct lend_claim) == 16 && sizeof(struct lend_claim_reply) == 32, "LEND/1");
 static_assert(sizeof(struct lend_pages) == 48 && sizeof(struct lend_fail) == 16 && sizeof(struct lend_reply) == 16, "LEND/1");
 static_assert(sizeof(struct lend_ranges) == LEND_RANGES_BYTES(LEND_MAX_RANGES), "LEND/1");
-static_assert(sizeof(struct lend_query_reply) == 200, "LEND/1");
+static_assert(sizeof(struct lend_query_reply) == 216, "LEND/1");
 static_assert(sizeof(struct lend_fault_event) == 48 && sizeof(struct lend_window_event) == 16, "LEND/1");

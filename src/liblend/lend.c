@@ -466,6 +466,8 @@ int lend_query(struct lend *lend, uint32_t window, struct lend_state *state)
 		.last_revoke_ns = answer.last_revoke_ns,
 		.last_revoke_kernel_ns = answer.last_revoke_kernel_ns,
 		.slowest_revoke_ns = answer.slowest_revoke_ns,
+		.slowest_revoke_kernel_ns = answer.slowest_revoke_kernel_ns,
+		.slowest_revoke_pages = answer.slowest_revoke_pages,
 	};
 	return 0;
 }

@@ -3,7 +3,8 @@
 # usage: lend-runs.sh OUT GUEST LENDER RUNS
 #
 # A guest of ours with two vCPUs and a lender in another process, for each kind of memory. Leaves in OUT, of each run,
-# KIND.NUMBER: the lender's lines "METRIC MEDIAN P99.9 WORST N" in microseconds (tests/tools/lend-check-bench.c).
+# KIND.NUMBER: the lender's lines "METRIC MEDIAN P99.9 WORST N" in microseconds (tests/tools/lend-check-bench.c), and one
+# "slowest_revoke TIME IN_KERNEL PAGES N".
 set -euo pipefail
 
 out=$1

@@ -81,9 +81,11 @@ static int page_out(struct pager *pager, uint32_t page)
 	return 0;
 }
 
-/* A frame without a page; NOWHERE: the domain has ended. */
-static uint32_t find_frame(struct pager *pager)
+/* A frame without a page, the page's own where there is one for each; NOWHERE: the domain has ended. */
+static uint32_t find_frame(struct pager *pager, uint32_t page)
 {
+	if (pager->n_frames >= pager->n_pages)
+		return page;
 	for (uint32_t i = 0; i < pager->n_frames; i++) {
 		uint32_t frame = (pager->next_frame + i) % pager->n_frames;
 
@@ -140,7 +142,7 @@ static bool page_in(struct pager *pager, const struct lend_fault *fault)
 
 	pager->faults++;
 	if (frame == NOWHERE) {
-		frame = find_frame(pager);
+		frame = find_frame(pager, page);
 		if (frame == NOWHERE)
 			return false;
 		if (pread(pager->swap_fd, frame_at(pager, frame), LEND_PAGE_BYTES, (off_t)page * LEND_PAGE_BYTES) != LEND_PAGE_BYTES)

@@ -23,7 +23,7 @@ struct host_facts host_good(struct shim_facts shims[2])
 			.has_guest_memfd = true,
 			.guest_memfd_flags = 3,
 		},
-		.userfaultfd = { .full_errno = EPERM, .has_poison = true, .device_errno = EACCES },
+		.userfaultfd = { .full_errno = EPERM, .has_poison = true, .device_errno = EACCES, .guest_memfd_errno = EINVAL },
 		.io_uring = { .group = FACT_UNKNOWN },
 		.namespaces = {
 			.max_user_namespaces = 1000,
@@ -66,4 +66,5 @@ void host_name_kernel(struct host_facts *facts)
 void host_without_kvm(struct host_facts *facts)
 {
 	facts->kvm = (struct kvm_facts){ .stat_errno = ENOENT, .open_errno = ENODEV };
+	facts->userfaultfd.guest_memfd_errno = ENODEV;
 }

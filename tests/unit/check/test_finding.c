@@ -396,6 +396,9 @@ static void test_userfaultfd(void)
 	expect(&facts, 0, "userfaultfd_kernel", FINDING_INFO, "not allowed (vm.unprivileged_userfaultfd is 0)",
 	       "vm.unprivileged_userfaultfd=1");
 	expect(&facts, 0, "userfaultfd_device", FINDING_INFO, "Permission denied", NULL);
+	expect(&facts, 0, "userfaultfd_guest_memfd", FINDING_INFO, "not offered (Invalid argument)", NULL);
+	uffd->guest_memfd_errno = 0;
+	expect(&facts, 0, "userfaultfd_guest_memfd", FINDING_OK, "within one mapping", NULL);
 	uffd->device_errno = 0;
 	expect(&facts, 0, "userfaultfd_kernel", FINDING_INFO, "not allowed", NULL);
 	uffd->full_errno = 0;

@@ -182,7 +182,7 @@ static void test_json_keys(void)
 		"user_namespaces.unprivileged_userns_clone user_namespaces.apparmor_restrict_unprivileged_userns "
 		"landlock "
 		"landlock.abi landlock.create_errno seccomp seccomp.allowed seccomp.errno userfaultfd userfaultfd.allowed userfaultfd.poison "
-		"userfaultfd.user_mode_errno userfaultfd.full_errno userfaultfd.device_errno "
+		"userfaultfd.user_mode_errno userfaultfd.full_errno userfaultfd.device_errno userfaultfd.guest_memfd_errno "
 		"userfaultfd.unprivileged_userfaultfd io_uring io_uring.allowed io_uring.setup_errno "
 		"io_uring.io_uring_disabled io_uring.io_uring_group ";
 	struct shim_facts shims[2];

@@ -8,6 +8,8 @@
 
 static bool one_mapping(const struct fake_page *a, const struct fake_page *b)
 {
+	if (a->in_place || b->in_place)
+		return a->in_place && b->in_place && a->fd == b->fd && a->file_page + 1 == b->file_page && a->writable == b->writable;
 	if (a->kind != b->kind || a->rights != b->rights)
 		return false;
 	/* Whether the kernel merges filled anonymous memory depends on more than is known here: it does not. */
@@ -70,8 +72,10 @@ static int fake_close(void *opaque, unsigned int window, size_t page, size_t n_p
 	memcpy(before, fake->pages[window], sizeof(before));
 	fake->calls++;
 	fake->touched_pages += n_pages;
-	for (size_t i = page; i < page + n_pages; i++)
+	for (size_t i = page; i < page + n_pages; i++) {
 		fake->pages[window][i].rights = false;
+		fake->pages[window][i].in_place = false;
+	}
 	if (fake_mappings(fake) <= fake->max_mappings && !fails(fake))
 		return 0;
 	memcpy(fake->pages[window], before, sizeof(before));
@@ -92,6 +96,8 @@ static int fake_arm(void *opaque, unsigned int window, size_t page, size_t n_pag
 	struct fake_mapper *fake = opaque;
 
 	/* Over anything else it would not be allowed, or show zeros for a moment. */
+	for (size_t i = page; i < page + n_pages && !fake->broken_close; i++)
+		g_assert_true(!fake->pages[window][i].in_place);
 	for (size_t i = page; i < page + n_pages && !fake->broken_close; i++)
 		g_assert_true(fake->pages[window][i].kind == FAKE_NONE || fake->pages[window][i].kind == FAKE_ARMED);
 	return change(fake, window, page, n_pages, &(const struct fake_page){ .kind = FAKE_ARMED, .rights = true });
@@ -129,6 +135,71 @@ static int fake_copy(void *opaque, unsigned int window, size_t page, size_t offs
 	return 0;
 }
 
+static bool fake_view(void *opaque, size_t page, int fd, uint64_t fd_offset_bytes, bool writable, struct lend_view *view)
+{
+	(void)opaque;
+	*view = (struct lend_view){ 0, (uint64_t)fd, fd_offset_bytes / LEND_PAGE_BYTES - page, writable };
+	return fd >= FAKE_IN_PLACE_FD;
+}
+
+static int fake_show_in_place(void *opaque, unsigned int window, size_t page, size_t n_pages, int fd,
+			      uint64_t fd_offset_bytes, bool writable)
+{
+	return change(opaque, window, page, n_pages,
+		      &(const struct fake_page){ .kind = FAKE_FILE, .rights = true, .writable = writable, .in_place = true, .fd = fd,
+						 .file_page = fd_offset_bytes / LEND_PAGE_BYTES });
+}
+
+/* Without a mapping more or less. */
+static int become(struct fake_mapper *fake, unsigned int window, size_t page, size_t n_pages, enum fake_kind kind)
+{
+	size_t n_mappings = fake_mappings(fake);
+
+	fake->calls++;
+	fake->touched_pages += n_pages;
+	for (size_t i = page; i < page + n_pages; i++) {
+		g_assert_true(fake->pages[window][i].in_place);
+		fake->pages[window][i].kind = kind;
+		fake->pages[window][i].rights = kind != FAKE_NONE;
+	}
+	g_assert_cmpuint(fake_mappings(fake), ==, n_mappings);
+	return 0;
+}
+
+static int fake_empty(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	struct fake_mapper *fake = opaque;
+
+	if (fake->broken_close)
+		return 0;
+	return fails(fake) ? ENOMEM : become(fake, window, page, n_pages, FAKE_NONE);
+}
+
+static int fake_arm_in_place(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	struct fake_mapper *fake = opaque;
+
+	for (size_t i = page; i < page + n_pages; i++)
+		g_assert_true(fake->pages[window][i].kind != FAKE_FILE);
+	return fails(fake) ? ENOMEM : become(fake, window, page, n_pages, FAKE_ARMED);
+}
+
+static int fake_refill(void *opaque, unsigned int window, size_t page, size_t n_pages)
+{
+	struct fake_mapper *fake = opaque;
+
+	for (size_t i = page; i < page + n_pages; i++)
+		g_assert_true(fake->pages[window][i].kind != FAKE_FILE);
+	if (!fails(fake))
+		return become(fake, window, page, n_pages, FAKE_FILE);
+	(void)become(fake, window, page, n_pages, FAKE_NONE);
+	return ENOMEM;
+}
+
+static const struct lend_mapper_in_place IN_PLACE = {
+	.view = fake_view, .show = fake_show_in_place, .empty = fake_empty, .arm = fake_arm_in_place, .refill = fake_refill,
+};
+
 const struct lend_mapper FAKE_MAPPER = {
-	.close = fake_close, .drop = fake_drop, .arm = fake_arm, .show = fake_show, .zero = fake_zero, .copy = fake_copy,
+	.in_place = &IN_PLACE, .close = fake_close, .drop = fake_drop, .arm = fake_arm, .show = fake_show, .zero = fake_zero, .copy = fake_copy,
 };

@@ -14,9 +14,13 @@
 
 enum fake_kind { FAKE_NONE, FAKE_ARMED, FAKE_FILE, FAKE_ZERO };
 
+/* Descriptors from here on are files that can be shown in place. */
+#define FAKE_IN_PLACE_FD 1000000
+
 struct fake_page {
 	enum fake_kind kind;
 	bool rights, writable;
+	bool in_place; /* in a mapping of the file that stays when the page goes: NONE and ARMED have the file, too */
 	int fd;
 	uint64_t file_page;
 };

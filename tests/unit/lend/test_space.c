@@ -450,6 +450,7 @@ static void random_lend(struct world *world, unsigned int lender, bool supply)
 	size_t page, n_pages;
 	int fd = world->next_fd++, rc;
 	bool writable = g_test_rand_int_range(0, 4) != 0;
+	uint64_t file_page = 9;
 
 	random_range(window, &page, &n_pages);
 	if (supply && world->n_ids > 0) {
@@ -462,14 +463,19 @@ static void random_lend(struct world *world, unsigned int lender, bool supply)
 		if (g_test_rand_bit())
 			n_pages = 1;
 	}
+	/* The same files again and again, most of the time at one distance. */
+	if (world->space.windows[window].is_ram && g_test_rand_int_range(0, 6) != 0) {
+		fd = FAKE_IN_PLACE_FD + (int)lender;
+		file_page = page + (g_test_rand_int_range(0, 8) == 0 ? (uint64_t)g_test_rand_int_range(0, 40) : 9);
+	}
 	memcpy(before, world->lent[window], sizeof(before));
 	/* A copy for a vCPU may be done inside the call: what it sees is what is being lent. */
 	if (world->space.windows[window].lender == lender &&
 	    !page_map_run(&world->space.windows[window].map, LEND_PAGES_PRESENT, page, page + n_pages, &(size_t){ 0 }, &(size_t){ 0 }))
-		note_lent(world, window, page, n_pages, fd, 9);
+		note_lent(world, window, page, n_pages, fd, file_page);
 	rc = supply && world->n_ids > 0 ?
-		     space_supply(&world->space, lender, world->ids[at].id, window, page, n_pages, fd, 9 * LEND_PAGE_BYTES, writable) :
-		     space_lend(&world->space, lender, window, page, n_pages, fd, 9 * LEND_PAGE_BYTES, writable, 0);
+		     space_supply(&world->space, lender, world->ids[at].id, window, page, n_pages, fd, file_page * LEND_PAGE_BYTES, writable) :
+		     space_lend(&world->space, lender, window, page, n_pages, fd, file_page * LEND_PAGE_BYTES, writable, 0);
 	if (rc != 0)
 		memcpy(world->lent[window], before, sizeof(before));
 }
@@ -562,10 +568,13 @@ static void random_step(struct world *world)
 				world->lent[w][page].lent = false;
 }
 
-static void random_world(size_t max_mappings, unsigned int fail_percent, unsigned int n_steps)
+static void random_world(size_t max_mappings, unsigned int fail_percent, unsigned int n_steps, bool in_place)
 {
 	struct world *world = world_new(max_mappings, fail_percent);
 	unsigned int answered = 0;
+
+	for (unsigned int i = 0; i < N_WINDOWS; i++)
+		world->space.windows[i].is_ram = in_place;
 
 	for (unsigned int lender = 1; lender <= N_WINDOWS; lender++)
 		g_assert_cmpint(space_claim(&world->space, lender - 1, lender, LEND_ACTION_ZERO, 0), ==, 0);
@@ -587,6 +596,9 @@ static void random_world(size_t max_mappings, unsigned int fail_percent, unsigne
 				continue;
 			revoke_all_of(world, lender, w, 0, WINDOW_PAGES[w]);
 			g_assert_cmpint(space_release(&world->space, w, lender), ==, 0);
+			/* No file of its is held. */
+			for (size_t page = 0; page < WINDOW_PAGES[w]; page++)
+				g_assert_false(world->fake.pages[w][page].in_place);
 		}
 	}
 	settle(world);
@@ -601,29 +613,70 @@ static void random_world(size_t max_mappings, unsigned int fail_percent, unsigne
 static void test_random(void)
 {
 	for (unsigned int i = 0; i < 20; i++)
-		random_world(100000, 0, 4000);
+		random_world(100000, 0, 4000, i % 2);
 }
 
 static void test_random_few_mappings(void)
 {
 	for (unsigned int i = 0; i < 20; i++)
-		random_world(60, 0, 4000);
+		random_world(60, 0, 4000, i % 2);
 }
 
 static void test_random_failures(void)
 {
 	for (unsigned int i = 0; i < 40; i++)
-		random_world(200, 5, 2000);
+		random_world(200, 5, 2000, i % 2);
+}
+
+/* RAM whose pages come and go one by one, each with its place in a file: all of it is few mappings, whatever is there. */
+static void test_in_place(void)
+{
+	struct world *world = world_new(40, 0);
+	const int fd = FAKE_IN_PLACE_FD;
+
+	world->space.windows[1].is_ram = true;
+	g_assert_cmpint(space_claim(&world->space, 1, 1, LEND_ACTION_ZERO, 0), ==, 0);
+	for (unsigned int i = 0; i < 4000; i++) {
+		size_t page = (size_t)g_test_rand_int_range(0, (gint32)WINDOW_PAGES[1]);
+
+		if (page_map_count_views(&world->space.windows[1].map, page, 1, PAGE_MAP_ANY_VIEW) == 0 && i >= WINDOW_PAGES[1])
+			continue;
+		/* First each page once, from the start. */
+		page = i < WINDOW_PAGES[1] ? i : page;
+		if (world->lent[1][page].lent) {
+			revoke_all_of(world, 1, 1, page, 1);
+			g_assert_cmpint(touch_through(world, 0, 1, page, true), ==, false);
+		}
+		note_lent(world, 1, page, 1, fd, page + 7);
+		g_assert_cmpint(space_lend(&world->space, 1, 1, page, 1, fd, (page + 7) * LEND_PAGE_BYTES, true, 0), ==, 0);
+		g_assert_true(touch(world, 0, 1, page, true, false));
+		check_reachable(world);
+		g_assert_cmpuint(world->space.windows[1].map.n_mappings, <=, 2);
+	}
+	g_assert_cmpuint(world->space.windows[1].map.n_mappings, ==, 1);
+	/* Another place in the file, another right, another file: another mapping. */
+	revoke_all_of(world, 1, 1, 50, 3);
+	note_lent(world, 1, 50, 1, fd, 50);
+	g_assert_cmpint(space_lend(&world->space, 1, 1, 50, 1, fd, 50 * LEND_PAGE_BYTES, true, 0), ==, 0);
+	note_lent(world, 1, 51, 1, fd, 58);
+	g_assert_cmpint(space_lend(&world->space, 1, 1, 51, 1, fd, 58 * LEND_PAGE_BYTES, false, 0), ==, 0);
+	g_assert_false(touch_through(world, 0, 1, 51, true));
+	check_reachable(world);
+	world_free(world);
 }
 
 /* R42: a kernel that does not take rights away is noticed. */
-static void test_control(void)
+static void test_control(gconstpointer argument)
 {
 	struct world *world = world_new(1000, 0);
+	bool in_place = world->space.windows[0].is_ram = GPOINTER_TO_INT(argument) != 0;
 
 	if (g_test_subprocess()) {
 		g_assert_cmpint(space_claim(&world->space, 0, 1, LEND_ACTION_ZERO, 0), ==, 0);
-		g_assert_cmpint(lend(world, 1, 0, 0, 96, true), ==, 0);
+		if (in_place)
+			note_lent(world, 0, 0, 96, FAKE_IN_PLACE_FD, 0);
+		g_assert_cmpint(in_place ? space_lend(&world->space, 1, 0, 0, 96, FAKE_IN_PLACE_FD, 0, true, 0) :
+					   lend(world, 1, 0, 0, 96, true), ==, 0);
 		world->fake.broken_close = true;
 		revoke_all_of(world, 1, 0, 3, 5);
 		world_free(world);
@@ -673,6 +726,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/lend/space/random_few_mappings", test_random_few_mappings);
 	g_test_add_func("/lend/space/random_failures", test_random_failures);
 	g_test_add_func("/lend/space/no_zeros_in_a_revoke", test_no_zeros_in_a_revoke);
-	g_test_add_func("/lend/space/control", test_control);
+	g_test_add_func("/lend/space/in_place", test_in_place);
+	g_test_add_data_func("/lend/space/control", GINT_TO_POINTER(false), test_control);
+	g_test_add_data_func("/lend/space/control_in_place", GINT_TO_POINTER(true), test_control);
 	return g_test_run();
 }
