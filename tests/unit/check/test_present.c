@@ -53,6 +53,8 @@ static void test_text(void)
 		"ok       seccomp                 a thread can be kept to the system calls that it needs\n"
 		"unknown  guest_memfd             cannot be asked without /dev/kvm\n"
 		"ok       userfaultfd             allowed for user mode, with POISON: memory can be lent\n"
+		"info       for guest_memfd       not offered (Invalid argument): lent guest RAM takes a mapping\n"
+		"                                 per page\n"
 		"info       for the kernel        not allowed (vm.unprivileged_userfaultfd is 0); not needed\n"
 		"         remedy: as root: sysctl vm.unprivileged_userfaultfd=1, or give this user /dev/userfaultfd\n"
 		"info       /dev/userfaultfd      Permission denied; not needed\n"
